@@ -1,4 +1,4 @@
-"""What every test gets: our own packages first on the path, fixed seeds, and the data beside the repository."""
+"""What every test gets: our own packages first on the path, fixed seeds, the data beside the repository."""
 
 import os
 import random
@@ -34,6 +34,5 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the run on a CI machine when a test was skipped: there, everything must run."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and reporter.stats.get("skipped") and session.exitstatus == pytest.ExitCode.OK:
-        reporter.ensure_newline()
-        reporter.write_line("CI is set: a skipped test is a failure.", red=True)
+        reporter.write_line("\nCI is set: a skipped test is a failure.", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
