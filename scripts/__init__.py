@@ -1,0 +1,51 @@
+"""SegPET's command line, one file a command.
+
+A file `scripts/NAME.py` declares its command with `@app.command()` (a group with `app.add_typer`); that is all,
+`scripts/__main__.py` finds it. What is heavy (torch, lib.network, MONAI Label) is imported inside the command's
+function, so that `--help` stays fast.
+"""
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+OURS = {"lib", "infer_tasks", "trainers", "scripts"}
+
+
+class Commands(TyperGroup):
+    """Turns bad input into one sentence on stderr and exit status 2; our own faults keep their trace."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command named on the command line.
+
+        Bad input is a ValueError class of our own packages, or a file that the system would not open.
+        """
+        try:
+            return super().invoke(ctx)
+        except ValueError as error:
+            if type(error).__module__.partition(".")[0] not in OURS:
+                raise
+            typer.echo(str(error), err=True)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            typer.echo(f"{error.filename}: {error.strerror}.", err=True)
+        raise typer.Exit(2)
+
+
+app = typer.Typer(
+    cls=Commands,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def segpet() -> None:
+    """Label PET by clicks: SegAnyPET as a MONAI Label app, with SUV numbers.
+
+    Start with `segpet demo`. Every command explains itself: `segpet COMMAND --help`.
+    """
