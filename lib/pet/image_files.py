@@ -1,0 +1,125 @@
+"""NIfTI and NRRD files: one 3-D grid of real numbers each, and where it lies."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import nrrd
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.pet.volume import VolumeError
+
+FORMATS = {".nii": "NIfTI", ".nii.gz": "NIfTI", ".nrrd": "NRRD", ".nhdr": "NRRD"}
+
+_SIGNS_IN_RAS = {  # of the axes of NRRD's named spaces
+    "left-posterior-superior": (-1, -1, 1),
+    "lps": (-1, -1, 1),
+    "right-anterior-superior": (1, 1, 1),
+    "ras": (1, 1, 1),
+    "left-anterior-superior": (-1, 1, 1),
+    "las": (-1, 1, 1),
+}
+_MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
+_DEFLATE_RATIO = 1100  # a little above the highest that deflate reaches, 1032 : 1
+_SLAB_BYTES = 32 << 20
+
+Grid = tuple[NDArray[np.float32], NDArray[np.float64]]
+
+
+def suffix_of(path: Path) -> str:
+    """Return the one of FORMATS' suffixes with which a file's name ends, or an empty string."""
+    name = path.name.lower()
+    return next((suffix for suffix in FORMATS if name.endswith(suffix)), "")
+
+
+def read_image_file(path: Path) -> Grid:
+    """Read a NIfTI or NRRD file.
+
+    Returns:
+        Values, scaled as the header says, float32 [i, j, k] in Fortran order; affine 4x4, voxel centre ->
+        RAS+ millimetres.
+
+    Raises:
+        VolumeError: missing, damaged, truncated, of another format, complex or colour, not 3-D (further axes
+            of length 1 are dropped), or an NRRD that does not say where its axes point.
+    """
+    suffix = suffix_of(path)
+    if not suffix:
+        raise VolumeError(f"{path.name} is no image file: its name must end in {', '.join(FORMATS)}.")
+    if not path.is_file():
+        raise VolumeError(f"There is no file {path.name}.")
+    try:
+        return _read_nifti(path) if FORMATS[suffix] == "NIfTI" else _read_nrrd(path)
+    except VolumeError:
+        raise
+    except Exception as error:  # parsers of damaged files raise whatever they stumble over
+        raise VolumeError(
+            f"{path.name} cannot be read: it is truncated, damaged or not a {FORMATS[suffix]} file."
+        ) from error
+
+
+def _read_nifti(path: Path) -> Grid:
+    # Kept open, a compressed file is decompressed once and not from its beginning for each slab.
+    image: Any = nibabel.load(path, mmap=False, keep_file_open=True)
+    data = image.dataobj
+    _check_values(data.dtype)
+    shape = _three_axes(image.shape)
+    claimed = math.prod(shape) * data.dtype.itemsize
+    if claimed > path.stat().st_size * (_DEFLATE_RATIO if suffix_of(path) == ".nii.gz" else 1):
+        raise VolumeError(f"{path.name} is truncated: its header promises more voxels than it holds.")
+    array = np.empty(shape, dtype=np.float32, order="F")
+    # In slabs: nibabel scales in float64, which for a whole study is twice the memory of the result.
+    thickness = max(1, _SLAB_BYTES // (8 * shape[0] * shape[1]))
+    further = (0,) * (len(image.shape) - 3)
+    for start in range(0, shape[2], thickness):
+        slab = slice(start, start + thickness)
+        array[:, :, slab] = data[(slice(None), slice(None), slab, *further)]
+    affine = np.array(image.affine, dtype=np.float64)
+    affine[:3] *= _MILLIMETRES.get(image.header.get_xyzt_units()[0], 1.0)
+    return array, affine
+
+
+def _read_nrrd(path: Path) -> Grid:
+    with path.open("rb") as file:
+        header = nrrd.read_header(file)
+        detached = header.get("data file", header.get("datafile"))
+        if detached is not None and Path(detached).name != detached:
+            # A header that came over the network must not name any file of this machine.
+            raise VolumeError(f"{path.name} keeps its voxels in another folder; they must lie beside it.")
+        values = nrrd.read_data(header, file, str(path))
+    _check_values(values.dtype)
+    signs = _SIGNS_IN_RAS.get(str(header.get("space", "")).lower())
+    directions = header.get("space directions")
+    if signs is None or directions is None:
+        raise VolumeError(
+            f"{path.name} does not say where its axes point: 'space' and 'space directions' are needed."
+        )
+    # An axis without a direction is not one of space: time, or the components of a vector.
+    rows = [None if row is None or np.isnan(row).any() else np.asarray(row) for row in directions]
+    spatial = [axis for axis, row in enumerate(rows) if row is not None]
+    values = values.transpose([*spatial, *(axis for axis in range(values.ndim) if axis not in spatial)])
+    shape = _three_axes(values.shape)
+    affine = np.eye(4)
+    affine[:3, :3] = np.column_stack([row for row in rows if row is not None])
+    affine[:3, 3] = header.get("space origin", (0, 0, 0))
+    affine[:3] *= np.array(signs)[:, np.newaxis]
+    return values.reshape(shape, order="A").astype(np.float32, order="F"), affine
+
+
+def _check_values(dtype: np.dtype) -> None:
+    if dtype.kind not in "biuf":
+        raise VolumeError("The image is complex or in colour; one real number a voxel is needed.")
+
+
+def _three_axes(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return the lengths of the first three axes, where there are no others to choose from."""
+    if len(shape) < 3:
+        raise VolumeError(f"The image has {len(shape)} axes; a volume of 3 is needed.")
+    if any(size != 1 for size in shape[3:]):
+        raise VolumeError(
+            f"The image has {math.prod(shape[3:])} frames or channels; choose one and save it as a 3-D image."
+        )
+    i, j, k = (int(size) for size in shape[:3])
+    return i, j, k
