@@ -1,7 +1,22 @@
 """PET volumes: reading, writing, lesion masks and numbers, digital phantoms."""
 
 from lib.pet.crop import Crop
+from lib.pet.phantom import Phantom, make_phantom
+from lib.pet.quantify import LesionNumbers, quantify
 from lib.pet.readers import read_volume
-from lib.pet.volume import Volume, VolumeError
+from lib.pet.volume import UNITS, Volume, VolumeError
+from lib.pet.writers import read_mask, write_mask
 
-__all__ = ["Crop", "Volume", "VolumeError", "read_volume"]
+__all__ = [
+    "UNITS",
+    "Crop",
+    "LesionNumbers",
+    "Phantom",
+    "Volume",
+    "VolumeError",
+    "make_phantom",
+    "quantify",
+    "read_mask",
+    "read_volume",
+    "write_mask",
+]
