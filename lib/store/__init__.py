@@ -1,0 +1,18 @@
+"""What a team has made: the state folder, the journal of each study, labels and their versions."""
+
+from lib.store.atomic import write_atomic
+from lib.store.errors import StoreError
+from lib.store.journal import Journal
+from lib.store.labels import LabelVersion, LabelVersions
+from lib.store.state import StateFolder, default_state, open_state
+
+__all__ = [
+    "Journal",
+    "LabelVersion",
+    "LabelVersions",
+    "StateFolder",
+    "StoreError",
+    "default_state",
+    "open_state",
+    "write_atomic",
+]

@@ -1,0 +1,33 @@
+"""Files that are either the old one or the new one, whenever the machine stops."""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write a file (mode 0600; text as UTF-8) so that a reader, or a crash at any moment, sees it old or new.
+
+    On return the content is on the disk. Where writing fails, the old file stays and nothing is left behind;
+    only a killed process may leave a hidden `.*.part` file beside it.
+    """
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(part).replace(path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,139 @@
+"""Saved labels and all their versions: a save adds a version and moves a pointer, and takes nothing away."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from lib.store.atomic import sync, write_atomic
+from lib.store.errors import StoreError
+from lib.store.records import file_name, from_json, to_json
+from lib.store.state import make_private
+
+Status = Literal["draft", "submitted", "reviewed", "final"]
+
+
+@dataclass(frozen=True)
+class LabelVersion:
+    """One saved state of a study's label. Its files are never changed afterwards."""
+
+    number: int
+    status: Status
+    author: str | None
+    time: str
+    """When it was saved: UTC, ISO 8601, milliseconds."""
+    mask: Path
+    """The class map, in the format it was handed in."""
+
+    def objects(self) -> dict[str, Any]:
+        """What was saved as `objects.json`."""
+        return _read(self.mask.parent / "objects.json")
+
+
+class LabelVersions:
+    """The labels of all studies: `STUDY/NUMBER/` is a version, `STUDY/current.json` says which one counts.
+
+    Whenever the machine stops, each version is there wholly or not at all, and the pointer names one that is.
+    Any number of threads and processes may save.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        make_private(folder)
+
+    def save(
+        self, study: str, mask_file: Path, objects: dict[str, Any], author: str | None, status: Status
+    ) -> int:
+        """Keep a copy of a class map and its objects as the study's new current version.
+
+        Returns:
+            The version's number, from 1.
+
+        Raises:
+            StoreError: another status, no such file, or objects that are not JSON; nothing has changed then.
+        """
+        if status not in get_args(Status):
+            raise StoreError(f"A label's status is one of {', '.join(get_args(Status))}, not {status!r}.")
+        if not mask_file.is_file():
+            raise StoreError(f"There is no mask to save: {mask_file} is not a file.")
+        mask_name = "mask.nii.gz" if mask_file.name.endswith(".nii.gz") else f"mask{mask_file.suffix}"
+        objects_json = to_json(objects)
+        with self._locked(study) as folder:
+            number = max(_numbers(folder), default=0) + 1
+            version = {
+                "study": study,
+                "number": number,
+                "status": status,
+                "author": author,
+                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "mask": mask_name,
+            }
+            part = Path(tempfile.mkdtemp(dir=folder, suffix=".part"))
+            try:
+                shutil.copyfile(mask_file, part / mask_name)
+                sync(part / mask_name)
+                write_atomic(part / "objects.json", objects_json)
+                write_atomic(part / "version.json", to_json(version))
+                part.rename(folder / str(number))
+            except BaseException:
+                shutil.rmtree(part)
+                raise
+            sync(folder)
+            write_atomic(folder / "current.json", to_json({"number": number}))
+        return number
+
+    def versions(self, study: str) -> list[LabelVersion]:
+        """All versions of a study's label, oldest first; none for a study without a label."""
+        folder = self._folder(study)
+        return [_version(folder / str(number)) for number in sorted(_numbers(folder))]
+
+    def current(self, study: str) -> LabelVersion | None:
+        """The version that counts: the one saved last; None for a study without a label."""
+        folder = self._folder(study)
+        if not (folder / "current.json").exists():
+            return None
+        return _version(folder / str(_read(folder / "current.json")["number"]))
+
+    def _folder(self, study: str) -> Path:
+        return self.folder / file_name(study)
+
+    @contextmanager
+    def _locked(self, study: str) -> Iterator[Path]:
+        """Keep other writers of a study's label out, and clear away what a killed one left behind."""
+        folder = self._folder(study)
+        is_new = not folder.exists()
+        make_private(folder)
+        if is_new:
+            sync(self.folder)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            for part in folder.glob("*.part"):
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
+            yield folder
+        finally:
+            os.close(handle)
+
+
+def _numbers(folder: Path) -> list[int]:
+    return [int(path.name) for path in folder.glob("*") if path.name.isdecimal()]
+
+
+def _version(folder: Path) -> LabelVersion:
+    fields = _read(folder / "version.json")
+    return LabelVersion(
+        fields["number"], fields["status"], fields["author"], fields["time"], folder / fields["mask"]
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return from_json(path.read_bytes())
+    except StoreError as error:
+        raise StoreError(f"The file {path} is damaged ({error}): restore it from a backup.") from error

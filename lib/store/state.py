@@ -1,0 +1,73 @@
+"""The state folder: everything that a team makes is kept in one private place, outside the studies."""
+
+import hashlib
+from pathlib import Path
+
+from lib.store.errors import StoreError
+
+
+class StateFolder:
+    """A folder that only its owner may read (mode 0700).
+
+    Made where it is missing, with private parents. An existing one is taken when private, made private when
+    empty, and refused otherwise: what it holds may be somebody else's, and shared on purpose.
+
+    Raises:
+        StoreError: the folder cannot be made, is no folder, or others may read what is in it.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path).expanduser().absolute()
+        try:
+            make_private(self.path)
+            if self.path.stat().st_mode & 0o077:
+                if any(self.path.iterdir()):
+                    raise StoreError(
+                        f"Other users may read the state folder {self.path}: run `chmod 700` on it if it is "
+                        "SegPET's, or name another one."
+                    )
+                self.path.chmod(0o700)
+        except OSError as error:
+            raise StoreError(
+                f"The state folder {self.path} cannot be used ({error.strerror}): name another one."
+            ) from error
+
+    def folder(self, name: str) -> Path:
+        """The path of a subfolder (mode 0700), made on first use."""
+        path = self.path / name
+        make_private(path)
+        return path
+
+
+def open_state(studies: str, state: Path | str | None = None) -> StateFolder:
+    """The state folder for a studies folder or DICOMweb URL: the one given, else `default_state(studies)`.
+
+    Raises:
+        StoreError: it lies inside the studies folder, which MONAI Label watches and would read as studies; or
+            it cannot be used (see `StateFolder`).
+    """
+    path = Path(state).expanduser() if state is not None else default_state(studies)
+    if not _is_url(studies) and path.resolve().is_relative_to(Path(studies).expanduser().resolve()):
+        raise StoreError(
+            f"The state folder {path} lies inside the studies folder {studies}: name one outside."
+        )
+    return StateFolder(path)
+
+
+def default_state(studies: str) -> Path:
+    """`.segpet/NAME` beside the studies folder NAME; for a DICOMweb URL `~/.segpet/` and the URL's digest."""
+    if _is_url(studies):
+        return Path.home() / ".segpet" / hashlib.sha256(studies.rstrip("/").encode()).hexdigest()[:16]
+    folder = Path(studies).expanduser().resolve()
+    return folder.parent / ".segpet" / folder.name
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder and its missing parents, all with mode 0700; an existing folder stays as it is."""
+    for missing in reversed([folder, *folder.parents]):
+        if not missing.is_dir():
+            missing.mkdir(mode=0o700, exist_ok=True)
+
+
+def _is_url(studies: str) -> bool:
+    return studies.startswith(("http://", "https://"))
