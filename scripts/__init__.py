@@ -1,8 +1,8 @@
 """SegPET's command line, one file a command.
 
-A file `scripts/NAME.py` declares its command with `@app.command()` (a group with `app.add_typer`); that is all,
-`scripts/__main__.py` finds it. What is heavy (torch, lib.network, MONAI Label) is imported inside the command's
-function, so that `--help` stays fast.
+A file `scripts/NAME.py` declares its command with `@app.command()` (a group with `app.add_typer`); that is
+all, `scripts/__main__.py` finds it. What is heavy (torch, lib.network, MONAI Label) is imported inside the
+command's function, so that `--help` stays fast.
 """
 
 from typing import Any

@@ -44,7 +44,7 @@ def passes(module: list[str]) -> bool:
 
 
 def packages_fit() -> bool:
-    """Run `pip check` without the lines about monailabel, most of whose requirements are left out on purpose."""
+    """Run `pip check` without the lines about monailabel, whose requirements are left out on purpose."""
     typer.secho("$ pip check (but for what monailabel asks for and does not get)", bold=True)
     command = [sys.executable, "-m", "pip", "check"]
     checked = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, check=False)
