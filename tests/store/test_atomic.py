@@ -1,0 +1,63 @@
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from lib.store import write_atomic
+
+
+@pytest.mark.parametrize(
+    ("content", "written"), [(b"\x00\xff", b"\x00\xff"), ("Zürich 肝", "Zürich 肝".encode())]
+)
+def test_bytes_are_written_as_they_are_and_text_as_utf8(tmp_path, content, written):
+    write_atomic(tmp_path / "file", content)
+    assert (tmp_path / "file").read_bytes() == written
+
+
+def test_only_the_owner_may_read_the_file(tmp_path):
+    write_atomic(tmp_path / "file", "x")
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, monkeypatch, step):
+    path = tmp_path / "file"
+    write_atomic(path, "old")
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fail) if step == "fsync" else monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_atomic(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_file_is_on_the_disk_before_it_gets_its_name_and_the_name_before_the_call_returns(
+    tmp_path, monkeypatch
+):
+    steps = []
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (steps.append("fsync"), fsync(handle)))
+    monkeypatch.setattr(Path, "replace", lambda *paths: (steps.append("replace"), replace(*paths)))
+    write_atomic(tmp_path / "file", "x")
+    assert steps == ["fsync", "replace", "fsync"]
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path):
+    path = tmp_path / "file"
+    contents = [letter * 100_000 for letter in "abcdefgh"]
+    write_atomic(path, contents[0])
+
+    def write() -> None:
+        for content in contents * 5:
+            write_atomic(path, content)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while writer.is_alive():
+        assert path.read_text() in contents
+    writer.join()
