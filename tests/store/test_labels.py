@@ -12,13 +12,14 @@ from lib.store import LabelVersions, StoreError
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# A process that saves over an existing version and ends without warning just before, or just after, its n-th step.
+# A process that saves a second version and ends without warning just before, or just after, its n-th step.
 SAVE_AND_DIE = """
 import os, shutil, sys
 from pathlib import Path
 from lib.store import LabelVersions
 
-steps = [(os, "fsync"), (os, "open"), (os, "mkdir"), (shutil, "copyfile"), (Path, "rename"), (Path, "replace")]
+steps = [(os, "fsync"), (os, "open"), (os, "mkdir"), (shutil, "copyfile"), (Path, "rename")]
+steps += [(Path, "replace")]
 folder, mask, end, when = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 taken = 0
 
@@ -58,7 +59,7 @@ def mask(tmp_path):
 
 
 def test_a_saved_label_comes_back_with_its_objects_author_and_status(labels, mask):
-    number = labels.save("a", mask(b"one"), {"objects": [{"id": 1, "label": "lesion"}]}, "Dr. Li 李", "draft")
+    labels.save("a", mask(b"one"), {"objects": [{"id": 1, "label": "lesion"}]}, "Dr. Li 李", "draft")
     current = LabelVersions(labels.folder).current("a")
     assert current.mask.read_bytes() == b"one"
     assert current.objects() == {"objects": [{"id": 1, "label": "lesion"}]}
