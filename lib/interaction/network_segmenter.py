@@ -1,0 +1,222 @@
+"""A network as a segmenter: regions, embeddings, decoding, growth, and the merge on the source grid."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from cachetools import LRUCache
+from scipy import ndimage
+
+from lib.interaction import regions
+from lib.interaction.lattice import Lattice
+from lib.interaction.prompts import Click, Index, Step
+from lib.interaction.segmenter import State, Stopwatch
+from lib.network import PromptableNetwork, embedding_bytes
+from lib.pet import Crop, Volume
+
+#: An object is looked at in at most so many regions; a spine of 70 cm needs seven.
+MAX_REGIONS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkState(State):
+    """An object after some steps, with the logits (1, 1, L, L, L) of the regions that were clicked in."""
+
+    logits: tuple[tuple[Index, torch.Tensor], ...] = ()
+
+
+class NetworkSegmenter:
+    """Segments one object from clicks with a promptable network.
+
+    Every positive click lies in the inner part of a region: the anchor's, one that is open already, or one
+    that it opens. A region that got a click is decoded anew with all clicks in it and its logits of the step
+    before. An object that reaches a region's face grows through it into overlapping neighbours; these are
+    derived anew at each step.
+
+    Args:
+        network: the network, in eval mode.
+        cache_bytes: bound of the embeddings kept; the least recently used go first.
+    """
+
+    def __init__(self, network: PromptableNetwork, cache_bytes: int = 1 << 30) -> None:
+        self.network = network
+        self.name, self.digest = network.name, network.digest
+        self._size = network.config.image_size
+        self._device = next(network.parameters()).device
+        self._embeddings: LRUCache[tuple[str, Index], Any] = LRUCache(cache_bytes, getsizeof=embedding_bytes)
+
+    def anchor(self, volume: Volume, click: Index, taken: Sequence[Index]) -> Index:
+        """Return the first taken region in whose inner part a click lies, else the one centred on it."""
+        lattice = self._lattice(volume)
+        point = lattice.from_source(click)
+        shared = (start for start in taken if regions.in_inner_part(point, start, self._size))
+        return next(shared, lattice.cube_centred_on(point))
+
+    @torch.inference_mode()
+    def advance(
+        self,
+        volume: Volume,
+        anchor: Index | None,
+        before: NetworkState | None,
+        steps: Sequence[Step],
+        watch: Stopwatch,
+    ) -> NetworkState:
+        """Return the state after the last step (see `Segmenter.advance`)."""
+        lattice = self._lattice(volume)
+        points = [(click, lattice.from_source(click.index)) for step in steps for click in step]
+        new = points[len(points) - len(steps[-1]) :]
+        logits = dict(before.logits) if before else {}
+
+        if before and not any(click.positive for click, _ in new):
+            looked_at = [tuple(region["lattice_start"]) for region in before.regions]
+            if not any(regions.in_cube(point, start, self._size) for _, point in new for start in looked_at):
+                return before
+
+        candidates = list(logits) + ([anchor] if anchor else [])
+        clicked = set(logits)
+        for click, point in new:
+            if click.positive:
+                home = (start for start in candidates if regions.in_inner_part(point, start, self._size))
+                start = next(home, None) or lattice.cube_centred_on(point)
+                candidates.append(start)
+                clicked.add(start)
+        for start in sorted(clicked):
+            if any(regions.in_cube(point, start, self._size) for _, point in new):
+                prompts = self._prompts(points, start)
+                logits[start] = self._decode(lattice, start, prompts, logits.get(start), watch)
+
+        grown, warnings = self._grow(lattice, logits, points, watch)
+        with watch.stage("mask"):
+            mask = _merge(lattice, logits | grown)
+        return NetworkState(
+            mask=mask,
+            bytes=mask.array.nbytes + sum(low.nbytes for low in logits.values()),
+            regions=tuple(self._describe(start, start in grown) for start in (logits | grown)),
+            warnings=warnings,
+            logits=tuple(logits.items()),
+        )
+
+    def _lattice(self, volume: Volume) -> Lattice:
+        return Lattice(volume, self.network.config.spacing, self._size)
+
+    def _describe(self, start: Index, grown: bool) -> dict[str, Any]:
+        return {
+            "lattice_start": list(start),
+            "edge_mm": self._size * self.network.config.spacing,
+            "grown": grown,
+        }
+
+    def _prompts(
+        self, points: Iterable[tuple[Click, np.ndarray]], start: Index
+    ) -> list[tuple[list[int], int]]:
+        """Return the clicks that lie in a region, as voxels of its cube with their labels."""
+        return [
+            (regions.voxel_of_cube(point, start).tolist(), int(click.positive))
+            for click, point in points
+            if regions.in_cube(point, start, self._size)
+        ]
+
+    def _decode(
+        self,
+        lattice: Lattice,
+        start: Index,
+        prompts: list[tuple[list[int], int]],
+        mask_logits: torch.Tensor | None,
+        watch: Stopwatch,
+    ) -> torch.Tensor:
+        embedding = self._embedding(lattice, start, watch)
+        with watch.stage("decode"):
+            voxels = torch.tensor([[voxel for voxel, _ in prompts]], dtype=torch.float32, device=self._device)
+            labels = torch.tensor([[label for _, label in prompts]], device=self._device)
+            mask_logits = None if mask_logits is None else mask_logits.to(self._device)
+            return self.network.decode(embedding, voxels, labels, mask_logits).cpu()
+
+    def _embedding(self, lattice: Lattice, start: Index, watch: Stopwatch) -> Any:
+        key = (lattice.volume.digest, start)
+        if (kept := self._embeddings.get(key)) is not None:
+            return kept
+        with watch.stage("cut"):
+            cube = self.network.normalise(lattice.cut(start)[None, None].to(self._device))
+        with watch.stage("encode"):
+            embedding = self.network.encode(cube)
+        if embedding_bytes(embedding) <= self._embeddings.maxsize:
+            self._embeddings[key] = embedding
+        return embedding
+
+    def _grow(
+        self,
+        lattice: Lattice,
+        clicked: dict[Index, torch.Tensor],
+        points: list[tuple[Click, np.ndarray]],
+        watch: Stopwatch,
+    ) -> tuple[dict[Index, torch.Tensor], tuple[str, ...]]:
+        """Follow the object through the faces of its regions; return the neighbours' logits and warnings."""
+        grown: dict[Index, torch.Tensor] = {}
+        warnings: dict[str, None] = {}
+        seeds = {
+            start: [voxel for voxel, label in self._prompts(points, start) if label] for start in clicked
+        }
+        queue = list(clicked)
+        while queue:
+            start = queue.pop(0)
+            low = (clicked | grown)[start]
+            per_cell = self._size // low.shape[-1]
+            cells = [[at // per_cell for at in voxel] for voxel in seeds[start]]
+            component = regions.component_with(low[0, 0].numpy() > 0, cells)
+            faces = regions.faces_reached(component)
+            if len(faces) > regions.LEAK_FACES:
+                warnings[
+                    "The mask reaches nearly all sides of the region around the click; add negative clicks."
+                ] = None
+                grown.pop(start, None)
+                continue
+            for face in faces:
+                if not _continues(lattice, start, face):
+                    continue
+                following, seed = regions.neighbour(component, face, start, self._size)
+                known = clicked | grown
+                if any(np.max(np.abs(np.subtract(following, other))) <= self._size // 4 for other in known):
+                    continue
+                if len(known) >= MAX_REGIONS:
+                    warnings[
+                        f"The object goes on beyond {MAX_REGIONS} regions; click where it is missing."
+                    ] = None
+                    break
+                seeds[following] = [np.subtract(seed, following).tolist()]
+                prompts = [(seeds[following][0], 1), *self._prompts(points, following)]
+                shift = np.subtract(start, following) / per_cell
+                overlap = ndimage.shift(low[0, 0].numpy(), shift, order=1, cval=0.0)
+                mask_logits = torch.from_numpy(overlap)[None, None]
+                grown[following] = self._decode(lattice, following, prompts, mask_logits, watch)
+                queue.append(following)
+        return grown, tuple(warnings)
+
+
+def _continues(lattice: Lattice, start: Index, face: tuple[int, int]) -> bool:
+    """Whether the image goes on beyond a face of a cube."""
+    axis, side = face
+    return start[axis] > 0 if side < 0 else start[axis] + lattice.size < lattice.shape[axis]
+
+
+def _merge(lattice: Lattice, logits: dict[Index, torch.Tensor]) -> Crop:
+    """Return where the mean logits, weighted by the distance to the regions' faces, are above 0."""
+    boxes = [(start, *lattice.to_source(low[0, 0], start)) for start, low in logits.items()]
+    boxes = [box for box in boxes if box[2].size]
+    if not boxes:
+        return Crop.empty()
+    if len(boxes) == 1:
+        _, first, values = boxes[0]
+        return Crop(first, values > 0).tight()
+    begin = np.min([first for _, first, _ in boxes], axis=0)
+    end = np.max([np.add(first, values.shape) for _, first, values in boxes], axis=0)
+    total = np.zeros(end - begin, dtype=np.float32)
+    for start, first, values in boxes:
+        cells = logits[start].shape[-1]
+        inward = np.minimum(np.arange(cells), np.arange(cells)[::-1]) + 0.5
+        weight = torch.from_numpy(np.minimum.reduce(np.meshgrid(inward, inward, inward))).float()
+        where = tuple(slice(a, a + n) for a, n in zip(np.subtract(first, begin), values.shape, strict=True))
+        # The sign of the weighted mean is the sign of the weighted sum.
+        total[where] += values * lattice.to_source(weight, start)[1]
+    return Crop((int(begin[0]), int(begin[1]), int(begin[2])), total > 0).tight()
