@@ -1,0 +1,100 @@
+"""Region growing from clicks."""
+
+import numpy as np
+import pytest
+
+from lib.interaction import Click, PromptError, RegionGrower
+from lib.interaction.segmenter import Stopwatch
+from lib.pet import Volume
+
+
+def blob(shape, centre, peak, sigma):
+    distance = sum(((axis - at) * 2.0) ** 2 for axis, at in zip(np.indices(shape), centre, strict=True))
+    return peak * np.exp(-distance / (2 * sigma**2))
+
+
+@pytest.fixture(scope="module")
+def volume():
+    """Two touching hot spots of SUV 10 and 8, 2 mm voxels."""
+    shape = (40, 40, 60)
+    values = 0.5 + blob(shape, (20, 20, 20), 10, 8) + blob(shape, (20, 20, 34), 8, 8)
+    return Volume(values.astype(np.float32), np.diag([2.0, 2.0, 2.0, 1.0]), "SUVbw")
+
+
+def mask_of(grower, volume, *clicks):
+    steps = [tuple(Click(index, positive) for index, positive in clicks)]
+    return grower.advance(volume, None, None, steps, Stopwatch()).mask.to_grid(volume.shape)
+
+
+def test_41_percent_of_the_local_maximum_bounds_the_region(volume):
+    mask = mask_of(RegionGrower(), volume, ((20, 20, 19), True))
+    maximum = volume.array[20, 20, 15:25].max()
+    assert volume.array[mask].min() >= 0.41 * maximum
+    assert mask[20, 20, 20]
+
+
+def test_the_maximum_is_found_uphill_from_a_click_beside_it(volume):
+    beside = mask_of(RegionGrower(), volume, ((22, 21, 19), True))
+    np.testing.assert_array_equal(beside, mask_of(RegionGrower(), volume, ((20, 20, 20), True)))
+
+
+def test_a_fixed_value_is_in_the_volumes_unit(volume):
+    mask = mask_of(RegionGrower("fixed", 9.0), volume, ((20, 20, 20), True))
+    np.testing.assert_array_equal(mask[:, :, :28], (volume.array >= 9.0)[:, :, :28])
+
+
+def test_the_gradient_method_finds_the_edge_of_a_blurred_ball():
+    shape = (40, 40, 40)
+    distance = np.sqrt(sum(((axis - 20) * 2.0) ** 2 for axis in np.indices(shape)))
+    values = (1 + 9 / (1 + np.exp((distance - 16) / 1.5))).astype(np.float32)
+    volume = Volume(values, np.diag([2.0, 2.0, 2.0, 1.0]), "SUVbw")
+    mask = mask_of(RegionGrower("gradient"), volume, ((20, 20, 20), True))
+    radius = (np.count_nonzero(mask) * 8 * 3 / (4 * np.pi)) ** (1 / 3)
+    assert radius == pytest.approx(16, abs=1.0)
+
+
+def test_a_negative_click_divides_touching_lesions(volume):
+    both = mask_of(RegionGrower(), volume, ((20, 20, 20), True))
+    assert both[20, 20, 34]
+    one = mask_of(RegionGrower(), volume, ((20, 20, 20), True), ((20, 20, 34), False))
+    assert one[20, 20, 20]
+    assert not one[20, 20, 34]
+    assert np.count_nonzero(one[:, :, 29:]) == 0
+    assert np.all(both[one])
+
+
+def test_a_negative_click_outside_the_region_changes_nothing(volume):
+    alone = mask_of(RegionGrower(), volume, ((20, 20, 20), True))
+    np.testing.assert_array_equal(
+        alone, mask_of(RegionGrower(), volume, ((20, 20, 20), True), ((1, 1, 1), False))
+    )
+
+
+def test_positive_clicks_add_their_regions(volume):
+    grower = RegionGrower("percent", 80)
+    two = mask_of(grower, volume, ((20, 20, 20), True), ((20, 20, 34), True))
+    one, other = (mask_of(grower, volume, (index, True)) for index in ((20, 20, 20), (20, 20, 34)))
+    np.testing.assert_array_equal(two, one | other)
+
+
+@pytest.mark.parametrize("method", ["percent", "fixed", "gradient"])
+@pytest.mark.parametrize("values", [np.zeros((9, 9, 9)), np.full((9, 9, 9), -2.0), np.full((9, 9, 2), 5.0)])
+def test_images_without_contrast_neither_fail_nor_hang(method, values):
+    volume = Volume(values.astype(np.float32), np.eye(4), "unknown")
+    mask = mask_of(RegionGrower(method), volume, ((4, 4, 1), True))
+    assert mask.all() if values.max() > 0 else not mask.any()
+
+
+@pytest.mark.parametrize(
+    ("method", "value"),
+    [("otsu", 1), ("percent", 0), ("percent", 101), ("fixed", -1), ("fixed", float("nan"))],
+)
+def test_an_impossible_threshold_is_refused(method, value):
+    with pytest.raises(PromptError):
+        RegionGrower(method, value)
+
+
+def test_a_leak_stays_within_the_extent():
+    volume = Volume(np.full((20, 20, 400), 5.0, dtype=np.float32), np.diag([4.0, 4.0, 4.0, 1.0]), "SUVbw")
+    mask = mask_of(RegionGrower(), volume, ((10, 10, 200), True))
+    assert np.ptp(np.flatnonzero(mask.any(axis=(0, 1)))) * 4.0 <= 304
