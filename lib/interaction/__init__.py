@@ -1,0 +1,33 @@
+"""Interaction: from clicks to masks. Prompts, regions, the engine, the simulated annotators."""
+
+from lib.interaction.engine import Engine, Update
+from lib.interaction.labels import DEFAULT_LABELS, class_map, instance_map, read_labels
+from lib.interaction.network_segmenter import NetworkSegmenter
+from lib.interaction.objects import AnnotatedObject
+from lib.interaction.prompts import (
+    Click,
+    PromptError,
+    Prompts,
+    read_foreground_prompts,
+    read_prompts,
+    read_voxel,
+)
+from lib.interaction.suv_region import RegionGrower
+
+__all__ = [
+    "DEFAULT_LABELS",
+    "AnnotatedObject",
+    "Click",
+    "Engine",
+    "NetworkSegmenter",
+    "PromptError",
+    "Prompts",
+    "RegionGrower",
+    "Update",
+    "class_map",
+    "instance_map",
+    "read_foreground_prompts",
+    "read_labels",
+    "read_prompts",
+    "read_voxel",
+]

@@ -1,0 +1,183 @@
+"""The engine: from what a viewer says about a study to the masks of its objects.
+
+A pure function of image, weights and steps: the same steps give the same mask, bit for bit, also after a
+restart. Viewers of MONAI Label send all clicks at every request, in no kept order, and take clicks away to
+undo; the engine compares with the objects as they were, drops what was taken away, adds what is new as one
+step an object, and decodes from the longest run of steps that it has seen before.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Any, Generic
+
+import numpy as np
+from cachetools import LRUCache
+
+from lib.interaction.objects import AnnotatedObject
+from lib.interaction.prompts import Click, Index, PromptError, Prompts, Step
+from lib.interaction.segmenter import S, Segmenter, Stopwatch
+from lib.pet import Crop, Volume
+
+#: Bytes of a state beside its mask and logits: an empty one must not be free in the cache.
+STATE_OVERHEAD = 1024
+
+
+@dataclass(frozen=True)
+class Update:
+    """The answer to one request.
+
+    Args:
+        objects: the study's objects, in the order of their ids.
+        masks: the mask of each object, by id.
+        regions: the parts of the image that were looked at, with the object's id.
+        warnings: what the annotator should know, in plain words.
+        seconds: time of each stage.
+    """
+
+    objects: tuple[AnnotatedObject, ...]
+    masks: dict[int, Crop]
+    regions: list[dict[str, Any]]
+    warnings: tuple[str, ...]
+    seconds: dict[str, float]
+
+
+class Engine(Generic[S]):
+    """Keeps the objects of studies up to date with one segmenter. Threads may share it; they take turns.
+
+    Args:
+        segmenter: turns an object's clicks into its mask.
+        cache_bytes: bound of the objects' states kept; the least recently used go first and are decoded anew.
+    """
+
+    def __init__(self, segmenter: Segmenter[S], cache_bytes: int = 512 << 20) -> None:
+        self.segmenter = segmenter
+        self._states: LRUCache[tuple[str, Index | None, tuple[Step, ...]], S] = LRUCache(
+            cache_bytes, getsizeof=lambda state: state.bytes + STATE_OVERHEAD
+        )
+        self._turn = Lock()
+
+    def update(self, volume: Volume, objects: Sequence[AnnotatedObject], prompts: Prompts) -> Update:
+        """Bring objects up to date with everything that a viewer says now.
+
+        A positive click is decoded alone first: where its mask touches an object of its label, it corrects
+        that object, else it begins a new one. An object without a positive click is gone. Background is
+        negative for every object, another label's positive click for this one.
+
+        Args:
+            volume: the study's image.
+            objects: the objects as the last update left them (none at first).
+            prompts: all clicks that the viewer holds.
+
+        Raises:
+            PromptError: a positive click on a voxel that has no value.
+        """
+        for label, clicked in prompts.positive.items():
+            for voxel in clicked:
+                if np.isnan(volume.array[voxel]):
+                    raise PromptError(f"The click {voxel} of {label} is on a voxel without a value (NaN).")
+        watch = Stopwatch()
+        with self._turn:
+            kept = [shorter for obj in objects if (shorter := _without_taken_back(obj, prompts)).positive]
+            updated = self._with_new_clicks(volume, kept, prompts, next_id=_next_id(objects), watch=watch)
+            states = {obj.id: self._state(volume, obj.anchor, obj.steps, watch) for obj in updated}
+        warnings = [f"{obj.label} {obj.id}: {text}" for obj in updated for text in states[obj.id].warnings]
+        warnings += [
+            f"{obj.label} {obj.id}: the mask is empty; click again nearer to its middle."
+            for obj in updated
+            if not states[obj.id].mask.any()
+        ]
+        return Update(
+            objects=tuple(updated),
+            masks={number: state.mask for number, state in states.items()},
+            regions=[
+                {"object": number, **region} for number, state in states.items() for region in state.regions
+            ],
+            warnings=(*prompts.warnings, *warnings),
+            seconds=dict(watch.seconds),
+        )
+
+    def _with_new_clicks(
+        self,
+        volume: Volume,
+        objects: list[AnnotatedObject],
+        prompts: Prompts,
+        next_id: int,
+        watch: Stopwatch,
+    ) -> list[AnnotatedObject]:
+        """Return the objects with a step more for the clicks they do not know yet, and the new objects."""
+        objects = list(objects)
+        added: dict[int, list[Click]] = defaultdict(list)
+        #: the masks of this request's clicks, each decoded alone, by the object they went to
+        alone: dict[int, list[Crop]] = defaultdict(list)
+        for label, clicked in sorted(prompts.positive.items()):
+            known = {voxel for obj in objects if obj.label == label for voxel in obj.positive}
+            for voxel in clicked:
+                if voxel in known:
+                    continue
+                click = Click(voxel, positive=True)
+                point = Crop(voxel, np.ones((1, 1, 1), dtype=bool))
+                owner = self._touched(volume, objects, label, point, alone, watch)
+                if owner is None:
+                    anchor = self.segmenter.anchor(
+                        volume, voxel, [obj.anchor for obj in objects if obj.anchor]
+                    )
+                    mask = self._state(volume, anchor, ((click,),), watch).mask.union(point)
+                    owner = self._touched(volume, objects, label, mask, alone, watch)
+                    if owner is None:
+                        owner = AnnotatedObject.new(next_id, label, anchor)
+                        next_id += 1
+                        objects.append(owner)
+                    alone[owner.id].append(mask)
+                added[owner.id].append(click)
+        result = []
+        for obj in objects:
+            against = [voxel for voxel in prompts.against(obj.label) if voxel not in obj.negative]
+            step = sorted([*added[obj.id], *(Click(voxel, positive=False) for voxel in against)])
+            result.append(replace(obj, steps=(*obj.steps, tuple(step))) if step else obj)
+        return result
+
+    def _touched(
+        self,
+        volume: Volume,
+        objects: list[AnnotatedObject],
+        label: str,
+        mask: Crop,
+        alone: dict[int, list[Crop]],
+        watch: Stopwatch,
+    ) -> AnnotatedObject | None:
+        """Return the first object of a label that a mask overlaps or adjoins."""
+        for obj in objects:
+            if obj.label == label:
+                own = [self._state(volume, obj.anchor, obj.steps, watch).mask] if obj.steps else []
+                if any(mask.touches(other) for other in (*own, *alone[obj.id])):
+                    return obj
+        return None
+
+    def _state(self, volume: Volume, anchor: Index | None, steps: tuple[Step, ...], watch: Stopwatch) -> S:
+        """Return the state after some steps, going on from the longest run of them in the cache."""
+        state: S | None = None
+        done = len(steps)
+        while done and (state := self._states.get((volume.digest, anchor, steps[:done]))) is None:
+            done -= 1
+        for count in range(done + 1, len(steps) + 1):
+            state = self.segmenter.advance(volume, anchor, state, steps[:count], watch)
+            if state.bytes + STATE_OVERHEAD <= self._states.maxsize:
+                self._states[(volume.digest, anchor, steps[:count])] = state
+        assert state is not None, "an object has at least one step"
+        return state
+
+
+def _without_taken_back(obj: AnnotatedObject, prompts: Prompts) -> AnnotatedObject:
+    """Return the object without the clicks that the viewer no longer sends."""
+    positive, negative = set(prompts.positive.get(obj.label, ())), set(prompts.against(obj.label))
+    steps = (
+        tuple(click for click in step if click.index in (positive if click.positive else negative))
+        for step in obj.steps
+    )
+    return replace(obj, steps=tuple(step for step in steps if step))
+
+
+def _next_id(objects: Sequence[AnnotatedObject]) -> int:
+    return max((obj.id for obj in objects), default=0) + 1

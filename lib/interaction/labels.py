@@ -1,0 +1,89 @@
+"""Labels: the names in use, and the maps in which objects are saved."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.interaction.objects import AnnotatedObject
+from lib.interaction.prompts import BACKGROUND, PromptError
+from lib.pet import Crop
+
+DEFAULT_LABELS = (
+    BACKGROUND,
+    "lesion",
+    "liver",
+    "kidney_left",
+    "kidney_right",
+    "heart",
+    "spleen",
+    "aorta",
+    "prostate",
+    "lung_upper_lobe_left",
+    "lung_lower_lobe_left",
+    "lung_upper_lobe_right",
+    "lung_middle_lobe_right",
+    "lung_lower_lobe_right",
+)
+
+_LESION = re.compile(r"lesion|tumou?r|metasta|lymphoma|node", re.IGNORECASE)
+_NAME = re.compile(r"\w[\w .()-]{0,63}")
+
+
+def read_labels(text: str) -> tuple[str, ...]:
+    """Return label names from a comma-separated list, `background` first; a name's place is its class.
+
+    Raises:
+        PromptError: no name, a name twice, more than 255, or one that is not made of letters, digits, blanks,
+            `_`, `-`,
+            `.` and brackets.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = [name for name in names if name != BACKGROUND]
+    if not names or len(names) > 255 or len(set(names)) < len(names):
+        raise PromptError("Labels must be 1 to 255 different names, separated by commas.")
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise PromptError(
+                f"'{name[:64]}' cannot be a label: use up to 64 letters, digits, blanks or _-.()."
+            )
+    return (BACKGROUND, *names)
+
+
+def class_map(
+    shape: Sequence[int], objects: Sequence[AnnotatedObject], masks: Mapping[int, Crop], labels: Sequence[str]
+) -> NDArray[np.uint8]:
+    """Return the classes of all voxels: uint8 [i, j, k], a label's value is its place in `labels`.
+
+    Where objects overlap, lesions win over organs, and later labels over earlier ones.
+    """
+    values = {obj.id: labels.index(obj.label) for obj in objects}
+    return _painted(shape, _by_priority(objects, labels), masks, values, np.uint8)
+
+
+def instance_map(
+    shape: Sequence[int], objects: Sequence[AnnotatedObject], masks: Mapping[int, Crop], labels: Sequence[str]
+) -> NDArray[np.uint16]:
+    """Return the objects of all voxels: uint16 [i, j, k], the object's id; overlaps as in `class_map`."""
+    values = {obj.id: obj.id for obj in objects}
+    return _painted(shape, _by_priority(objects, labels), masks, values, np.uint16)
+
+
+def _by_priority(objects: Sequence[AnnotatedObject], labels: Sequence[str]) -> list[AnnotatedObject]:
+    return sorted(objects, key=lambda obj: (bool(_LESION.search(obj.label)), labels.index(obj.label), obj.id))
+
+
+def _painted(
+    shape: Sequence[int],
+    objects: Sequence[AnnotatedObject],
+    masks: Mapping[int, Crop],
+    values: Mapping[int, int],
+    dtype: type,
+) -> NDArray:
+    # Fortran order is the order of NIfTI and NRRD files: written without another copy.
+    grid: NDArray = np.zeros(tuple(shape), dtype=dtype, order="F")
+    for obj in objects:
+        mask = masks[obj.id]
+        grid[mask.slices][mask.array] = values[obj.id]
+    return grid

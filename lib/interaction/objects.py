@@ -1,0 +1,84 @@
+"""An object: one lesion or organ, and the steps in which it was clicked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydicom.uid import generate_uid
+
+from lib.interaction.prompts import Click, Index, PromptError, Step
+
+STATUSES = ("proposed", "draft", "accepted")
+
+
+@dataclass(frozen=True)
+class AnnotatedObject:
+    """One lesion or organ.
+
+    Args:
+        id: number within the study, from 1.
+        label: name of its class.
+        uid: tracking UID (DICOM TID 1411), the same for as long as the object exists.
+        status: proposed, draft or accepted.
+        anchor: where its first region begins (a network's lattice), so that steps give the same mask after a
+            restart.
+        steps: its clicks, a step for every request that added some; negative clicks of the study are among
+            them.
+    """
+
+    id: int
+    label: str
+    uid: str
+    status: str = "draft"
+    anchor: Index | None = None
+    steps: tuple[Step, ...] = ()
+
+    @classmethod
+    def new(cls, number: int, label: str, anchor: Index | None) -> "AnnotatedObject":
+        """Return an object without clicks, under a tracking UID of its own."""
+        return cls(id=number, label=label, uid=str(generate_uid()), anchor=anchor)
+
+    @property
+    def positive(self) -> set[Index]:
+        """The voxels clicked in the object."""
+        return {click.index for step in self.steps for click in step if click.positive}
+
+    @property
+    def negative(self) -> set[Index]:
+        """The voxels clicked outside of the object."""
+        return {click.index for step in self.steps for click in step if not click.positive}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the object as JSON has it; a click is [i, j, k, 1 or 0]."""
+        steps = [[[*click.index, int(click.positive)] for click in step] for step in self.steps]
+        anchor = None if self.anchor is None else list(self.anchor)
+        return {
+            "id": self.id,
+            "label": self.label,
+            "uid": self.uid,
+            "status": self.status,
+            "anchor": anchor,
+            "steps": steps,
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "AnnotatedObject":
+        """Return the object that `as_dict` wrote.
+
+        Raises:
+            PromptError: it is not one.
+        """
+        try:
+            steps = tuple(
+                tuple(Click((int(i), int(j), int(k)), bool(positive)) for i, j, k, positive in step)
+                for step in stored["steps"]
+            )
+            anchor = None
+            if stored["anchor"] is not None:
+                r, a, s = (int(at) for at in stored["anchor"])
+                anchor = (r, a, s)
+            return cls(
+                int(stored["id"]), str(stored["label"]), str(stored["uid"]), stored["status"], anchor, steps
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise PromptError("An object in the journal cannot be read.") from error

@@ -1,0 +1,46 @@
+"""Label names and the maps in which objects are saved."""
+
+import numpy as np
+import pytest
+
+from lib.interaction import DEFAULT_LABELS, AnnotatedObject, PromptError, class_map, instance_map, read_labels
+from lib.pet import Crop
+
+LABELS = ("background", "lesion", "liver", "spleen")
+
+
+def objects_at(*places):
+    objects = [AnnotatedObject.new(number, label, None) for number, (label, _) in enumerate(places, start=1)]
+    masks = {
+        number: Crop((at, 0, 0), np.ones((3, 1, 1), dtype=bool))
+        for number, (_, at) in enumerate(places, start=1)
+    }
+    return objects, masks
+
+
+def test_lesions_win_over_organs_and_later_labels_over_earlier():
+    objects, masks = objects_at(("lesion", 0), ("spleen", 2), ("liver", 4))
+    grid = class_map((8, 1, 1), objects, masks, LABELS)
+    assert grid[:, 0, 0].tolist() == [1, 1, 1, 3, 3, 2, 2, 0]
+    assert grid.dtype == np.uint8
+    assert grid.flags.f_contiguous
+
+
+def test_instances_are_told_apart_within_a_label():
+    objects, masks = objects_at(("lesion", 0), ("lesion", 4))
+    grid = instance_map((8, 1, 1), objects, masks, LABELS)
+    assert grid[:, 0, 0].tolist() == [1, 1, 1, 0, 2, 2, 2, 0]
+    assert grid.dtype == np.uint16
+
+
+def test_names_are_read_with_background_first():
+    assert read_labels(" tumour, lymph node ,background") == ("background", "tumour", "lymph node")
+    assert read_labels(",".join(DEFAULT_LABELS)) == DEFAULT_LABELS
+
+
+@pytest.mark.parametrize(
+    "text", ["", "background", "a,a", "../x", "a/b", "<b>", "x" * 65, ",".join(f"n{i}" for i in range(256))]
+)
+def test_names_that_could_be_something_else_are_refused(text):
+    with pytest.raises(PromptError):
+        read_labels(text)
