@@ -1,18 +1,27 @@
 """A folder with one DICOM PET series -> a volume."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pydicom
+import pydicom.config
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import (
+    EnhancedPETImageStorage,
+    LegacyConvertedEnhancedPETImageStorage,
+    MediaStorageDirectoryStorage,
+    PositronEmissionTomographyImageStorage,
+)
 
 from lib.pet.volume import Volume, VolumeError
 
-PET_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.128"
-ENHANCED_PET = ("1.2.840.10008.5.1.4.1.1.130", "1.2.840.10008.5.1.4.1.1.128.1")
+_ENHANCED = (EnhancedPETImageStorage, LegacyConvertedEnhancedPETImageStorage)
+_DAMAGED = "A DICOM file of the folder is truncated or damaged; transfer it again."
+
+# pydicom would put a value that breaks the standard, a UID for one, into a warning and so into the log.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,8 @@ def read_dicom_series(folder: Path) -> Volume:
             slice, slices that do not form one grid, a missing tag. No message holds a name, a number or a UID
             of the patient.
     """
-    slices = [_checked(dataset, path) for path, dataset in _pet_headers(folder)]
+    headers = [_pet_slice(path) for path in sorted(folder.iterdir()) if path.is_file()]
+    slices = [header for header in headers if header is not None]
     if not slices:
         raise VolumeError("The folder holds no DICOM PET images.")
     _check_one_series(slices)
@@ -56,24 +66,26 @@ def read_dicom_series(folder: Path) -> Volume:
     return Volume(array, affine, first.unit)
 
 
-def _pet_headers(folder: Path) -> Iterator[tuple[Path, pydicom.Dataset]]:
-    """Yield the header of every PET image file in a folder."""
-    for path in sorted(folder.iterdir()):
-        if not path.is_file():
-            continue
-        try:
-            dataset = pydicom.dcmread(path, stop_before_pixels=True)
-            kind = str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID", ""))
-        except InvalidDicomError:
-            continue
-        except Exception as error:  # parsers of damaged files raise whatever they stumble over
-            raise VolumeError("A DICOM file of the folder is truncated or damaged.") from error
-        if kind in ENHANCED_PET:
+def _pet_slice(path: Path) -> _Slice | None:
+    """Return what the header of a PET image file says; None for any other file."""
+    try:
+        dataset = pydicom.dcmread(path, stop_before_pixels=True)
+        stored_as = str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))
+        kind = str(dataset.get("SOPClassUID", ""))
+        if not kind and stored_as != MediaStorageDirectoryStorage:
+            raise VolumeError(_DAMAGED)  # cut at its beginning: it may be the last slice of the series
+        if kind in _ENHANCED:
             raise VolumeError(
                 "The folder holds an enhanced (multi-frame) PET image; export it as single-frame images."
             )
-        if kind == PET_IMAGE_STORAGE:
-            yield path, dataset
+        is_pet = PositronEmissionTomographyImageStorage in (kind, stored_as)
+        return _checked(dataset, path) if is_pet else None
+    except InvalidDicomError:
+        return None
+    except VolumeError:
+        raise
+    except Exception as error:  # parsers of damaged files raise whatever they stumble over
+        raise VolumeError(_DAMAGED) from error
 
 
 def _checked(dataset: pydicom.Dataset, path: Path) -> _Slice:

@@ -58,9 +58,9 @@ def make_phantom(
 ) -> Phantom:
     """Draw a body, organs that vary by a few per cent, and 3 to 8 lesions apart from each other.
 
-    Body and organs fill the field of view, whatever its size; lesions have 8 to 40 mm in diameter and the blur
-    6 mm FWHM in every field. i runs to the patient's left, j to posterior, k to superior. A seed gives the
-    same bytes always.
+    Body and organs fill the field of view, whatever its size; lesions have 8 to 40 mm in diameter and the
+    blur 6 mm FWHM in every field. i runs to the patient's left, j to posterior, k to superior. A seed gives
+    the same bytes always.
 
     Args:
         seed: of every random choice.

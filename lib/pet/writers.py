@@ -62,7 +62,9 @@ def read_mask(path: str | Path) -> tuple[NDArray[np.unsignedinteger], NDArray[np
     lowest, highest = values.min(), values.max()
     if not (lowest >= 0 and highest <= np.iinfo(np.uint16).max):  # also where they are NaN
         raise VolumeError(f"{path.name} is no mask: its values are not whole numbers from 0 to 65535.")
-    mask = values.astype(np.uint8 if highest <= np.iinfo(np.uint8).max else np.uint16)
+    mask: NDArray[np.unsignedinteger] = values.astype(
+        np.uint8 if highest <= np.iinfo(np.uint8).max else np.uint16
+    )
     if not np.array_equal(mask, values):
         raise VolumeError(f"{path.name} is no mask: its values are not whole numbers from 0 to 65535.")
     return mask, checked_affine(affine)
