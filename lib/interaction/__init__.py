@@ -12,6 +12,7 @@ from lib.interaction.prompts import (
     read_prompts,
     read_voxel,
 )
+from lib.interaction.reply import describe
 from lib.interaction.suv_region import RegionGrower
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "RegionGrower",
     "Update",
     "class_map",
+    "describe",
     "instance_map",
     "read_foreground_prompts",
     "read_labels",

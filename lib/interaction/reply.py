@@ -1,0 +1,33 @@
+"""What every reply says beside the mask."""
+
+from typing import Any
+
+from lib.interaction.engine import Engine, Update
+from lib.pet import Volume, quantify
+
+
+def describe(volume: Volume, update: Update, engine: Engine) -> dict[str, Any]:
+    """Return an update for JSON: objects with their numbers, regions, warnings, seconds a stage, weights, unit."""
+    warnings = list(update.warnings)
+    if volume.unit != "SUVbw":
+        said = "Bq/ml" if volume.unit == "Bq/ml" else "in a unit that the file does not state"
+        warnings.append(f"The numbers are no SUV: this image's values are {said}.")
+    return {
+        "objects": [
+            {
+                "id": obj.id,
+                "label": obj.label,
+                "uid": obj.uid,
+                "status": obj.status,
+                "positive": sorted(obj.positive),
+                "negative": sorted(obj.negative),
+                **quantify(volume, update.masks[obj.id]).as_dict(),
+            }
+            for obj in update.objects
+        ],
+        "regions": update.regions,
+        "warnings": warnings,
+        "seconds": {stage: round(seconds, 4) for stage, seconds in update.seconds.items()},
+        "weights": {"name": engine.segmenter.name, "digest": engine.segmenter.digest},
+        "unit": volume.unit,
+    }

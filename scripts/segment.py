@@ -1,0 +1,113 @@
+"""`segpet segment`: one image, some clicks, one mask."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts import app
+
+
+class Method(StrEnum):
+    """What turns the clicks into a mask."""
+
+    segpet = "segpet"
+    suv_region = "suv_region"
+
+
+class Contour(StrEnum):
+    """How `suv_region` finds the edge."""
+
+    percent = "percent"
+    fixed = "fixed"
+    gradient = "gradient"
+
+
+@app.command()
+def segment(
+    image: Annotated[Path, typer.Argument(help="NIfTI, NRRD, or a folder with one DICOM PET series.")],
+    point: Annotated[
+        list[str], typer.Option(metavar="I,J,K", help="A voxel in the object, 0-based. Repeat for more.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The mask: .nii.gz, .nii or .nrrd.")],
+    negative: Annotated[
+        list[str] | None, typer.Option(metavar="I,J,K", help="A voxel outside of it. Repeat for more.")
+    ] = None,
+    label: Annotated[str, typer.Option(help="What the object is.")] = "lesion",
+    method: Annotated[Method, typer.Option(help="The network, or region growing.")] = Method.segpet,
+    model: Annotated[Path | None, typer.Option(help="Weights for the network: .pth or .safetensors.")] = None,
+    contour: Annotated[
+        Contour, typer.Option(help="suv_region: share of the maximum, fixed value, or steepest edge.")
+    ] = Contour.percent,
+    threshold: Annotated[
+        float | None, typer.Option(help="suv_region: per cent (41 if not given), or the fixed value (4.0).")
+    ] = None,
+    unit: Annotated[str | None, typer.Option(help="What the values are: SUVbw, Bq/ml or unknown.")] = None,
+    device: Annotated[str, typer.Option(help="Where the network runs: cpu, cuda, cuda:1, mps.")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Segment objects of one PET image from clicks, and measure them.
+
+    Clicks that fall in one object correct it; a click elsewhere begins another object of the same label.
+
+    `segpet segment PET.nii.gz --unit SUVbw --method suv_region --point 20,21,30 -o mask.nii.gz`
+    """
+    from lib.interaction import (
+        Engine,
+        NetworkSegmenter,
+        RegionGrower,
+        class_map,
+        describe,
+        read_labels,
+        read_prompts,
+    )
+    from lib.network import load_network
+    from lib.pet import read_volume, write_mask
+
+    labels = read_labels(label)
+    if method is Method.suv_region:
+        segmenter = RegionGrower(contour.value, threshold)
+    elif model is None:
+        raise typer.BadParameter(
+            "the network needs weights: name a file with --model, or use --method suv_region, which needs none."
+        )
+    else:
+        segmenter = NetworkSegmenter(load_network(model, device=device))
+    volume = read_volume(image, unit)
+    clicks = {
+        labels[1]: [_voxel(text) for text in point],
+        labels[0]: [_voxel(text) for text in negative or []],
+    }
+    prompts = read_prompts(clicks, labels, volume.shape)
+
+    engine = Engine(segmenter)
+    update = engine.update(volume, (), prompts)
+    write_mask(output, class_map(volume.shape, update.objects, update.masks, labels), volume.affine)
+    result = describe(volume, update, engine)
+    typer.echo(json.dumps({"mask": str(output), **result}, indent=2) if as_json else _as_text(result, output))
+
+
+def _voxel(text: str) -> list[int]:
+    try:
+        i, j, k = (int(number) for number in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"'{text}' is no voxel: give three whole numbers as I,J,K.") from error
+    return [i, j, k]
+
+
+def _as_text(result: dict, output: Path) -> str:
+    prefix = "suv_" if result["unit"] == "SUVbw" else ""
+    unit = {"SUVbw": "g/ml", "Bq/ml": "Bq/ml"}.get(result["unit"], "(unit unknown)")
+    lines = [
+        f"{obj['label']} {obj['id']}: {obj['volume_ml']:.2f} ml"
+        + (
+            f", max {maximum:.2f} {unit}, mean {obj[f'{prefix}mean']:.2f} {unit}"
+            if maximum is not None
+            else ""
+        )
+        for obj in result["objects"]
+        for maximum in [obj[f"{prefix}max"]]
+    ]
+    return "\n".join([*lines, *result["warnings"], f"Written: {output}"])
