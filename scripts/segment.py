@@ -71,15 +71,13 @@ def segment(
         segmenter = RegionGrower(contour.value, threshold)
     elif model is None:
         raise typer.BadParameter(
-            "the network needs weights: name a file with --model, or use --method suv_region, which needs none."
+            "the network needs weights: name a file with --model, or use --method suv_region."
         )
     else:
         segmenter = NetworkSegmenter(load_network(model, device=device))
     volume = read_volume(image, unit)
-    clicks = {
-        labels[1]: [_voxel(text) for text in point],
-        labels[0]: [_voxel(text) for text in negative or []],
-    }
+    background, name = labels
+    clicks = {name: [_voxel(text) for text in point], background: [_voxel(text) for text in negative or []]}
     prompts = read_prompts(clicks, labels, volume.shape)
 
     engine = Engine(segmenter)

@@ -7,7 +7,7 @@ from lib.pet import Volume, quantify
 
 
 def describe(volume: Volume, update: Update, engine: Engine) -> dict[str, Any]:
-    """Return an update for JSON: objects with their numbers, regions, warnings, seconds a stage, weights, unit."""
+    """Return an update for JSON: objects and their numbers, regions, warnings, stage times, weights."""
     warnings = list(update.warnings)
     if volume.unit != "SUVbw":
         said = "Bq/ml" if volume.unit == "Bq/ml" else "in a unit that the file does not state"
