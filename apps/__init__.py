@@ -1,0 +1,1 @@
+"""Servers: each folder is a MONAI Label app."""

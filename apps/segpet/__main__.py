@@ -1,0 +1,65 @@
+"""`python -m apps.segpet --studies DIR`: start the server. `segpet serve` runs this."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+
+def main() -> None:
+    """Check the options, set MONAI Label's environment, and serve until somebody stops it."""
+    parser = argparse.ArgumentParser(prog="python -m apps.segpet", description=__doc__)
+    parser.add_argument("--studies", required=True, help="folder with NIfTI or NRRD images, or DICOMweb URL")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument(
+        "--conf", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"),
+        help="labels, model, state, unit or device",
+    )  # fmt: skip
+    arguments = parser.parse_args()
+    sys.path.insert(0, str(ROOT))
+    from apps.segpet.options import OptionError, read_options
+
+    studies, conf = arguments.studies, dict(arguments.conf)
+    if not studies.startswith(("http://", "https://")):
+        if not Path(studies).is_dir():
+            parser.error(f"there is no folder {studies}.")
+        studies = str(Path(studies).resolve())
+    try:
+        read_options(conf, studies)
+    except OptionError as error:
+        parser.error(str(error))
+    os.environ |= environment(studies, arguments.port, conf)
+
+    # MONAI Label reads its settings from the environment when it is first imported, so only now.
+    import uvicorn
+
+    from apps.segpet.server import app
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("timeloop").setLevel(logging.WARNING)
+    # Requests hold names of studies: no access log.
+    uvicorn.run(app, host=arguments.host, port=arguments.port, log_config=None, access_log=False)
+
+
+def environment(studies: str, port: int, conf: dict[str, str]) -> dict[str, str]:
+    """Return the environment that MONAI Label needs, in the server and in the processes it starts."""
+    return {
+        "MONAI_LABEL_APP_DIR": str(HERE),
+        "MONAI_LABEL_STUDIES": studies,
+        "MONAI_LABEL_APP_CONF": json.dumps(conf),
+        "MONAI_LABEL_SERVER_PORT": str(port),
+        "MONAI_LABEL_RELOAD_APP_LIB": "false",
+        "MONAI_LABEL_AUTO_UPDATE_SCORING": "false",
+        "MONAI_LABEL_TRACKING_ENABLED": "false",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+    }
+
+
+if __name__ == "__main__":
+    main()

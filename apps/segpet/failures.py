@@ -1,0 +1,55 @@
+"""What a client is told when something fails: one sentence, the right status, nothing of the inside."""
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fastapi import HTTPException
+from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
+
+from infer_tasks.network_engine import WeightsMissingError
+from infer_tasks.requests import RequestError
+from lib.interaction import PromptError
+from lib.network import CheckpointError
+from lib.pet import VolumeError
+from lib.store import StoreError
+
+UNEXPECTED = "Something went wrong in the server; its log says where."
+
+logger = logging.getLogger("segpet")
+
+_STATUS: dict[type[Exception], int] = {
+    PromptError: 422,
+    RequestError: 422,
+    VolumeError: 422,
+    WeightsMissingError: 409,
+    CheckpointError: 409,
+}
+
+
+@contextmanager
+def told_to_client() -> Iterator[None]:
+    """Make HTTPExceptions of what the block raises: ours keep their sentence, others get a general one."""
+    try:
+        yield
+    except HTTPException:
+        raise
+    except tuple(_STATUS) as error:
+        raise HTTPException(_STATUS[type(error)], str(error)) from error
+    except (ImageNotFoundException, LabelNotFoundException) as error:
+        raise HTTPException(404, "There is no such image or label.") from error
+    except StoreError as error:
+        log_unexpected(error)
+        detail = "The server could not read or write its own records; its log says where."
+        raise HTTPException(500, detail) from error
+    except Exception as error:
+        log_unexpected(error)
+        raise HTTPException(500, UNEXPECTED) from error
+
+
+def log_unexpected(error: BaseException) -> None:
+    """Log the kind of an error and the lines it came through; its message may name a patient."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = " <- ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    logger.error("%s at %s", type(error).__qualname__, places)

@@ -1,0 +1,62 @@
+"""Saving: a label is checked, kept as a version, and written in the journal before MONAI Label has it."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from fastapi import HTTPException
+from numpy.typing import NDArray
+
+from infer_tasks.workspace import Workspace
+from lib.pet import Volume, read_mask
+
+
+class LabelKeeper:
+    """Does what has to come before a label is saved; a `BeforeSave`.
+
+    Args:
+        workspace: where versions and journal are kept.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def __call__(self, study: str, image: Path, label: Path, tag: str, params: dict[str, Any]) -> None:
+        """Check the label's grid, keep it as a version (but for `original`, a model's own), journal the save.
+
+        Raises:
+            VolumeError: the label or the image cannot be read.
+            HTTPException: the label is not on the image's grid.
+            StoreError: the state folder cannot be written.
+        """
+        mask, affine = read_mask(label)
+        _check_grid(mask, affine, self._workspace.volumes.get(image))
+        client = str(params.get("client_id") or "")
+        event = {"event": "save", "tag": tag, "client": client, "voxels": int(np.count_nonzero(mask))}
+        if tag != "original":
+            objects = self._workspace.sessions.objects_of(study, client)
+            objects["label_info"] = params.get("label_info")
+            author = client or None
+            event["version"] = self._workspace.versions.save(
+                study, label, objects, author, status=cast(Any, tag)
+            )
+        self._workspace.journal.append(study, event)
+
+
+def _check_grid(mask: NDArray, affine: NDArray[np.float64], volume: Volume) -> None:
+    if mask.shape != volume.shape:
+        is_, should = (" x ".join(map(str, shape)) for shape in (mask.shape, volume.shape))
+        raise HTTPException(
+            422, f"The label has {is_} voxels, the study {should}; save it on the study's grid."
+        )
+    if np.array_equal(affine, np.eye(4)):
+        return  # it says nothing of where it lies
+    corners = np.array(np.meshgrid(*[(0, size - 1) for size in mask.shape])).reshape(3, -1)
+    corners = np.vstack([corners, np.ones(corners.shape[1])])
+    apart = np.linalg.norm(((affine - volume.affine) @ corners)[:3], axis=0).max()
+    if apart > min(volume.spacing) / 2:
+        raise HTTPException(
+            422,
+            f"The label's voxels lie up to {apart:.1f} mm from the study's, for its axes or origin are "
+            "others; save it on the study's grid.",
+        )

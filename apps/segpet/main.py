@@ -1,0 +1,170 @@
+"""The MONAI Label app; runs under plain `monailabel start_server --app apps/segpet --studies DIR` too."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[2])
+)  # our `lib`, not the `lib` that MONAI Label makes here
+
+import logging
+from typing import Any
+
+from fastapi import HTTPException
+from monailabel.config import settings
+from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.strategy import Strategy
+
+from apps.segpet.failures import told_to_client
+from apps.segpet.labels import LabelKeeper
+from apps.segpet.options import OptionError, read_options
+from apps.segpet.strategies import Random
+from apps.segpet.studies import Studies, checked_tag
+from apps.segpet.uploads import Uploads
+from infer_tasks.network_engine import NetworkEngine
+from infer_tasks.segpet import SegPETClickTask, SegPETTask
+from infer_tasks.suv_region import SUVRegionTask
+from infer_tasks.workspace import Workspace
+
+_RESERVED = ("image", "file", "session", "study", "device", "user")
+
+
+class SegPET(MONAILabelApp):
+    """Click-driven PET segmentation: SegAnyPET for both of the viewers' click tools, and region growing.
+
+    MONAI Label finds the class by the name of its direct base. Options come with `--conf key value`, see
+    `apps.segpet.options`.
+    """
+
+    def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        # Below this level MONAI Label logs requests, image names and paths.
+        logging.getLogger("monailabel").setLevel(logging.ERROR)
+        try:
+            options = read_options(conf, studies)
+        except OptionError as error:
+            raise SystemExit(f"segpet: {error}") from None
+        self.workspace = Workspace(options.state, options.labels, options.unit)
+        self._network = NetworkEngine(options.model, options.device, options.state.folder("weights"))
+        super().__init__(
+            app_dir,
+            studies,
+            conf,
+            name="SegPET",
+            description="Interactive segmentation of PET: click, see the mask and its numbers, correct, save",
+            labels=list(options.labels),
+        )
+        self._auto_update_scoring = (
+            False  # a process of its own, that loads everything, after every next sample
+        )
+
+    def init_datastore(self) -> Datastore:
+        """Return the studies folder behind its guards; a DICOMweb URL as MONAI Label has it."""
+        if self.studies.startswith(("http://", "https://")):
+            return super().init_datastore()
+        keeper = LabelKeeper(self.workspace)
+        return Studies(self.studies, settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD, keeper)
+
+    def init_infers(self) -> dict[str, InferTask]:
+        """Return the tasks that the viewers offer."""
+        tasks = (
+            SegPETTask(self.workspace, self._network),
+            SegPETClickTask(self.workspace, self._network),
+            SUVRegionTask(self.workspace),
+        )
+        return {task.name: task for task in tasks}
+
+    def init_strategies(self) -> dict[str, Strategy]:
+        """Return the strategies; OHIF always asks for `random`."""
+        return {"random": Random()}
+
+    def on_init_complete(self) -> None:
+        """Clean up after a killed server, and begin to load the weights. Only a server calls this."""
+        self.workspace.clear_results()
+        super().on_init_complete()
+        self._network.load_in_background()
+
+    def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Answer a viewer's clicks.
+
+        Args:
+            request: `model`, `image` (the id of a study) or `session`, and the viewer's parameters;
+                `save_label` saves the mask under `label_tag` (default `original`).
+            datastore: only as MONAI Label's interface has it; the app's own is used.
+
+        Returns:
+            As `MONAILabelApp.infer`: `file` is to be deleted once it is sent.
+
+        Raises:
+            HTTPException: 404 for an unknown model, study or session, 4xx with a sentence for bad input.
+        """
+        with told_to_client():
+            task = self.task(request.get("model"))
+            study, path = self._image_of(request)
+            params = {key: value for key, value in request.items() if key not in _RESERVED}
+            saves = request.get("save_label") in (True, "true", "True", 1)
+            tag = checked_tag(request.get("label_tag") or "original")
+            if saves and request.get("session"):
+                raise HTTPException(422, "An upload has no label to save; only a study on the server has.")
+            file, result = task({**params, "image": str(path), "study": study})
+            label = file
+            if saves and file is not None:
+                info = {"model": task.name, "params": result, "client_id": request.get("client_id")}
+                try:
+                    label = self.datastore().save_label(study, file, tag, info)
+                except BaseException:
+                    Path(file).unlink(missing_ok=True)
+                    raise
+            return {"label": label, "tag": tag, "file": file, "params": result}
+
+    def batch_infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Refuse: every model here waits for clicks, and would save an empty mask for every study."""
+        self.task(request.get("model"))
+        raise HTTPException(422, "This model needs clicks and cannot run over many studies by itself.")
+
+    def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the study to be labelled next, {} where none is left; its image is read meanwhile."""
+        if request.get("strategy") not in self._strategies:
+            raise HTTPException(404, f"There is no such strategy; there are {', '.join(self._strategies)}.")
+        sample = super().next_sample(request)
+        if sample:
+            self.preload(sample["id"])
+        return sample
+
+    def task(self, model: Any) -> InferTask:
+        """Return an infer task; HTTPException 404 where there is none of that name."""
+        task = self._infers.get(model) if isinstance(model, str) else None
+        if task is None:
+            raise HTTPException(404, f"There is no such model; there are {', '.join(self._infers)}.")
+        return task
+
+    def preload(self, study: str) -> None:
+        """Read a study's image in the background."""
+        if isinstance(datastore := self.datastore(), Studies):
+            self.workspace.volumes.preload(datastore.known_image(study))
+
+    def cleanup_sessions(self) -> None:
+        """Delete uploads that nobody used for long."""
+        self.sessions().remove_expired()
+
+    def _load_sessions(self, load: bool = False) -> Uploads:
+        folder = self.workspace.state.folder("uploads")
+        return Uploads(folder, settings.MONAI_LABEL_SESSION_EXPIRY)
+
+    def _download_dcmqi_tools(self) -> None:
+        """Not needed: nothing is downloaded when a server starts."""
+
+    def _image_of(self, request: dict[str, Any]) -> tuple[str, Path]:
+        """Return the study's id and its image's path. A path that a client names is never opened."""
+        session, image = request.get("session"), request.get("image")
+        if session:
+            upload = self.sessions().known(session.get("name") if isinstance(session, dict) else None)
+            return upload.name, Path(upload.image)
+        datastore = self.datastore()
+        if isinstance(datastore, Studies):
+            path = datastore.known_image(image)
+            return str(image), path
+        if not isinstance(image, str) or image not in datastore.list_images():
+            raise HTTPException(404, "There is no study of that name.")
+        return image, Path(datastore.get_image_uri(image))

@@ -1,0 +1,69 @@
+"""What the server was told with `--conf key value`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lib.interaction import DEFAULT_LABELS, PromptError, read_labels
+from lib.store import StateFolder, StoreError, open_state
+
+UNITS = ("SUVbw", "Bq/ml")
+_KEYS = ("labels", "model", "state", "unit", "device")
+
+
+class OptionError(ValueError):
+    """An option that cannot be used; the message is one sentence that says why."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The server's options.
+
+    Args:
+        labels: names in use, `background` first.
+        model: file of weights, or None.
+        state: where everything is kept that outlives the server.
+        unit: what the values of files are that do not say it themselves; None: unknown.
+        device: where the network runs, as torch names it.
+    """
+
+    labels: tuple[str, ...]
+    model: Path | None
+    state: StateFolder
+    unit: str | None
+    device: str
+
+
+def read_options(conf: Mapping[str, str], studies: str) -> Options:
+    """Check the options; the state folder is made where it is missing.
+
+    Raises:
+        OptionError: an option that does not exist, or a value that cannot be used.
+    """
+    conf = {key: value for key, value in conf.items() if value not in (None, "")}
+    if unknown := sorted(set(conf) - {*_KEYS, "server_mode"}):  # the last one is MONAI Label's own
+        raise OptionError(f"There is no option {', '.join(unknown)}; there are {', '.join(_KEYS)}.")
+    model = Path(conf["model"]).expanduser().absolute() if "model" in conf else None
+    if model is not None and not model.is_file():
+        raise OptionError(f"There are no weights at {model}: the option model must be the path of a file.")
+    unit = conf.get("unit")
+    if unit not in (None, *UNITS):
+        raise OptionError(f"The option unit must be one of {', '.join(UNITS)}, not {unit}.")
+    try:
+        labels = read_labels(conf["labels"]) if "labels" in conf else DEFAULT_LABELS
+        state = open_state(studies, conf.get("state"))
+    except (PromptError, StoreError) as error:
+        raise OptionError(str(error)) from error
+    return Options(labels, model, state, unit, _device(conf.get("device")))
+
+
+def _device(name: str | None) -> str:
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:  # the latter: torch was built without CUDA
+        raise OptionError(f"The device {name} cannot be used here; cpu always can.") from error
+    return name

@@ -1,0 +1,122 @@
+"""`/datastore`: studies and labels. MONAI Label's routes that add and remove studies are left out."""
+
+import hashlib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, HTTPException, UploadFile
+from fastapi.responses import FileResponse
+from monailabel.interfaces.utils.app import app_instance
+
+from apps.segpet.routes.parameters import json_object
+from apps.segpet.routes.received import received
+from apps.segpet.studies import checked_tag, label_ending
+
+router = APIRouter(prefix="/datastore", tags=["Datastore"])
+
+
+class Listing(StrEnum):
+    """How much is told of the studies."""
+
+    all = "all"
+    stats = "stats"
+
+
+@router.get("/", summary="Studies and labels")
+def list_studies(output: Listing = Listing.stats) -> dict[str, Any]:
+    """Return how many studies and labels there are, or all of them."""
+    datastore = app_instance().datastore()
+    return datastore.json() if output is Listing.all else datastore.status()
+
+
+@router.head("/image", summary="Is there such an image?")
+@router.get("/image", summary="Download an image")
+def get_image(image: str, check_sum: str = "") -> FileResponse:
+    """Return a study's image; it is read into memory meanwhile, for the first click.
+
+    `check_sum` is `SHA256:` and the file's digest in hex: 404 where the file has another.
+    """
+    app = app_instance()
+    path = _known_image(image)
+    if check_sum:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if check_sum.removeprefix("SHA256:") != digest:
+            raise HTTPException(404, "The image on the server has another checksum.")
+    app.preload(image)
+    return _file(path)
+
+
+@router.get("/image/info", summary="What is known of an image")
+def get_image_info(image: str) -> dict[str, Any]:
+    """Return what is known of an image."""
+    _known_image(image)
+    return app_instance().datastore().get_image_info(image)
+
+
+@router.put("/image/info", summary="Add to what is known of an image")
+def put_image_info(image: str, info: Annotated[str, Form()] = "{}") -> None:
+    """Add to what is known of an image."""
+    _known_image(image)
+    app_instance().datastore().update_image_info(image, json_object(info, "info"))
+
+
+@router.put("/label", summary="Save a label")
+def put_label(
+    image: str,
+    label: Annotated[UploadFile, File()],
+    params: Annotated[str, Form()] = "{}",
+    tag: str = "final",
+) -> dict[str, Any]:
+    """Save a mask on the study's grid as its label; the former one is kept as a version."""
+    app = app_instance()
+    info, tag = json_object(params, "params"), checked_tag(tag or "final")
+    _known_image(image)
+    with received(label, app.workspace.new_file(label_ending(label.filename))) as path:
+        label_id = app.datastore().save_label(image, str(path), tag, info)
+    return {**(app.on_save_label(image, label_id) or {}), "image": image, "label": label_id}
+
+
+@router.get("/label", summary="Download a label")
+def get_label(label: str, tag: str) -> FileResponse:
+    """Return a label as it was saved last under a tag."""
+    return _file(_known_label(label, tag))
+
+
+@router.head("/label", summary="Is there such a label?")
+def head_label(image: str, tag: str) -> FileResponse:
+    """Answer without the label; MONAI Label calls the parameter `image` here."""
+    return _file(_known_label(image, tag))
+
+
+@router.get("/label/info", summary="What is known of a label")
+def get_label_info(label: str, tag: str) -> dict[str, Any]:
+    """Return what is known of a label."""
+    _known_label(label, tag)
+    return app_instance().datastore().get_label_info(label, tag)
+
+
+@router.put("/label/info", summary="Add to what is known of a label")
+def put_label_info(label: str, tag: str, info: Annotated[str, Form()] = "{}") -> None:
+    """Add to what is known of a label."""
+    _known_label(label, tag)
+    app_instance().datastore().update_label_info(label, tag, json_object(info, "info"))
+
+
+def _known_image(image: str) -> Path:
+    datastore = app_instance().datastore()
+    if image not in datastore.list_images():
+        raise HTTPException(404, "There is no study of that name.")
+    return Path(datastore.get_image_uri(image))
+
+
+def _known_label(label: str, tag: str) -> Path:
+    uri = app_instance().datastore().get_label_uri(label, checked_tag(tag))
+    if not uri or not Path(uri).is_file():
+        raise HTTPException(404, "There is no such label.")
+    return Path(uri)
+
+
+def _file(path: Path) -> FileResponse:
+    return FileResponse(path, media_type="application/octet-stream", filename=path.name)

@@ -1,0 +1,92 @@
+"""`/infer`: a viewer's clicks in, a mask out, in a thread of its own."""
+
+import json
+import mimetypes
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
+from fastapi.responses import JSONResponse, Response
+from monailabel.interfaces.utils.app import app_instance
+from requests_toolbelt import MultipartEncoder
+
+from apps.segpet.routes.parameters import json_object
+
+router = APIRouter(tags=["Infer"])
+
+#: Requests that are worked on at a time; further ones wait, without taking threads from other routes.
+_AT_A_TIME = 8
+_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+#: What the route sets itself; a parameter of that name is left out.
+_NOT_FROM_PARAMS = ("model", "image", "session", "device", "file", "output")
+
+
+class Output(StrEnum):
+    """What is sent back."""
+
+    image = "image"
+    json = "json"
+    all = "all"
+    dicom_seg = "dicom_seg"
+
+
+@router.post("/infer/{model}", summary="Segment a study from clicks")
+async def infer(
+    request: Request,
+    model: str,
+    image: str = "",
+    session_id: str = "",
+    params: Annotated[str, Form()] = "{}",
+    file: Annotated[UploadFile | None, File()] = None,
+    label: Annotated[UploadFile | None, File()] = None,
+    output: Output | None = None,
+) -> Response:
+    """Return the mask (`output=image`), its parameters (`json`), or both as multipart/form-data."""
+    content = request.headers.get("content-type", _FORMS[0]).lower()
+    if not content.startswith(_FORMS):
+        raise HTTPException(415, "Send the clicks as JSON in the form field params (multipart/form-data).")
+    if file is not None or label is not None:
+        raise HTTPException(422, "Files are not taken here: upload an image with PUT /session/ first.")
+    if output is Output.dicom_seg:
+        raise HTTPException(422, "The output dicom_seg is not available; ask for image, json or all.")
+    asked = {
+        key: value for key, value in json_object(params, "params").items() if key not in _NOT_FROM_PARAMS
+    }
+    asked |= {"model": model, "image": image}
+    if session_id:
+        asked["session"] = {"name": session_id}
+    return await anyio.to_thread.run_sync(_answer, asked, output, limiter=_limiter(request))
+
+
+def _limiter(request: Request) -> CapacityLimiter:
+    state = request.app.state
+    if not hasattr(state, "infers"):
+        state.infers = CapacityLimiter(_AT_A_TIME)
+    return state.infers
+
+
+def _answer(asked: dict[str, Any], output: Output | None) -> Response:
+    result = app_instance().infer(asked)
+    params, path = result["params"], Path(result["file"]) if result["file"] else None
+    if path is None:
+        return JSONResponse(params)
+    try:
+        return _response(params, path, output)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _response(params: dict[str, Any], path: Path, output: Output | None) -> Response:
+    if output is Output.json:
+        return JSONResponse(params)
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    if output is Output.image:
+        headers = {"Content-Disposition": f'attachment; filename="{path.name}"'}
+        return Response(path.read_bytes(), media_type=kind, headers=headers)
+    with path.open("rb") as mask:
+        fields = {"params": (None, json.dumps(params), "application/json"), "image": (path.name, mask, kind)}
+        parts = MultipartEncoder(fields=fields)
+        return Response(parts.to_string(), media_type=parts.content_type)

@@ -1,0 +1,17 @@
+"""Parameters that come as JSON in a form field."""
+
+import json
+from typing import Any
+
+from fastapi import HTTPException
+
+
+def json_object(text: str, field: str) -> dict[str, Any]:
+    """Return the JSON object of a form field; HTTPException 422 where it is none."""
+    try:
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(422, f"The form field {field} must hold JSON.") from error
+    if not isinstance(value, dict):
+        raise HTTPException(422, f"The form field {field} must hold a JSON object.")
+    return value

@@ -1,0 +1,60 @@
+"""The ASGI app of `segpet serve`: MONAI Label's routes that are safe, off the event loop, behind a shield.
+
+`python -m apps.segpet` starts it; so does `monailabel start_server ... --uvicorn_app apps.segpet.server:app`.
+MONAI Label's own routes are not included but replaced, path by path: they block the event loop, open any path
+that a client names, and let everybody write files, reload the app, replace weights and read logs.
+"""
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+# MONAI Label forgets modules called `lib` before it loads an app: every class would exist twice.
+os.environ["MONAI_LABEL_RELOAD_APP_LIB"] = "false"
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from monailabel.config import settings
+from monailabel.interfaces.utils.app import app_instance
+
+from apps.segpet.routes import datastore, infer, session, work
+from apps.segpet.shield import Shield
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    """Load the MONAI Label app before the first request."""
+    instance = app_instance()
+    instance.server_mode(True)
+    instance.on_init_complete()
+    yield
+
+
+if settings.MONAI_LABEL_AUTH_ENABLE:
+    raise SystemExit(
+        "segpet: MONAI Label's authentication refuses every valid token; leave MONAI_LABEL_AUTH_ENABLE off, "
+        "and put a reverse proxy with TLS and single sign-on before the server."
+    )
+
+api = FastAPI(title="SegPET", docs_url=None, redoc_url=None, lifespan=lifespan)
+for part in (infer, datastore, session, work):
+    api.include_router(part.router)
+
+
+@api.exception_handler(RequestValidationError)
+def malformed(_: Request, error: Any) -> JSONResponse:
+    """Say in one sentence what FastAPI found wrong with a request."""
+    faults = [f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors()]
+    return JSONResponse({"detail": f"The request is malformed ({'; '.join(faults)})."}, status_code=422)
+
+
+origins = [str(origin).rstrip("/") for origin in settings.MONAI_LABEL_CORS_ORIGINS]
+if origins:
+    api.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
+app = Shield(api, origins)

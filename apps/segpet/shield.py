@@ -1,0 +1,101 @@
+"""What stands before all routes: limits of size, the same origin, no trace when something fails."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from apps.segpet.failures import UNEXPECTED, log_unexpected
+
+_READS_ONLY = ("GET", "HEAD", "OPTIONS")
+#: Bytes that a request's body may have, by the beginning of its path; the first that fits counts.
+_LIMITS = (("/session", 4 << 30), ("/datastore/label", 1 << 30), ("", 4 << 20))
+
+
+class Shield:
+    """ASGI middleware: refuses large bodies (413) and pages of other origins (403), hides traces (500).
+
+    A browser sends `Origin` with every request that changes something: without a check, any web page that a
+    member of staff has open could save labels here. Programs send none, and may do everything.
+
+    Args:
+        app: what is behind it.
+        origins: other origins that may use the server, such as `https://viewer.hospital.example`.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Iterable[str] = ()) -> None:
+        self._app = app
+        self._origins = frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        if scope["method"] not in _READS_ONLY and not self._may_change(headers):
+            await _answer(send, 403, "Pages of other origins may not use this server.")
+            return
+        body = _Body(receive, next(limit for path, limit in _LIMITS if scope["path"].startswith(path)))
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length) > body.limit:
+            await _answer(send, 413, body.refusal)
+            return
+        await self._guarded(scope, body, send)
+
+    async def _guarded(self, scope: Scope, body: "_Body", send: Send) -> None:
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            # FastAPI makes a 400 of whatever stops the reading of a body.
+            if body.too_large and not started:
+                started = True
+                await _answer(send, 413, body.refusal)
+            elif not body.too_large:
+                started = True
+                await send(message)
+
+        try:
+            await self._app(scope, body.receive, watched)
+        except Exception as error:
+            if not body.too_large:
+                log_unexpected(error)
+            if not started:
+                await _answer(send, *((413, body.refusal) if body.too_large else (500, UNEXPECTED)))
+
+    def _may_change(self, headers: dict[str, str]) -> bool:
+        origin = headers.get("origin")
+        return origin is None or origin in self._origins or urlsplit(origin).netloc == headers.get("host")
+
+
+class _Body:
+    """A request's body, counted as it comes: `Content-Length` may be missing."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive, self._size, self.limit = receive, 0, limit
+        self.refusal = f"The request is too large; at most {limit >> 20} MB are taken here."
+
+    @property
+    def too_large(self) -> bool:
+        return self._size > self.limit
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._size += len(message.get("body", b""))
+        if self.too_large:
+            raise ValueError("too large")
+        return message
+
+
+async def _answer(send: Send, status: int, detail: str) -> None:
+    content = json.dumps({"detail": detail}).encode()
+    headers: list[Any] = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(content)).encode()),
+        (b"connection", b"close"),  # of a refused request the body may still be coming
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})

@@ -1,0 +1,1 @@
+"""MONAI Label's InferTasks: thin adapters over lib.interaction."""

@@ -1,0 +1,89 @@
+"""From a viewer's request to the viewer's reply: what all click-driven infer tasks have in common."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
+
+from infer_tasks.requests import ask_of
+from infer_tasks.sessions import SessionKey
+from infer_tasks.workspace import Workspace
+from lib.interaction import Engine, class_map, describe
+
+_STAGES = ("read", "encode", "decode", "mask", "write")
+
+
+class ClickTask(InferTask):
+    """Answers clicks with a mask on the source grid, numbers and warnings.
+
+    A request has `image`, the path of a known image, and `study`, its id (both set by the app, never by a
+    client), and the viewer's parameters: clicks in either of the viewers' forms (`infer_tasks.requests`), and
+    `result_extension`. Bad input raises a ValueError of lib or of `infer_tasks`, and changes nothing.
+
+    Args:
+        workspace: what the tasks share.
+        name: the task's name in requests, and in the journal.
+        type: tells a viewer which of its tools to show.
+        description: for people.
+        config: options that a viewer offers: a value, or a list of choices, the first one the default.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        name: str,
+        type: InferType,
+        description: str,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        labels = {label: value for value, label in enumerate(workspace.labels)}
+        super().__init__(type.value, labels, dimension=3, description=description, config=dict(config or {}))
+        self.workspace = workspace
+        self.name = name
+
+    def is_valid(self) -> bool:
+        """Show the task to viewers, also where it has no weights: its answer says how to get them."""
+        return True
+
+    def engine(self, request: Mapping[str, Any]) -> Engine:
+        """Return what turns clicks into masks for this request."""
+        raise NotImplementedError
+
+    def classes(self, label: str) -> tuple[str, ...]:
+        """Return the names whose places are the result's values; `label` is the one that is being clicked."""
+        return self.workspace.labels
+
+    def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return the path of the mask's file, which the caller deletes, and the reply's parameters."""
+        begin, seconds = time.perf_counter(), dict.fromkeys(_STAGES, 0.0)
+        engine = self.engine(request)
+        with _stage(seconds, "read"):
+            volume = self.workspace.volumes.get(Path(request["image"]))
+        ask = ask_of(request, self.workspace.labels, volume.shape)
+        key = SessionKey(request["study"], self.name, ask.client, ask.session_label)
+        update = self.workspace.sessions.update(key, engine, volume, ask.prompts, ask.reset)
+        for stage, spent in update.seconds.items():
+            seconds[stage] = seconds.get(stage, 0.0) + spent
+        classes = self.classes(ask.label)
+        with _stage(seconds, "mask"):
+            mask = class_map(volume.shape, update.objects, update.masks, classes)
+        with _stage(seconds, "write"):
+            path = self.workspace.write_result(mask, volume.affine, ask.extension)
+        seconds["total"] = time.perf_counter() - begin
+        reply = describe(volume, update, engine)
+        del reply["seconds"]  # they are among the latencies, as MONAI Label calls them
+        return str(path), {
+            "label_names": {name: value for value, name in enumerate(classes)},
+            "latencies": {stage: round(spent, 4) for stage, spent in seconds.items()},
+            **reply,
+        }
+
+
+@contextmanager
+def _stage(seconds: dict[str, float], name: str) -> Iterator[None]:
+    begin = time.perf_counter()
+    yield
+    seconds[name] += time.perf_counter() - begin

@@ -1,0 +1,63 @@
+"""The network's engine, loaded when first needed: servers are up at once, training never loads it."""
+
+from pathlib import Path
+from threading import Lock, Thread
+
+from lib.interaction import Engine, NetworkSegmenter
+from lib.network import CheckpointError, load_network
+
+
+class WeightsMissingError(ValueError):
+    """There are no weights; the message says how to get them."""
+
+
+class NetworkEngine:
+    """Loads the weights once and keeps the engine.
+
+    Args:
+        weights: file of weights, or None.
+        device: where the network runs, as torch names it.
+        cache: folder for the weights in the form that loads fast.
+    """
+
+    def __init__(self, weights: Path | None, device: str, cache: Path) -> None:
+        self._weights, self._device, self._cache = weights, device, cache
+        self._engine: Engine | None = None
+        self._fault: CheckpointError | None = None
+        self._lock = Lock()
+
+    def get(self) -> Engine:
+        """Return the engine; waits until the weights are loaded.
+
+        Raises:
+            WeightsMissingError: the server was started without weights.
+            CheckpointError: the file cannot be used; known from the first attempt on.
+        """
+        if self._weights is None:
+            raise WeightsMissingError(
+                "This server has no weights of SegAnyPET: get a checkpoint (YichiZhang98/SegAnyPET on the "
+                "Hugging Face hub; mind its licence) and start the server with `--conf model PATH`, or use "
+                "suv_region."
+            )
+        with self._lock:
+            if self._fault is not None:
+                raise self._fault
+            if self._engine is None:
+                try:
+                    network = load_network(self._weights, self._device, cache=self._cache)
+                except CheckpointError as fault:
+                    self._fault = fault
+                    raise
+                self._engine = Engine(NetworkSegmenter(network))
+            return self._engine
+
+    def load_in_background(self) -> None:
+        """Begin to load the weights, where there are some; a request meanwhile waits for them."""
+        if self._weights is not None:
+            Thread(target=self._load_quietly, name="weights", daemon=True).start()
+
+    def _load_quietly(self) -> None:
+        try:
+            self.get()
+        except CheckpointError:
+            return  # told to whoever asks for a mask

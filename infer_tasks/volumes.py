@@ -1,0 +1,76 @@
+"""The images of studies: each is read once, not once a click."""
+
+import contextlib
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+
+from cachetools import LRUCache
+
+from lib.pet import Volume, VolumeError, read_volume
+
+_MOST_PRELOADS = 4
+
+Key = tuple[Path, int, int]
+
+
+class Volumes:
+    """Keeps volumes in memory; the least recently used go first. Threads may share it.
+
+    Args:
+        unit: what the values of files are that do not say it themselves, "SUVbw" or "Bq/ml"; None: unknown.
+        limit_bytes: bound of the voxels kept; a larger volume is read at every request.
+    """
+
+    def __init__(self, unit: str | None = None, limit_bytes: int = 2 << 30) -> None:
+        self._unit = unit
+        self._kept: LRUCache[Key, Volume] = LRUCache(
+            limit_bytes, getsizeof=lambda volume: volume.array.nbytes
+        )
+        self._lock = Lock()
+        self._reading = Lock()
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="preload")
+        self._preloads: list[Future[None]] = []
+
+    def get(self, path: Path) -> Volume:
+        """Return the image of a file, or of a folder with a DICOM series, as it now is on the disk.
+
+        Raises:
+            VolumeError: as `lib.pet.read_volume`.
+        """
+        key = _key(path)
+        if (volume := self._find(key)) is not None:
+            return volume
+        # One file at a time: two large ones read at once would need the memory of both, and of their copies.
+        with self._reading:
+            if (volume := self._find(key)) is not None:
+                return volume
+            volume = read_volume(path)
+            if volume.unit == "unknown" and self._unit is not None:
+                volume = Volume(volume.array, volume.affine, self._unit)
+            _ = volume.digest  # computed here, where a preload does it before the first click
+            with self._lock, contextlib.suppress(ValueError):  # larger than the whole cache
+                self._kept[key] = volume
+        return volume
+
+    def preload(self, path: Path) -> None:
+        """Read an image in the background, so that the first click need not wait for it."""
+        self._preloads = [future for future in self._preloads if not future.done()]
+        if len(self._preloads) < _MOST_PRELOADS and self._find(_key(path)) is None:
+            self._preloads.append(self._reader.submit(self._read_ahead, path))
+
+    def _read_ahead(self, path: Path) -> None:
+        with contextlib.suppress(VolumeError, OSError):  # told to whoever clicks in it
+            self.get(path)
+
+    def _find(self, key: Key) -> Volume | None:
+        with self._lock:
+            return self._kept.get(key)
+
+
+def _key(path: Path) -> Key:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise VolumeError("The study's image is no longer there, or cannot be opened.") from error
+    return path, status.st_mtime_ns, status.st_size
