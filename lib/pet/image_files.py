@@ -1,5 +1,6 @@
 """NIfTI and NRRD files: one 3-D grid of real numbers each, and where it lies."""
 
+import gzip
 import math
 from pathlib import Path
 from typing import Any
@@ -61,21 +62,26 @@ def read_image_file(path: Path) -> Grid:
 
 
 def _read_nifti(path: Path) -> Grid:
-    # Kept open, a compressed file is decompressed once and not from its beginning for each slab.
-    image: Any = nibabel.load(path, mmap=False, keep_file_open=True)
-    data = image.dataobj
-    _check_values(data.dtype)
-    shape = _three_axes(image.shape)
-    claimed = math.prod(shape) * data.dtype.itemsize
-    if claimed > path.stat().st_size * (_DEFLATE_RATIO if suffix_of(path) == ".nii.gz" else 1):
-        raise VolumeError(f"{path.name} is truncated: its header promises more voxels than it holds.")
-    array = np.empty(shape, dtype=np.float32, order="F")
-    # In slabs: nibabel scales in float64, which for a whole study is twice the memory of the result.
-    thickness = max(1, _SLAB_BYTES // (8 * shape[0] * shape[1]))
-    further = (0,) * (len(image.shape) - 3)
-    for start in range(0, shape[2], thickness):
-        slab = slice(start, start + thickness)
-        array[:, :, slab] = data[(slice(None), slice(None), slab, *further)]
+    kind: Any = type(nibabel.load(path))  # NIfTI-1 or NIfTI-2
+    # In one open file, each slab is decompressed from where the one before it ended.
+    compressed = suffix_of(path) == ".nii.gz"
+    with gzip.open(path) if compressed else path.open("rb") as file:
+        image = kind.from_stream(file)
+        data = image.dataobj
+        _check_values(data.dtype)
+        shape = _three_axes(image.shape)
+        claimed = math.prod(shape) * data.dtype.itemsize
+        if claimed > path.stat().st_size * (_DEFLATE_RATIO if compressed else 1):
+            raise VolumeError(f"{path.name} is truncated: its header promises more voxels than it holds.")
+        array = np.empty(shape, dtype=np.float32, order="F")
+        # In slabs: nibabel scales in float64, which for a whole study is twice the memory of the result.
+        thickness = max(1, _SLAB_BYTES // (8 * shape[0] * shape[1]))
+        further = (0,) * (len(image.shape) - 3)
+        for start in range(0, shape[2], thickness):
+            slab = slice(start, start + thickness)
+            array[:, :, slab] = data[(slice(None), slice(None), slab, *further)]
+        while file.read(_SLAB_BYTES):  # gzip compares its checksum when it comes to the end
+            pass
     affine = np.array(image.affine, dtype=np.float64)
     affine[:3] *= _MILLIMETRES.get(image.header.get_xyzt_units()[0], 1.0)
     return array, affine

@@ -146,10 +146,20 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, array, name):
     path = tmp_path / name
     (save_nrrd if name == "a.nrrd" else save_nifti)(path, array, AFFINE)
     whole = path.read_bytes()
-    # a gzip stream's last 8 bytes are its checksum; all voxels are there without it
+    # without its last 8 bytes, its checksum, a compressed NRRD still has every voxel
     for length in range(0, len(whole) - 8, 41):
         path.write_bytes(whole[:length])
         assert name in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.nrrd"])
+def test_a_damaged_byte_among_compressed_voxels_is_refused(tmp_path, array, name):
+    path = tmp_path / name
+    (save_nrrd if name == "a.nrrd" else save_nifti)(path, array, AFFINE)
+    whole = path.read_bytes()
+    for at in range(len(whole) // 2, len(whole), 13):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :])
+        assert "damaged" in refusal(path)
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
