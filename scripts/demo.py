@@ -1,0 +1,113 @@
+"""`segpet demo`: a server with digital phantoms, and one click to show what it does."""
+
+import contextlib
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scripts import app
+from scripts.serve import Model, Port, running_server
+
+if TYPE_CHECKING:
+    from lib.pet import Phantom
+
+FOLDER = Path.home() / ".segpet" / "demo"
+PATIENTS = 3
+LABELS = "lesion,liver,kidney_left,kidney_right,heart,spleen,aorta,bladder,brain"
+
+
+@app.command()
+def demo(
+    folder: Annotated[
+        Path, typer.Option(help="Where the phantoms, your labels and the picture are kept.")
+    ] = FOLDER,
+    port: Port = 8000,
+    model: Model = None,
+) -> None:
+    """Try SegPET: draw three digital patients, start the server, click one lesion, and wait for you.
+
+    Nothing is downloaded and nothing leaves this machine. Without `--model` the click grows a region
+    (`suv_region`); with weights it goes to the network (`segpet`).
+    """
+    phantoms = _phantoms(folder / "studies")
+    task = "segpet" if model else "suv_region"
+    typer.echo("Starting the server ...")
+    options = {"state": folder / "state", "labels": LABELS, "model": model}
+    with running_server(folder / "studies", port, options, folder / "server.log") as url:
+        name, phantom = next(iter(phantoms.items()))
+        mask = folder / "first-click.nrrd"
+        reply = _click(url, task, name, _middle_of_first_lesion(phantom), mask)
+        picture = _draw(phantom, mask)
+        lesion = reply["objects"][0]
+        typer.echo(
+            f"\nOne click in {name}: SUVmax {lesion['suv_max']:.1f}, SUVmean {lesion['suv_mean']:.1f}, "
+            f"{lesion['volume_ml']:.1f} ml, answered in {1000 * reply['latencies']['total']:.0f} ms.\n"
+            f"Picture:   {picture}\n"
+            f"Server:    {url}/  (models {task}; API at {url}/docs)\n"
+            f"3D Slicer: module MONAI Label, server {url}, Next Sample, then place points in a segment.\n"
+            f"Studies:   {folder / 'studies'}; saved labels in labels/final there.\n"
+            "Ctrl+C ends the demo; what you saved stays."
+        )
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                time.sleep(3600)
+
+
+def _phantoms(studies: Path) -> "dict[str, Phantom]":
+    """Return the digital patients by study name; their images are written where they are missing."""
+    import nibabel
+
+    from lib.pet import make_phantom
+
+    studies.mkdir(mode=0o700, parents=True, exist_ok=True)
+    phantoms = {}
+    with typer.progressbar(range(1, PATIENTS + 1), label="Drawing digital patients") as seeds:
+        for seed in seeds:
+            name, phantom = f"phantom-{seed}", make_phantom(seed)
+            phantoms[name] = phantom
+            if not (studies / f"{name}.nii.gz").exists():
+                (studies / f"{name}.json").write_text(json.dumps({"Units": "g/mL"}))
+                nibabel.save(
+                    nibabel.Nifti1Image(phantom.volume.array, phantom.volume.affine),
+                    studies / f"{name}.nii.gz",
+                )
+    return phantoms
+
+
+def _middle_of_first_lesion(phantom: "Phantom") -> list[int]:
+    from lib.interaction.annotator import next_click
+    from lib.pet import Crop
+
+    click = next_click(Crop.from_grid(phantom.lesions == 1), Crop.empty(), phantom.volume.spacing)
+    assert click is not None, "a phantom has lesions"
+    return list(click.index)
+
+
+def _click(url: str, task: str, study: str, voxel: list[int], mask: Path) -> dict[str, Any]:
+    """Send one click as a viewer does; the mask goes to a file, the rest of the reply is returned."""
+    import requests
+    from requests_toolbelt import MultipartDecoder
+
+    params = {"lesion": [voxel], "result_extension": ".nrrd", "client_id": "demo"}
+    reply = requests.post(
+        f"{url}/infer/{task}", params={"image": study}, data={"params": json.dumps(params)}, timeout=600
+    )
+    if not reply.ok:
+        typer.echo(reply.json()["detail"], err=True)
+        raise typer.Exit(2)
+    described, image = MultipartDecoder.from_response(reply).parts
+    mask.write_bytes(image.content)
+    result: dict[str, Any] = json.loads(described.text)
+    return result
+
+
+def _draw(phantom: "Phantom", mask: Path) -> Path:
+    from lib.pet import Crop, read_mask
+    from lib.pet.picture import draw
+
+    picture = mask.with_suffix(".png")
+    draw(phantom.volume, [Crop.from_grid(read_mask(mask)[0])], upper=10.0).save(picture)
+    return picture

@@ -1,0 +1,107 @@
+"""`segpet serve`: the server for a team's studies."""
+
+import contextlib
+import ipaddress
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.request import urlopen
+
+import typer
+
+from scripts import app
+
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Where it listens.")]
+Model = Annotated[Path | None, typer.Option(help="Weights of SegAnyPET: .pth or .safetensors.")]
+
+
+@app.command()
+def serve(
+    studies: Annotated[str, typer.Option(help="Folder with NIfTI or NRRD images.")],
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Folder for what you make; `.segpet/` beside the studies if not given."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; this machine only.")] = "127.0.0.1",
+    port: Port = 8000,
+    model: Model = None,
+    labels: Annotated[str | None, typer.Option(help="Names, separated by commas: lesion,liver.")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="What values are where a file does not say: SUVbw or Bq/ml.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where the network runs: cpu, cuda, cuda:1, mps.")
+    ] = None,
+) -> None:
+    """Serve studies to 3D Slicer and OHIF with MONAI Label's API, until Ctrl+C.
+
+    Without `--model` the region growing task `suv_region` works alone. Labels are saved under
+    `STUDIES/labels/final`, every version of them and the journal of all clicks in the state folder.
+
+    `segpet serve --studies /data/pet --model seganypet_v2.pth --unit SUVbw`
+    """
+    if not _is_loopback(host):
+        raise typer.BadParameter(
+            f"{host} is not this machine alone, and this server has no login yet: listen on 127.0.0.1 and "
+            "put a reverse proxy with TLS and a login in front of it."
+        )
+    options = {"state": state, "model": model, "labels": labels, "unit": unit, "device": device}
+    # This process becomes the server, so that whoever started it signals the server itself.
+    os.execv(sys.executable, _command(studies, host, port, options))
+
+
+@contextlib.contextmanager
+def running_server(studies: Path, port: int, options: dict[str, Any], log: Path) -> Iterator[str]:
+    """Run a server on this machine while the block runs; yields its URL.
+
+    Args:
+        studies: folder with images.
+        port: where it listens.
+        options: those of apps/segpet/options.py; None counts as not given.
+        log: file for what it says.
+
+    Raises:
+        typer.Exit: it did not start; its last line is printed.
+    """
+    url = f"http://127.0.0.1:{port}"
+    with log.open("wb") as file:
+        command = _command(str(studies), "127.0.0.1", port, options)
+        process = subprocess.Popen(command, stdout=file, stderr=file)
+    try:
+        while process.poll() is None and not _answers(url):
+            time.sleep(0.3)
+        if process.poll() is not None:
+            said = log.read_text(errors="replace").strip().splitlines()
+            typer.echo(f"The server did not start: {said[-1] if said else 'it said nothing'}", err=True)
+            raise typer.Exit(2)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _command(studies: str, host: str, port: int, options: dict[str, Any]) -> list[str]:
+    conf = [
+        part for key, value in options.items() if value is not None for part in ("--conf", key, str(value))
+    ]
+    module = [sys.executable, "-P", "-m", "apps.segpet"]
+    return [*module, "--studies", studies, "--host", host, "--port", str(port), *conf]
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(f"{url}/info/", timeout=5) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
