@@ -1,0 +1,18 @@
+"""SegAnyPET: the network, and how its weights come from files."""
+
+from lib.network.checkpoints import load_network, save_network
+from lib.network.config import SegAnyPETConfig
+from lib.network.errors import CheckpointError
+from lib.network.protocol import Embedding, PromptableNetwork, embedding_bytes
+from lib.network.seganypet import SegAnyPET
+
+__all__ = [
+    "CheckpointError",
+    "Embedding",
+    "PromptableNetwork",
+    "SegAnyPET",
+    "SegAnyPETConfig",
+    "embedding_bytes",
+    "load_network",
+    "save_network",
+]

@@ -1,0 +1,135 @@
+"""SegAnyPET: a promptable 3-D network for PET (Zhang et al., arXiv 2502.14351; SAM-Med3D's architecture)."""
+
+import hashlib
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lib.network.config import SegAnyPETConfig
+from lib.network.image_encoder import ImageEncoder
+from lib.network.intensity import zscore_over_positive
+from lib.network.mask_decoder import MaskDecoder
+from lib.network.prompt_encoder import PromptEncoder
+from lib.network.protocol import Embedding
+from lib.network.upsampling import upsample_trilinear
+
+
+class SegAnyPET(nn.Module):
+    """SegAnyPET, with the parameter names of the official checkpoints; a `PromptableNetwork`.
+
+    S is `config.image_size`, g = `config.grid_size`, s = `config.logits_size`, E = `config.embedding_width`.
+    """
+
+    def __init__(self, config: SegAnyPETConfig | None = None, name: str = "SegAnyPET"):
+        super().__init__()
+        self.config = config or SegAnyPETConfig()
+        self.name = name
+        self.image_encoder = ImageEncoder(self.config)
+        self.prompt_encoder = PromptEncoder(self.config)
+        self.mask_decoder = MaskDecoder(self.config)
+        self._digest: tuple[list[int], str] | None = None
+        self.register_load_state_dict_post_hook(lambda *_: setattr(self, "_digest", None))
+
+    @property
+    def digest(self) -> str:
+        """sha256 in hex that names the weights.
+
+        That of the file they were loaded from, as long as they are unchanged; else that of the values.
+        Updates by an optimizer or by `load_state_dict` are noticed; those that go through `.data` are not.
+        """
+        stamp = self._weights_stamp()
+        if self._digest is None or self._digest[0] != stamp:
+            self._digest = (stamp, _hash_of_values(self.state_dict()))
+        return self._digest[1]
+
+    def name_weights(self, name: str, digest: str) -> None:
+        """Record where the present weights come from: a short name and the sha256 of the file."""
+        self.name = name
+        self._digest = (self._weights_stamp(), digest)
+
+    def _weights_stamp(self) -> list[int]:
+        """Changes with every in-place update of a weight, not with a move to another device."""
+        return [value._version for value in self.parameters()]
+
+    def normalise(self, cube: Tensor | NDArray) -> Tensor:
+        """Z-score (..., S, S, S) with mean and unbiased deviation of the voxels > 0 of each cube; float32.
+
+        Voxels that are not finite count as air (0). A cube without positive voxels, or with all of them
+        equal, becomes zeros.
+        """
+        return zscore_over_positive(torch.as_tensor(cube, dtype=torch.float32))
+
+    def encode(self, volume: Tensor) -> Tensor:
+        """Normalised cubes (B, 1, S, S, S) -> embedding (B, E, g, g, g); ValueError for another shape."""
+        side = self.config.image_size
+        if volume.ndim != 5 or volume.shape[1:] != (1, side, side, side):
+            raise ValueError(f"Expected cubes (B, 1, {side}, {side}, {side}), got {tuple(volume.shape)}.")
+        return self.image_encoder(volume)
+
+    def decode(
+        self,
+        embedding: Embedding,
+        points: Tensor | None = None,
+        labels: Tensor | None = None,
+        mask_logits: Tensor | None = None,
+    ) -> Tensor:
+        """Logits (B, 1, s, s, s) of B prompt sets on one embedding (1, E, g, g, g), or on B, one set each.
+
+        points: (B, N, 3) voxel indices of the cube in its axis order; labels: (B, N), 1 positive, 0 negative;
+        None, or N = 0, means no clicks. mask_logits: (B, 1, s, s, s), the logits of the step before; None
+        means zeros, which is what the network saw in training at the first step.
+        Raises ValueError for wrong shapes, other labels, and points that are not inside the cube.
+        """
+        grid, width, side = self.config.grid_size, self.config.embedding_width, self.config.logits_size
+        if not isinstance(embedding, Tensor) or embedding.shape[1:] != (width, grid, grid, grid):
+            raise ValueError("The embedding was not made by this network's encode().")
+        if (points is None) != (labels is None):
+            raise ValueError("Give points and labels together, or neither.")
+        if points is None or labels is None:
+            points, labels = embedding.new_zeros(1, 0, 3), embedding.new_zeros(1, 0)
+        points, labels = points.to(embedding.device), labels.to(embedding.device)
+        self._check_clicks(points, labels)
+        if mask_logits is None:
+            mask_logits = embedding.new_zeros(1, 1, side, side, side)
+        elif mask_logits.ndim != 5 or mask_logits.shape[1:] != (1, side, side, side):
+            raise ValueError(
+                f"Expected mask logits (B, 1, {side}, {side}, {side}), got {tuple(mask_logits.shape)}."
+            )
+        sizes = {len(embedding), len(points), len(mask_logits)}
+        if 0 in sizes or len(sizes - {1}) > 1:
+            raise ValueError(f"Embeddings, prompt sets and masks must be 1 or B in number, got {sizes}.")
+        batch = max(sizes)
+
+        image = embedding + self.prompt_encoder.dense(mask_logits.to(embedding))
+        sparse = (
+            self.prompt_encoder.sparse(points, labels) if points.shape[1] else points.new_zeros(1, 0, width)
+        )
+        return self.mask_decoder(
+            image.expand(batch, -1, -1, -1, -1),
+            self.prompt_encoder.dense_position(),
+            sparse.expand(batch, -1, -1),
+        )
+
+    def _check_clicks(self, points: Tensor, labels: Tensor) -> None:
+        if points.ndim != 3 or points.shape[2] != 3 or labels.shape != points.shape[:2]:
+            raise ValueError(
+                "Expected points (B, N, 3) and labels (B, N), "
+                f"got {tuple(points.shape)} and {tuple(labels.shape)}."
+            )
+        if not ((labels == 0) | (labels == 1)).all():
+            raise ValueError("Labels of clicks must be 1 (positive) or 0 (negative).")
+        if not ((points >= -0.5) & (points <= self.config.image_size - 0.5)).all():
+            raise ValueError(f"Clicks must lie inside the cube of {self.config.image_size} voxels.")
+
+    def upsample(self, logits: Tensor) -> Tensor:
+        """Logits (B, 1, s, s, s) -> (B, 1, S, S, S), trilinear; the mask is where the result is > 0."""
+        return upsample_trilinear(logits, self.config.image_size)
+
+
+def _hash_of_values(state: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for key, value in sorted(state.items()):
+        digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
