@@ -107,7 +107,7 @@ def test_the_first_use_sets_up_in_order_and_then_runs_the_command(house):
         "-P -m scripts demo",
     ]
     assert out.endswith("<demo>")
-    assert err.count("\n") == 5 and "only once" in err and "3/3" in err and "Ready after" in err
+    assert err.count("\n") == 6 and "only once" in err and "3/3" in err and "Ready after" in err
 
 
 def test_a_later_use_runs_the_command_at_once_and_says_nothing(ready):
