@@ -13,6 +13,10 @@ from typer.core import TyperGroup
 OURS = {"lib", "infer_tasks", "trainers", "scripts"}
 
 
+class InputError(ValueError):
+    """What was typed cannot be used; the message is one sentence that says why."""
+
+
 class Commands(TyperGroup):
     """Turns bad input into one sentence on stderr and exit status 2; our own faults keep their trace."""
 

@@ -286,8 +286,8 @@ def _as_markdown(rows: dict[str, float | str], threads: int, model: Path | None)
 
     weights = model.name if model else "random weights of the published size"
     head = [
-        f"`segpet bench`, {time.strftime('%Y-%m-%d')}: {platform.machine()}, {os.cpu_count()} cores, {threads} "
-        f"threads, torch {torch.__version__}, {weights}.",
+        f"`segpet bench`, {time.strftime('%Y-%m-%d')}: {platform.machine()}, {os.cpu_count()} cores, "
+        f"{threads} threads, torch {torch.__version__}, {weights}.",
         "",
         "| what | measured |",
         "|---|---|",

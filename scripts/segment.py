@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from scripts import app
+from scripts import InputError, app
 
 
 class Method(StrEnum):
@@ -70,9 +70,7 @@ def segment(
     if method is Method.suv_region:
         segmenter = RegionGrower(contour.value, threshold)
     elif model is None:
-        raise typer.BadParameter(
-            "the network needs weights: name a file with --model, or use --method suv_region."
-        )
+        raise InputError("The network needs weights: name a file with --model, or use --method suv_region.")
     else:
         segmenter = NetworkSegmenter(load_network(model, device=device))
     volume = read_volume(image, unit)
@@ -91,7 +89,7 @@ def _voxel(text: str) -> list[int]:
     try:
         i, j, k = (int(number) for number in text.split(","))
     except ValueError as error:
-        raise typer.BadParameter(f"'{text}' is no voxel: give three whole numbers as I,J,K.") from error
+        raise InputError(f"'{text}' is no voxel: give three whole numbers as I,J,K.") from error
     return [i, j, k]
 
 

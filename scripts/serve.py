@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import typer
 
-from scripts import app
+from scripts import InputError, app
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Where it listens.")]
 Model = Annotated[Path | None, typer.Option(help="Weights of SegAnyPET: .pth or .safetensors.")]
@@ -45,7 +45,7 @@ def serve(
     `segpet serve --studies /data/pet --model seganypet_v2.pth --unit SUVbw`
     """
     if not _is_loopback(host):
-        raise typer.BadParameter(
+        raise InputError(
             f"{host} is not this machine alone, and this server has no login yet: listen on 127.0.0.1 and "
             "put a reverse proxy with TLS and a login in front of it."
         )

@@ -1,0 +1,70 @@
+"""`segpet serve` and `segpet demo` as processes."""
+
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+import requests
+from typer.testing import CliRunner
+
+from scripts.__main__ import app
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "scripts", *map(str, arguments)]
+
+
+def test_the_demo_clicks_a_lesion_and_serves_until_interrupted(tmp_path, port):
+    with subprocess.Popen(
+        command("demo", "--folder", tmp_path, "--port", port),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        said = ""
+        for line in process.stdout:
+            said += line
+            if "Ctrl+C" in line:
+                break
+        info = requests.get(f"http://127.0.0.1:{port}/info/", timeout=10).json()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    assert "One click in phantom-1: SUVmax" in said
+    assert info["datastore"]["total"] == 3
+    assert "suv_region" in info["models"]
+    assert (tmp_path / "first-click.png").stat().st_size > 1000
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"http://127.0.0.1:{port}/info/", timeout=5)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.5", "example.org"])
+def test_only_this_machine_is_served_as_long_as_there_is_no_login(host, tmp_path):
+    result = CliRunner().invoke(app, ["serve", "--studies", str(tmp_path), "--host", host])
+    assert result.exit_code == 2
+    assert "no login yet" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--studies", "absent"], "no folder"),
+        (["--studies", ".", "--state", "./inside"], "inside the studies folder"),
+    ],
+)
+def test_what_cannot_be_served_is_one_sentence_and_status_2(arguments, sentence, tmp_path):
+    result = subprocess.run(
+        command("serve", *arguments), capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert result.returncode == 2, result
+    assert sentence in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
