@@ -49,6 +49,12 @@ def test_lesions_are_3_to_8_separate_and_of_8_to_40_mm(phantoms):
             assert extent.max() <= 40 + 4
 
 
+def test_lesions_of_a_small_body_are_separate_too():
+    for seed in range(30):
+        lesions = make_phantom(seed, shape=(48, 48, 80)).lesions
+        assert label(lesions > 0, np.ones((3, 3, 3)))[1] == lesions.max()
+
+
 def test_lesions_are_brighter_than_what_surrounds_them(phantoms):
     for phantom in phantoms:
         for number in range(1, phantom.lesions.max() + 1):
