@@ -16,7 +16,7 @@ def zscore_over_positive(cubes: Tensor) -> Tensor:
 
 
 def _zscore_one(cube: Tensor) -> Tensor:
-    positive = cube[cube > 0].double()
+    positive = cube.masked_select(cube > 0).double()
     if len(positive) < 2:
         return torch.zeros_like(cube)
     deviation, mean = torch.std_mean(positive)

@@ -29,7 +29,7 @@ class SegAnyPET(nn.Module):
         self.prompt_encoder = PromptEncoder(self.config)
         self.mask_decoder = MaskDecoder(self.config)
         self._digest: tuple[list[int], str] | None = None
-        self.register_load_state_dict_post_hook(lambda *_: setattr(self, "_digest", None))
+        self.register_load_state_dict_post_hook(_forget_digest)
 
     @property
     def digest(self) -> str:
@@ -125,6 +125,11 @@ class SegAnyPET(nn.Module):
     def upsample(self, logits: Tensor) -> Tensor:
         """Logits (B, 1, s, s, s) -> (B, 1, S, S, S), trilinear; the mask is where the result is > 0."""
         return upsample_trilinear(logits, self.config.image_size)
+
+
+def _forget_digest(network: SegAnyPET, _incompatible_keys: object) -> None:
+    # A function, not a closure over `self`, which would keep dropped weights until the garbage collector runs.
+    network._digest = None
 
 
 def _hash_of_values(state: dict[str, Tensor]) -> str:

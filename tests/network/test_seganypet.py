@@ -1,4 +1,6 @@
+import gc
 import hashlib
+import weakref
 
 import numpy as np
 import pytest
@@ -171,6 +173,17 @@ def test_the_digest_of_a_file_holds_until_the_weights_change(small):
     assert (small.name, small.digest) == ("lesion-v2", digest)
     small.load_state_dict(small_network(seed=1).state_dict())
     assert small.digest == small_network(seed=1).digest
+
+
+def test_weights_are_freed_as_soon_as_a_network_is_dropped():
+    network = small_network()
+    alive = weakref.ref(network)
+    gc.disable()
+    try:
+        del network
+        assert alive() is None
+    finally:
+        gc.enable()
 
 
 def test_memory_of_an_embedding_is_counted():
