@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from lib.interaction.prompts import Index, PromptError, Step
 from lib.interaction.segmenter import State, Stopwatch
@@ -17,6 +18,8 @@ Method = Literal["percent", "fixed", "gradient"]
 
 #: The maximum that a click means is looked for within this distance.
 REACH_MM = 12.0
+#: What a positive click adds where its own voxel is too cold for the region that it means.
+BRUSH_MM = 8.0
 #: A region ends at this distance from its click: bounds time and leaks.
 EXTENT_MM = 150.0
 #: Thresholds tried by the gradient method, as shares of the local maximum.
@@ -29,7 +32,7 @@ TOUCHING = np.ones((3, 3, 3), dtype=bool)
 class _Box:
     """The part of a volume around a click."""
 
-    start: NDArray[np.int64]
+    start: Index
     values: NDArray[np.float32]
     spacing: tuple[float, float, float]
 
@@ -37,9 +40,10 @@ class _Box:
 class RegionGrower:
     """Grows a region from each positive click; a training-free segmenter behind the same engine.
 
-    Around a positive click the local maximum within 12 mm is found; the region is what is connected to it (26
-    neighbours) at or above the threshold. Where a negative click lies in such a region, the region is divided
-    between its positive and negative clicks by a watershed on the intensities.
+    Around a positive click the local maximum within 12 mm uphill is found; the region is what is connected to
+    it (26 neighbours) at or above the threshold. A click on a voxel below the threshold adds a ball of 8 mm
+    around itself as well. Of the result, what is nearer to a negative click than to any positive one is taken
+    away.
 
     Args:
         method: `percent`: threshold at `value` % of the local maximum (41 % by default: Boellaard 2015, EANM
@@ -79,31 +83,31 @@ class RegionGrower:
     ) -> State:
         """Return the region that all clicks of all steps give (see `Segmenter.advance`)."""
         clicks = [click for step in steps for click in step]
+        positive = [click.index for click in clicks if click.positive]
         negative = [click.index for click in clicks if not click.positive]
         mask, regions = Crop.empty(), []
         with watch.stage("grow"):
-            for click in clicks:
-                if click.positive:
-                    part, region = self._grow(volume, click.index, negative)
-                    mask = mask.union(part)
-                    regions.append(region)
+            for index in positive:
+                part, region = self._grow(volume, index)
+                mask = mask.union(part)
+                regions.append(region)
+            if positive and negative:
+                mask = _nearer_to(mask, positive, negative, volume.spacing)
         return State(mask=mask, bytes=mask.array.nbytes, regions=tuple(regions))
 
-    def _grow(self, volume: Volume, click: Index, negative: list[Index]) -> tuple[Crop, dict[str, Any]]:
-        box = _box_around(volume, click)
-        seed = np.subtract(click, box.start)
-        peak = _local_maximum(box, seed)
-        maximum = float(box.values[tuple(peak)])
+    def _grow(self, volume: Volume, click: Index) -> tuple[Crop, dict[str, Any]]:
+        near, middle = _box_around(volume, click, REACH_MM)
+        maximum, peak = _hottest_uphill(near, middle)
         if maximum <= 0:
             return Crop.empty(), {"click": list(click), "threshold": None, "maximum": maximum}
+        box, _ = _box_around(volume, click, EXTENT_MM)
+        peak = peak + np.subtract(near.start, box.start)
         threshold = self._threshold(box, peak, maximum)
-        region = _connected(box.values >= threshold, peak)
-        inside = [local for local in (np.subtract(n, box.start) for n in negative) if _holds(region, local)]
-        if inside:
-            region = _divide(box.values, region, [seed, peak], inside)
-        begin = tuple(int(at) for at in box.start)
-        described = {"click": list(click), "threshold": round(threshold, 4), "maximum": round(maximum, 4)}
-        return Crop((begin[0], begin[1], begin[2]), region).tight(), described
+        region = Crop(box.start, _connected(box.values >= threshold, peak)).tight()
+        if not region.contains(click):
+            brush = _squared_distance(near, middle) <= BRUSH_MM**2
+            region = region.union(Crop(near.start, brush).tight())
+        return region, {"click": list(click), "threshold": round(threshold, 4), "maximum": round(maximum, 4)}
 
     def _threshold(self, box: _Box, peak: NDArray[np.int64], maximum: float) -> float:
         if self.method == "fixed":
@@ -112,7 +116,7 @@ class RegionGrower:
             return self.value / 100 * maximum
         # Every isocontour lies within the lowest one.
         largest = Crop.from_grid(_connected(box.values >= GRADIENT_SHARES[0] * maximum, peak))
-        values, peak = box.values[largest.slices], peak - largest.start
+        values, peak = box.values[largest.slices], np.subtract(peak, largest.start)
         gradient = ndimage.gaussian_gradient_magnitude(values, sigma=4.0 / np.array(box.spacing))
         steepness = []
         for share in GRADIENT_SHARES:
@@ -122,25 +126,33 @@ class RegionGrower:
         return float(GRADIENT_SHARES[int(np.argmax(steepness))]) * maximum
 
 
-def _box_around(volume: Volume, click: Index) -> _Box:
-    reach = np.ceil(EXTENT_MM / np.array(volume.spacing)).astype(int)
+def _box_around(volume: Volume, click: Index, reach_mm: float) -> tuple[_Box, NDArray[np.int64]]:
+    """Return the part of a volume within reach of a click along each axis, and the click's place in it."""
+    reach = np.ceil(reach_mm / np.array(volume.spacing)).astype(int)
     start = np.maximum(np.subtract(click, reach), 0)
     stop = np.minimum(np.add(click, reach) + 1, volume.shape)
     values = volume.array[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
-    return _Box(start, np.nan_to_num(values, nan=0.0), volume.spacing)
+    i, j, k = start.tolist()
+    return _Box((i, j, k), np.nan_to_num(values, nan=0.0), volume.spacing), np.subtract(click, start)
 
 
-def _local_maximum(box: _Box, seed: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the hottest voxel in reach to which values no lower than the seed lead."""
-    reach = np.ceil(REACH_MM / np.array(box.spacing)).astype(int)
-    start = np.maximum(seed - reach, 0)
-    values = box.values[tuple(slice(a, b) for a, b in zip(start, seed + reach + 1, strict=True))]
-    middle = seed - start
-    offsets = np.ogrid[tuple(slice(-at, size - at) for at, size in zip(middle, values.shape, strict=True))]
-    squared = sum((offset * spacing) ** 2 for offset, spacing in zip(offsets, box.spacing, strict=True))
-    uphill = _connected((squared <= REACH_MM**2) & (values >= values[tuple(middle)]), middle)
-    hottest = np.unravel_index(int(np.argmax(np.where(uphill, values, -np.inf))), values.shape)
-    return start + np.array(hottest)
+def _hottest_uphill(box: _Box, seed: NDArray[np.int64]) -> tuple[float, NDArray[np.int64]]:
+    """Return the highest value in reach to which values no lower than the seed's lead, and its voxel."""
+    near = _squared_distance(box, seed) <= REACH_MM**2
+    uphill = _connected(near & (box.values >= box.values[tuple(seed)]), seed)
+    hottest = np.unravel_index(int(np.argmax(np.where(uphill, box.values, -np.inf))), box.values.shape)
+    return float(box.values[hottest]), np.array(hottest)
+
+
+def _squared_distance(box: _Box, index: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the squared distance, mm, of every voxel of the box from one of them."""
+    axes = [
+        (np.arange(size) - at) * spacing
+        for size, at, spacing in zip(box.values.shape, index, box.spacing, strict=True)
+    ]
+    i, j, k = np.ix_(*axes)
+    squared: NDArray[np.float64] = i**2 + j**2 + k**2
+    return squared
 
 
 def _connected(mask: NDArray[np.bool_], seed: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -149,25 +161,14 @@ def _connected(mask: NDArray[np.bool_], seed: NDArray[np.int64]) -> NDArray[np.b
     return parts == part if part else np.zeros_like(mask)
 
 
-def _holds(region: NDArray[np.bool_], index: NDArray[np.int64]) -> bool:
-    return bool(np.all((index >= 0) & (index < region.shape))) and bool(region[tuple(index)])
-
-
-def _divide(
-    values: NDArray[np.float32],
-    region: NDArray[np.bool_],
-    positive: list[NDArray[np.int64]],
-    negative: list[NDArray[np.int64]],
-) -> NDArray[np.bool_]:
-    """Return the part of a region that a watershed on its intensities gives to the positive clicks."""
-    low, high = float(values[region].min()), float(values[region].max())
-    height = np.full(values.shape, 65535, dtype=np.uint16)
-    height[region] = np.round((high - values[region]) / max(high - low, 1e-12) * 65534).astype(np.uint16)
-    markers = np.zeros(values.shape, dtype=np.int16)
-    for index in positive:
-        markers[tuple(index)] = 1
-    # A marker below zero is background to the image foresting transform; negative clicks win where both fall
-    # together.
-    for index in negative:
-        markers[tuple(index)] = -1
-    return region & (ndimage.watershed_ift(height, markers, structure=TOUCHING) == 1)
+def _nearer_to(
+    mask: Crop, positive: list[Index], negative: list[Index], spacing: tuple[float, float, float]
+) -> Crop:
+    """Return the part of a mask that is nearer to a positive click than to any negative one."""
+    voxels = np.argwhere(mask.array)
+    place = (voxels + mask.start) * spacing
+    to_positive, _ = cKDTree(np.multiply(positive, spacing)).query(place)
+    to_negative, _ = cKDTree(np.multiply(negative, spacing)).query(place)
+    kept = np.zeros_like(mask.array)
+    kept[tuple(voxels[to_positive <= to_negative].T)] = True
+    return Crop(mask.start, kept).tight()

@@ -58,16 +58,24 @@ def test_a_negative_click_divides_touching_lesions(volume):
     assert both[20, 20, 34]
     one = mask_of(RegionGrower(), volume, ((20, 20, 20), True), ((20, 20, 34), False))
     assert one[20, 20, 20]
-    assert not one[20, 20, 34]
-    assert np.count_nonzero(one[:, :, 29:]) == 0
-    assert np.all(both[one])
+    np.testing.assert_array_equal(one[:, :, :28], both[:, :, :28])
+    assert not one[:, :, 28:].any()
 
 
-def test_a_negative_click_outside_the_region_changes_nothing(volume):
+def test_a_far_negative_click_changes_nothing(volume):
     alone = mask_of(RegionGrower(), volume, ((20, 20, 20), True))
-    np.testing.assert_array_equal(
-        alone, mask_of(RegionGrower(), volume, ((20, 20, 20), True), ((1, 1, 1), False))
+    with_far = mask_of(RegionGrower(), volume, ((20, 20, 20), True), ((20, 20, 59), False))
+    np.testing.assert_array_equal(alone[:, :, :40], with_far[:, :, :40])
+
+
+def test_a_click_on_a_cold_voxel_adds_a_ball_around_it(volume):
+    cold = (20, 8, 20)
+    mask = mask_of(RegionGrower("fixed", 6.0), volume, (cold, True))
+    distance = np.sqrt(
+        sum(((axis - at) * 2.0) ** 2 for axis, at in zip(np.indices(mask.shape), cold, strict=True))
     )
+    assert mask[distance <= 8].all()
+    assert not mask[(distance > 8) & (volume.array < 6.0)].any()
 
 
 def test_positive_clicks_add_their_regions(volume):
