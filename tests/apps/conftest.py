@@ -1,0 +1,62 @@
+"""One server for all tests that leave each other alone: every test has its own client name or study."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from serving import LABELS, Server, save_image, sts_pet
+
+from lib.network import SegAnyPET, SegAnyPETConfig, save_network
+from lib.pet import Phantom, make_phantom
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory) -> Path:
+    """A small SegAnyPET with random weights: its masks mean nothing, but they are always the same."""
+    torch.manual_seed(5)
+    config = SegAnyPETConfig(
+        image_size=32,
+        spacing=6.0,
+        patch_size=8,
+        encoder_width=48,
+        encoder_depth=3,
+        encoder_heads=4,
+        encoder_mlp_width=96,
+        global_blocks=(1,),
+        embedding_width=48,
+    )
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_network(SegAnyPET(config).eval(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def phantom() -> Phantom:
+    return make_phantom(1, (48, 48, 80), (8.0, 8.0, 8.0))
+
+
+@pytest.fixture(scope="session")
+def lesions(phantom) -> list[list[int]]:
+    """The hottest voxel of each lesion."""
+    values = phantom.volume.array
+    numbers = range(1, int(phantom.lesions.max()) + 1)
+    places = [np.argmax(np.where(phantom.lesions == number, values, -1)) for number in numbers]
+    return [[int(at) for at in np.unravel_index(place, values.shape)] for place in places]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory, weights, phantom) -> Iterator[Server]:
+    """Our server with two phantoms, real PET where there is some, and a file that is no study."""
+    folder = tmp_path_factory.mktemp("server")
+    (folder / "studies").mkdir()
+    for name in ("Doe_Jane", "second"):
+        save_image(folder / f"studies/{name}.nii.gz", phantom.volume.array, phantom.volume.affine)
+    save_image(folder / "outside.nii.gz", phantom.volume.array, phantom.volume.affine)
+    sts_pet(folder / "studies", "STS_001", "STS_003")
+    server = Server(folder, model=weights, unit="SUVbw", labels=",".join(LABELS[1:]))
+    try:
+        yield server.start()
+    finally:
+        server.stop()

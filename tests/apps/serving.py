@@ -1,0 +1,115 @@
+"""A real server in a process of its own, as the tests of apps/ drive it."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import requests
+from monailabel.client import MONAILabelClient
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+LABELS = ("background", "lesion", "liver", "spleen")
+
+
+class Server:
+    """Serves `folder/studies` with the state in `folder/state`, from another working directory.
+
+    Args:
+        folder: where studies, state and log are.
+        plain: start MONAI Label's own server instead of ours.
+        conf: the app's options.
+    """
+
+    def __init__(self, folder: Path, plain: bool = False, **conf: str | Path) -> None:
+        self.folder, self.studies, self.state = folder, folder / "studies", folder / "state"
+        self.log = folder / "server.log"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        start = ["monailabel", "start_server", "--app", str(ROOT / "apps/segpet")]
+        self._command = start if plain else [sys.executable, "-m", "apps.segpet"]
+        self._command += ["--studies", str(self.studies), "--host", "127.0.0.1", "--port", str(self.port)]
+        for key, value in {"state": self.state, **conf}.items():
+            self._command += ["--conf", key, str(value)]
+        self._process: subprocess.Popen | None = None
+
+    def start(self) -> "Server":
+        """Start the server and wait until it answers."""
+        environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+        environment.pop("PYTHONPATH", None)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, cwd=self.folder, env=environment, stdout=log, stderr=log
+            )
+        for _ in range(600):
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the server ended: {self.log.read_text()[-3000:]}")
+            try:
+                if requests.get(f"{self.url}/info/", timeout=5).ok:
+                    return self
+            except requests.ConnectionError:
+                time.sleep(0.1)
+        raise RuntimeError(f"the server did not start: {self.log.read_text()[-3000:]}")
+
+    def kill(self) -> None:
+        """Kill -9: nothing is tidied up."""
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """Stop the server as Ctrl+C would."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def client(self, name: str = "user-xyz") -> MONAILabelClient:
+        """MONAI Label's client class, which Slicer uses."""
+        folder = self.folder / "downloads"
+        folder.mkdir(exist_ok=True)
+        return MONAILabelClient(self.url, tmpdir=str(folder), client_id=name)
+
+    def files(self) -> dict[str, tuple[int, int]]:
+        """Size and time of all files that requests might change."""
+        found = {}
+        for folder in (self.studies, self.state):
+            for path in folder.rglob("*"):
+                if path.is_file():
+                    found[str(path)] = (path.stat().st_size, path.stat().st_mtime_ns)
+        return found
+
+
+def save_image(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
+    """Write a NIfTI file."""
+    nibabel.save(nibabel.Nifti1Image(array, affine), path)
+
+
+def parse_nrrd(content: bytes) -> tuple[dict[str, str], np.ndarray]:
+    """Read a raw uint8 NRRD as OHIF's nrrd-js does: fields, then voxels with i fastest."""
+    header, _, voxels = content.partition(b"\n\n")
+    lines = header.decode().splitlines()
+    assert lines[0].startswith("NRRD")
+    fields = dict(re.split(r":=?\s*", line, maxsplit=1) for line in lines[1:] if not line.startswith("#"))
+    assert fields["type"] in ("uint8", "uchar", "unsigned char")
+    assert fields["encoding"] == "raw"
+    shape = [int(size) for size in fields["sizes"].split()]
+    return fields, np.frombuffer(voxels, np.uint8).reshape(shape, order="F")
+
+
+def sts_pet(folder: Path, *patients: str) -> None:
+    """Copy real studies beside the repository, where there are some, as NAME.nii.gz."""
+    for patient in patients:
+        source = ROOT.parent / "shared/data/sts-pet" / patient / "PET_image.nii.gz"
+        if source.is_file():
+            shutil.copyfile(source, folder / f"{patient}.nii.gz")

@@ -1,0 +1,52 @@
+import pytest
+
+from apps.segpet.options import OptionError, read_options
+from lib.interaction import DEFAULT_LABELS
+
+
+@pytest.fixture
+def studies(tmp_path):
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    return folder
+
+
+def test_without_options_there_are_defaults(studies):
+    options = read_options({}, str(studies))
+    assert options.labels == DEFAULT_LABELS
+    assert (options.model, options.unit) == (None, None)
+    assert options.state.path == studies.parent / ".segpet/studies"
+
+
+def test_options_are_taken_over(studies, tmp_path):
+    weights = tmp_path / "weights.pth"
+    weights.touch()
+    conf = {"labels": "lesion, node", "model": str(weights), "unit": "Bq/ml", "device": "cpu"}
+    options = read_options({**conf, "state": str(tmp_path / "elsewhere")}, str(studies))
+    assert options.labels == ("background", "lesion", "node")
+    assert (options.model, options.unit, options.device) == (weights, "Bq/ml", "cpu")
+    assert options.state.path == tmp_path / "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("unit", "SUVlbm", "unit"),
+        ("unit", "unknown", "unit"),
+        ("model", "/nowhere/weights.pth", "There are no weights"),
+        ("labels", "a,a", "different names"),
+        ("labels", "a/b", "cannot be a label"),
+        ("device", "abacus", "abacus"),
+        ("device", "cuda:99", "cuda:99"),
+        ("colour", "red", "no option colour"),
+    ],
+)
+def test_a_bad_option_is_refused_in_one_sentence(studies, key, value, said):
+    with pytest.raises(OptionError, match=said) as error:
+        read_options({key: value}, str(studies))
+    assert "\n" not in str(error.value)
+
+
+def test_a_state_folder_among_the_studies_is_refused(studies):
+    with pytest.raises(OptionError, match="inside the studies folder"):
+        read_options({"state": str(studies / "state")}, str(studies))

@@ -1,0 +1,91 @@
+"""The middleware by itself, before an app that reads its body, or fails."""
+
+import asyncio
+import json
+import logging
+
+import pytest
+
+from apps.segpet.shield import Shield
+
+
+async def reads(scope, receive, send):
+    size = 0
+    while True:
+        message = await receive()
+        size += len(message["body"])
+        if not message.get("more_body"):
+            break
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(size).encode()})
+
+
+async def fails(scope, receive, send):
+    raise KeyError("Doe_Jane")
+
+
+def ask(app, chunks=(b"",), path="/infer/x", method="POST", headers=(), origins=()):
+    """Return status and body of one request."""
+    waiting = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
+    waiting[-1]["more_body"] = False
+    sent = []
+
+    async def receive():
+        return waiting.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": path}
+    scope["headers"] = [(name.encode(), value.encode()) for name, value in headers]
+    asyncio.run(Shield(app, origins)(scope, receive, send))
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    return sent[0]["status"], sent[1]["body"]
+
+
+def test_a_body_within_the_limit_passes_whole():
+    assert ask(reads, [bytes(1 << 20)] * 3) == (200, str(3 << 20).encode())
+
+
+def test_a_body_over_the_limit_stops_where_it_is_over():
+    status, body = ask(reads, [bytes(1 << 20)] * 100)
+    assert status == 413
+    assert "at most 4 MB" in json.loads(body)["detail"]
+
+
+def test_uploads_have_a_larger_limit():
+    chunks = [bytes(1 << 20)] * 8
+    assert ask(reads, chunks, path="/datastore/label")[0] == 200
+    assert ask(reads, chunks, path="/session/")[0] == 200
+    assert ask(reads, chunks, path="/datastore/image/info")[0] == 413
+
+
+def test_a_stated_length_over_the_limit_is_refused_unread():
+    assert ask(fails, headers=[("content-length", str(1 << 40))])[0] == 413
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://segpet.example:8000", 200),
+        ("https://viewer.example", 200),
+        ("http://viewer.example", 403),
+        ("http://segpet.example", 403),
+        ("http://segpet.example:8000.evil.example", 403),
+        ("null", 403),
+        ("", 403),
+    ],
+)
+def test_only_its_own_and_named_origins_may_change_things(origin, status):
+    headers = [("origin", origin), ("host", "segpet.example:8000")]
+    assert ask(reads, headers=headers, origins=["https://viewer.example"])[0] == status
+    assert ask(reads, headers=headers, method="GET")[0] == 200
+
+
+def test_a_failure_says_nothing_of_the_inside(caplog):
+    with caplog.at_level(logging.ERROR):
+        status, body = ask(fails)
+    assert status == 500
+    assert "Doe_Jane" not in body.decode() + caplog.text
+    assert "KeyError" in caplog.text
+    assert "test_shield.py" in caplog.text
