@@ -164,11 +164,15 @@ def _connected(mask: NDArray[np.bool_], seed: NDArray[np.int64]) -> NDArray[np.b
 def _nearer_to(
     mask: Crop, positive: list[Index], negative: list[Index], spacing: tuple[float, float, float]
 ) -> Crop:
-    """Return the part of a mask that is nearer to a positive click than to any negative one."""
+    """Return what is nearer to a positive click than to any negative one, and connected to a positive one."""
     voxels = np.argwhere(mask.array)
     place = (voxels + mask.start) * spacing
     to_positive, _ = cKDTree(np.multiply(positive, spacing)).query(place)
     to_negative, _ = cKDTree(np.multiply(negative, spacing)).query(place)
-    kept = np.zeros_like(mask.array)
-    kept[tuple(voxels[to_positive <= to_negative].T)] = True
-    return Crop(mask.start, kept).tight()
+    near = np.zeros_like(mask.array)
+    near[tuple(voxels[to_positive <= to_negative].T)] = True
+    parts, _ = ndimage.label(near, structure=TOUCHING)
+    clicked = {
+        int(parts[tuple(np.subtract(index, mask.start))]) for index in positive if mask.contains(index)
+    }
+    return Crop(mask.start, np.isin(parts, list(clicked - {0}))).tight()
