@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lib.network.layers import TokenLinear
+
 
 class PaddedWindowAttention(nn.Module):
     """Multi-head self-attention over a cubic grid, as if zero-padded at its high ends to `window`^3 tokens.
@@ -27,8 +29,8 @@ class PaddedWindowAttention(nn.Module):
     def __init__(self, width: int, heads: int, grid: int, window: int):
         super().__init__()
         self.heads, self.grid, self.window = heads, grid, window
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
+        self.qkv = TokenLinear(width, 3 * width)
+        self.proj = TokenLinear(width, width)
         span = 2 * window - 1
         self.rel_pos_d = nn.Parameter(torch.zeros(span, width // heads))
         self.rel_pos_h = nn.Parameter(torch.zeros(span, width // heads))

@@ -19,6 +19,21 @@ class LayerNorm3d(nn.LayerNorm):
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
+class TokenLinear(nn.Linear):
+    """Linear layer that goes through oneDNN on a CPU at inference.
+
+    `nn.Linear` goes through MKL, which is half as fast on AMD processors. oneDNN's operator has no gradient,
+    so training keeps to `nn.Linear`; both compute in float32 and differ by rounding only.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in_features) -> (..., out_features)."""
+        plain = x.is_cpu and x.dtype == self.weight.dtype == torch.float32
+        if torch.is_grad_enabled() or not plain or not torch.backends.mkldnn.is_available():
+            return super().forward(x)
+        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+
+
 class VoxelDoubling(nn.Module):
     """Transposed convolution with kernel size and stride 2, on voxels as rows.
 
@@ -43,8 +58,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, hidden: int, activation: Callable[[Tensor], Tensor]):
         super().__init__()
-        self.lin1 = nn.Linear(width, hidden)
-        self.lin2 = nn.Linear(hidden, width)
+        self.lin1 = TokenLinear(width, hidden)
+        self.lin2 = TokenLinear(hidden, width)
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:

@@ -128,7 +128,7 @@ class SegAnyPET(nn.Module):
 
 
 def _forget_digest(network: SegAnyPET, _incompatible_keys: object) -> None:
-    # A function, not a closure over `self`, which would keep dropped weights until the garbage collector runs.
+    # A function, not a closure over `self`, which would keep dropped weights until garbage collection.
     network._digest = None
 
 

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.network.config import SegAnyPETConfig
-from lib.network.layers import FeedForward
+from lib.network.layers import FeedForward, TokenLinear
 
 
 class DownsampledAttention(nn.Module):
@@ -13,10 +13,10 @@ class DownsampledAttention(nn.Module):
     def __init__(self, width: int, heads: int, inner_width: int):
         super().__init__()
         self.heads = heads
-        self.q_proj = nn.Linear(width, inner_width)
-        self.k_proj = nn.Linear(width, inner_width)
-        self.v_proj = nn.Linear(width, inner_width)
-        self.out_proj = nn.Linear(inner_width, width)
+        self.q_proj = TokenLinear(width, inner_width)
+        self.k_proj = TokenLinear(width, inner_width)
+        self.v_proj = TokenLinear(width, inner_width)
+        self.out_proj = TokenLinear(inner_width, width)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Queries (B, N, width), keys and values (B, M, width) -> (B, N, width)."""

@@ -141,3 +141,13 @@ def test_the_bias_of_an_adapter_is_live_in_the_padding(small):
         base.bias += 0.5
         expected = textbook.encode(small.state_dict(), SMALL, prompts()[0])
     torch.testing.assert_close(wrapped, expected, rtol=0, atol=1e-5)
+
+
+def test_inference_equals_the_forward_pass_of_training(small):
+    volume, points, labels = prompts()
+    embedding = small.encode(volume)
+    logits = small.decode(embedding, points, labels)
+    assert logits.requires_grad
+    with torch.inference_mode():
+        torch.testing.assert_close(small.encode(volume), embedding, rtol=0, atol=1e-5)
+        torch.testing.assert_close(small.decode(embedding, points, labels), logits, rtol=0, atol=1e-5)
