@@ -13,7 +13,7 @@ from infer_tasks.sessions import SessionKey
 from infer_tasks.workspace import Workspace
 from lib.interaction import Engine, class_map, describe
 
-_STAGES = ("read", "encode", "decode", "mask", "write")
+_STAGES = ("load", "read", "encode", "decode", "mask", "write")
 
 
 class ClickTask(InferTask):
@@ -59,7 +59,8 @@ class ClickTask(InferTask):
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return the path of the mask's file, which the caller deletes, and the reply's parameters."""
         begin, seconds = time.perf_counter(), dict.fromkeys(_STAGES, 0.0)
-        engine = self.engine(request)
+        with _stage(seconds, "load"):
+            engine = self.engine(request)
         with _stage(seconds, "read"):
             volume = self.workspace.volumes.get(Path(request["image"]))
         ask = ask_of(request, self.workspace.labels, volume.shape)

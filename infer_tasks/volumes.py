@@ -56,7 +56,7 @@ class Volumes:
     def preload(self, path: Path) -> None:
         """Read an image in the background, so that the first click need not wait for it."""
         self._preloads = [future for future in self._preloads if not future.done()]
-        if len(self._preloads) < _MOST_PRELOADS and self._find(_key(path)) is None:
+        if len(self._preloads) < _MOST_PRELOADS:
             self._preloads.append(self._reader.submit(self._read_ahead, path))
 
     def _read_ahead(self, path: Path) -> None:

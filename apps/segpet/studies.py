@@ -67,8 +67,9 @@ class Studies(LocalDatastore):
         return label_id
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
-        """Add to what is known of an image."""
+        """Add to what is known of an image; HTTPException where it would break the strategies."""
         self.known_image(image_id)
+        _check_strategies(info.get("strategy", {}))
         with self._turn:
             super().update_image_info(image_id, info)
 
@@ -98,6 +99,14 @@ def checked_tag(tag: str) -> str:
     if tag not in TAGS:
         raise HTTPException(422, f"A label's tag must be one of {', '.join(TAGS)}.")
     return tag
+
+
+def _check_strategies(proposed: Any) -> None:
+    """Raise HTTPException 422 unless it says for each strategy when it proposed the image."""
+    if not isinstance(proposed, dict) or not all(
+        isinstance(entry, dict) and isinstance(entry.get("ts", 0), int) for entry in proposed.values()
+    ):
+        raise HTTPException(422, "What is known of an image under `strategy` is for the strategies to write.")
 
 
 def label_ending(name: str | None) -> str:

@@ -96,6 +96,16 @@ def test_a_label_of_no_study_is_not_written(server, image):
     assert server.files() == before
 
 
+def test_what_is_known_of_an_image_can_be_added_to_but_not_to_harm(server):
+    url = f"{server.url}/datastore/image/info?image=second"
+    assert requests.put(url, data={"info": json.dumps({"note": "large"})}).ok
+    assert requests.get(url).json()["note"] == "large"
+    for harm in ({"strategy": "x"}, {"strategy": {"random": 1}}, {"strategy": {"random": {"ts": "x"}}}):
+        assert requests.put(url, data={"info": json.dumps(harm)}).status_code == 422
+    assert requests.put(url, data={"info": "[]"}).status_code == 422
+    assert requests.post(f"{server.url}/activelearning/random", json={}).ok
+
+
 @pytest.mark.parametrize("name", ["x.py", "x.nii.gz.py", "../../x.sh", "x", "x.zip", "x.nhdr"])
 def test_only_images_are_uploaded(server, name):
     before = server.files()

@@ -113,10 +113,12 @@ def _known_image(image: str) -> Path:
 
 def _known_label(label: str, tag: str) -> Path:
     uri = app_instance().datastore().get_label_uri(label, checked_tag(tag))
-    if not uri or not Path(uri).is_file():
+    if not uri:
         raise HTTPException(404, "There is no such label.")
     return Path(uri)
 
 
 def _file(path: Path) -> FileResponse:
+    if not path.is_file():
+        raise HTTPException(404, "The file is no longer there.")
     return FileResponse(path, media_type="application/octet-stream", filename=path.name)
