@@ -2,6 +2,7 @@ import argparse
 import collections
 import hashlib
 import os
+import shutil
 import stat
 
 import numpy as np
@@ -248,11 +249,17 @@ def test_a_truncated_safetensors_file_is_refused(tmp_path, kept):
         load_network(path)
 
 
-# The published size: 402 MB, so one test for the whole way.
+# The published size: 402 MB, so one test for the whole way, and no file is left for pytest to keep.
 
 
-def test_an_official_file_is_converted_once(tmp_path, kit_weights, monkeypatch):
-    source, cache = tmp_path / "seganypet_v2.pth", tmp_path / "state" / "weights"
+@pytest.fixture
+def emptied_path(tmp_path):
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
+def test_an_official_file_is_converted_once(emptied_path, kit_weights, monkeypatch):
+    source, cache = emptied_path / "seganypet_v2.pth", emptied_path / "state" / "weights"
     torch.save({"model_state_dict": kit_weights}, source)
     before = source.stat()
     with source.open("rb") as file:
@@ -264,7 +271,7 @@ def test_an_official_file_is_converted_once(tmp_path, kit_weights, monkeypatch):
     assert names_in(cache) == [converted.name]
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700
     assert stat.S_IMODE(converted.stat().st_mode) == 0o600
-    assert names_in(tmp_path) == [source.name, "state"]
+    assert names_in(emptied_path) == [source.name, "state"]
     assert (source.stat().st_mtime_ns, source.stat().st_size) == (before.st_mtime_ns, before.st_size)
 
     def not_again(*_args, **_keywords):
@@ -284,11 +291,11 @@ def test_an_official_file_is_converted_once(tmp_path, kit_weights, monkeypatch):
     assert len(load_file(converted)) == 324
 
 
-def test_without_a_cache_nothing_is_written_and_the_source_may_change(tmp_path, kit_weights):
-    source = tmp_path / "half.pth"
+def test_without_a_cache_nothing_is_written_and_the_source_may_change(emptied_path, kit_weights):
+    source = emptied_path / "half.pth"
     torch.save({f"module.{key}": value.half() for key, value in kit_weights.items()}, source)
     network = load_network(source)
     source.write_bytes(b"a trainer writes its next checkpoint here")
-    assert names_in(tmp_path) == [source.name]
+    assert names_in(emptied_path) == [source.name]
     key = "image_encoder.neck.2.weight"
     assert torch.equal(network.state_dict()[key], kit_weights[key].half().float())
