@@ -3,6 +3,8 @@
 from pathlib import Path
 from threading import Lock, Thread
 
+import torch
+
 from lib.interaction import Engine, NetworkSegmenter
 from lib.network import CheckpointError, load_network
 
@@ -16,11 +18,11 @@ class NetworkEngine:
 
     Args:
         weights: file of weights, or None.
-        device: where the network runs, as torch names it.
+        device: where the network runs.
         cache: folder for the weights in the form that loads fast.
     """
 
-    def __init__(self, weights: Path | None, device: str, cache: Path) -> None:
+    def __init__(self, weights: Path | None, device: torch.device, cache: Path) -> None:
         self._weights, self._device, self._cache = weights, device, cache
         self._engine: Engine | None = None
         self._fault: CheckpointError | None = None

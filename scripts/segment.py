@@ -63,7 +63,7 @@ def segment(
         read_labels,
         read_prompts,
     )
-    from lib.network import load_network
+    from lib.network import load_network, usable_device
     from lib.pet import read_volume, write_mask
 
     labels = read_labels(label)
@@ -72,7 +72,7 @@ def segment(
     elif model is None:
         raise InputError("The network needs weights: name a file with --model, or use --method suv_region.")
     else:
-        segmenter = NetworkSegmenter(load_network(model, device=device))
+        segmenter = NetworkSegmenter(load_network(model, usable_device(device)))
     volume = read_volume(image, unit)
     background, name = labels
     clicks = {name: [_voxel(text) for text in point], background: [_voxel(text) for text in negative or []]}

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from lib.interaction import DEFAULT_LABELS, PromptError, read_labels
+from lib.network import DeviceError, usable_device
 from lib.store import StateFolder, StoreError, open_state
 
 UNITS = ("SUVbw", "Bq/ml")
@@ -26,14 +27,14 @@ class Options:
         model: file of weights, or None.
         state: where everything is kept that outlives the server.
         unit: what the values of files are that do not say it themselves; None: unknown.
-        device: where the network runs, as torch names it.
+        device: where the network runs.
     """
 
     labels: tuple[str, ...]
     model: Path | None
     state: StateFolder
     unit: str | None
-    device: str
+    device: torch.device
 
 
 def read_options(conf: Mapping[str, str], studies: str) -> Options:
@@ -54,16 +55,7 @@ def read_options(conf: Mapping[str, str], studies: str) -> Options:
     try:
         labels = read_labels(conf["labels"]) if "labels" in conf else DEFAULT_LABELS
         state = open_state(studies, conf.get("state"))
-    except (PromptError, StoreError) as error:
+        device = usable_device(conf.get("device"))
+    except (PromptError, StoreError, DeviceError) as error:
         raise OptionError(str(error)) from error
-    return Options(labels, model, state, unit, _device(conf.get("device")))
-
-
-def _device(name: str | None) -> str:
-    if name is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError) as error:  # the latter: torch was built without CUDA
-        raise OptionError(f"The device {name} cannot be used here; cpu always can.") from error
-    return name
+    return Options(labels, model, state, unit, device)

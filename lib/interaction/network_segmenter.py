@@ -44,7 +44,6 @@ class NetworkSegmenter:
         self.network = network
         self.name, self.digest = network.name, network.digest
         self._size = network.config.image_size
-        self._device = next(network.parameters()).device
         self._embeddings: LRUCache[tuple[str, Index], Any] = LRUCache(cache_bytes, getsizeof=embedding_bytes)
 
     def anchor(self, volume: Volume, click: Index, taken: Sequence[Index]) -> Index:
@@ -128,9 +127,8 @@ class NetworkSegmenter:
     ) -> torch.Tensor:
         embedding = self._embedding(lattice, start, watch)
         with watch.stage("decode"):
-            voxels = torch.tensor([[voxel for voxel, _ in prompts]], dtype=torch.float32, device=self._device)
-            labels = torch.tensor([[label for _, label in prompts]], device=self._device)
-            mask_logits = None if mask_logits is None else mask_logits.to(self._device)
+            voxels = torch.tensor([[voxel for voxel, _ in prompts]], dtype=torch.float32)
+            labels = torch.tensor([[label for _, label in prompts]])
             return self.network.decode(embedding, voxels, labels, mask_logits).cpu()
 
     def _embedding(self, lattice: Lattice, start: Index, watch: Stopwatch) -> Any:
@@ -138,7 +136,7 @@ class NetworkSegmenter:
         if (kept := self._embeddings.get(key)) is not None:
             return kept
         with watch.stage("cut"):
-            cube = self.network.normalise(lattice.cut(start)[None, None].to(self._device))
+            cube = self.network.normalise(lattice.cut(start)[None, None])
         with watch.stage("encode"):
             embedding = self.network.encode(cube)
         if embedding_bytes(embedding) <= self._embeddings.maxsize:

@@ -2,12 +2,14 @@
 
 from lib.network.checkpoints import load_network, save_network
 from lib.network.config import SegAnyPETConfig
+from lib.network.devices import DeviceError, usable_device
 from lib.network.errors import CheckpointError
 from lib.network.protocol import Embedding, PromptableNetwork, embedding_bytes
 from lib.network.seganypet import SegAnyPET
 
 __all__ = [
     "CheckpointError",
+    "DeviceError",
     "Embedding",
     "PromptableNetwork",
     "SegAnyPET",
@@ -15,4 +17,5 @@ __all__ = [
     "embedding_bytes",
     "load_network",
     "save_network",
+    "usable_device",
 ]

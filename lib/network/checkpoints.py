@@ -18,6 +18,7 @@ from lib.network.torch_files import read_torch_weights
 _CONFIG = "seganypet_config"  # key in the metadata of a safetensors file
 
 
+@torch.inference_mode(False)  # weights born in inference mode could not be trained, nor named
 def load_network(
     path_or_name: str | Path, device: str | torch.device = "cpu", cache: Path | None = None
 ) -> SegAnyPET:

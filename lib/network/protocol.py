@@ -42,7 +42,7 @@ class PromptableNetwork(Protocol):
         """Intensities of a cube (..., S, S, S) in the image's unit -> float32 values that `encode` takes."""
 
     def encode(self, volume: Tensor) -> Embedding:
-        """Normalised cubes (B, 1, S, S, S) -> their embedding."""
+        """Normalised cubes (B, 1, S, S, S), wherever they are -> their embedding, where the network is."""
 
     def decode(
         self,

@@ -65,7 +65,7 @@ class SegAnyPET(nn.Module):
         side = self.config.image_size
         if volume.ndim != 5 or volume.shape[1:] != (1, side, side, side):
             raise ValueError(f"Expected cubes (B, 1, {side}, {side}, {side}), got {tuple(volume.shape)}.")
-        return self.image_encoder(volume)
+        return self.image_encoder(volume.to(self.image_encoder.pos_embed.device))
 
     def decode(
         self,
