@@ -46,7 +46,7 @@ def demo(
             f"\nOne click in {name}: SUVmax {lesion['suv_max']:.1f}, SUVmean {lesion['suv_mean']:.1f}, "
             f"{lesion['volume_ml']:.1f} ml, answered in {1000 * reply['latencies']['total']:.0f} ms.\n"
             f"Picture:   {picture}\n"
-            f"Server:    {url}/  (models {task}; API at {url}/docs)\n"
+            f"Server:    {url}  (task {task}; requests and replies: docs/api.md)\n"
             f"3D Slicer: module MONAI Label, server {url}, Next Sample, then place points in a segment.\n"
             f"Studies:   {folder / 'studies'}; saved labels in labels/final there.\n"
             "Ctrl+C ends the demo; what you saved stays."
