@@ -1,9 +1,13 @@
 """What every reply says beside the mask."""
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from lib.interaction.engine import Engine, Update
-from lib.pet import Volume, quantify
+from lib.pet import Crop, LesionNumbers, Volume, quantify
+
+#: The numbers of living masks: an object that a click leaves alone keeps its mask and is not measured anew.
+_MEASURED: WeakKeyDictionary[Crop, tuple[str, LesionNumbers]] = WeakKeyDictionary()
 
 
 def describe(volume: Volume, update: Update, engine: Engine) -> dict[str, Any]:
@@ -21,7 +25,7 @@ def describe(volume: Volume, update: Update, engine: Engine) -> dict[str, Any]:
                 "status": obj.status,
                 "positive": sorted(obj.positive),
                 "negative": sorted(obj.negative),
-                **quantify(volume, update.masks[obj.id]).as_dict(),
+                **_numbers(volume, update.masks[obj.id]).as_dict(),
             }
             for obj in update.objects
         ],
@@ -31,3 +35,11 @@ def describe(volume: Volume, update: Update, engine: Engine) -> dict[str, Any]:
         "weights": {"name": engine.segmenter.name, "digest": engine.segmenter.digest},
         "unit": volume.unit,
     }
+
+
+def _numbers(volume: Volume, mask: Crop) -> LesionNumbers:
+    digest, numbers = _MEASURED.get(mask, ("", None))
+    if numbers is None or digest != volume.digest:
+        numbers = quantify(volume, mask)
+        _MEASURED[mask] = volume.digest, numbers
+    return numbers

@@ -2,7 +2,7 @@
 
 from lib.pet.crop import Crop
 from lib.pet.phantom import Phantom, make_phantom
-from lib.pet.quantify import LesionNumbers, quantify
+from lib.pet.quantify import LesionNumbers, PatientNumbers, quantify, summarise
 from lib.pet.readers import read_volume
 from lib.pet.volume import UNITS, Volume, VolumeError
 from lib.pet.writers import read_mask, write_mask
@@ -11,6 +11,7 @@ __all__ = [
     "UNITS",
     "Crop",
     "LesionNumbers",
+    "PatientNumbers",
     "Phantom",
     "Volume",
     "VolumeError",
@@ -18,5 +19,6 @@ __all__ = [
     "quantify",
     "read_mask",
     "read_volume",
+    "summarise",
     "write_mask",
 ]
