@@ -28,8 +28,6 @@ from infer_tasks.segpet import SegPETClickTask, SegPETTask
 from infer_tasks.suv_region import SUVRegionTask
 from infer_tasks.workspace import Workspace
 
-_RESERVED = ("image", "file", "session", "study", "device", "user")
-
 
 class SegPET(MONAILabelApp):
     """Click-driven PET segmentation: SegAnyPET for both of the viewers' click tools, and region growing.
@@ -102,12 +100,11 @@ class SegPET(MONAILabelApp):
         with told_to_client():
             task = self.task(request.get("model"))
             study, path = self._image_of(request)
-            params = {key: value for key, value in request.items() if key not in _RESERVED}
             saves = request.get("save_label") in (True, "true", "True", 1)
             tag = checked_tag(request.get("label_tag") or "original")
             if saves and request.get("session"):
                 raise HTTPException(422, "An upload has no label to save; only a study on the server has.")
-            file, result = task({**params, "image": str(path), "study": study})
+            file, result = task({**request, "image": str(path), "study": study})
             label = file
             if saves and file is not None:
                 info = {"model": task.name, "params": result, "client_id": request.get("client_id")}

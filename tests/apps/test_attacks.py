@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 import requests
@@ -136,6 +137,21 @@ def test_archives_are_not_unpacked(server):
     for files in ([("files", ("a.nii", b"x")), ("files", ("b.nii", b"x"))], [("files", ("a.nii", b"x"))]):
         reply = requests.put(f"{server.url}/session/?uncompress=true", files=files)
         assert reply.status_code == 422
+
+
+def test_a_session_id_leads_to_no_other_folder(server, lesions):
+    planted = server.state / "planted"
+    planted.mkdir()
+    image = str(server.folder / "outside.nii.gz")
+    (planted / "meta.info").write_text(json.dumps({"name": "x", "image": image, "expiry": 3600}))
+    for session in ("../planted", str(planted)):
+        reply = requests.post(
+            f"{server.url}/infer/suv_region",
+            params={"session_id": session},
+            data={"params": json.dumps({"lesion": [lesions[0]]})},
+        )
+        assert reply.status_code == 404
+    shutil.rmtree(planted)
 
 
 @pytest.mark.parametrize("session", ["..%2F..%2Fstudies", "%2e%2e", "..", "a%00b", "x" * 36])

@@ -24,7 +24,7 @@ def test_options_are_taken_over(studies, tmp_path):
     conf = {"labels": "lesion, node", "model": str(weights), "unit": "Bq/ml", "device": "cpu"}
     options = read_options({**conf, "state": str(tmp_path / "elsewhere")}, str(studies))
     assert options.labels == ("background", "lesion", "node")
-    assert (options.model, options.unit, options.device) == (weights, "Bq/ml", "cpu")
+    assert (options.model, options.unit, str(options.device)) == (weights, "Bq/ml", "cpu")
     assert options.state.path == tmp_path / "elsewhere"
 
 

@@ -2,13 +2,14 @@
 
 import json
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from fastapi import HTTPException
 
 from apps.segpet.strategies import Random
-from apps.segpet.studies import Studies
+from apps.segpet.studies import TAGS, Studies
 from apps.segpet.uploads import Uploads
 from lib.pet import VolumeError
 
@@ -54,30 +55,41 @@ def test_what_is_found_wrong_before_saving_keeps_the_label_out(folder):
     assert list((folder / "labels/final").iterdir()) == []
 
 
-def test_threads_always_see_all_studies_while_others_save_and_reload(folder):
+class ClearsSlowly(dict):
+    """Stays empty for a moment, as the list of images does while MONAI Label's class reloads it."""
+
+    def clear(self):
+        super().clear()
+        time.sleep(0.05)
+
+
+def test_other_threads_see_all_studies_while_one_reloads_them(folder):
     studies = studies_in(folder)
-    mask = label(folder, "x.nii")
-    missing, stop = [], threading.Event()
+    studies._datastore.objects = ClearsSlowly(studies._datastore.objects)
+    reloads = [threading.Thread(target=studies.refresh) for _ in range(3)]
+    for thread in reloads:
+        thread.start()
+    while any(thread.is_alive() for thread in reloads):
+        assert len(studies.list_images()) == 3
+        assert studies.known_image("a").name == "a.nii.gz"
+        assert studies.status()["total"] == 3
 
-    def look():
-        while not stop.is_set():
-            if len(studies.list_images()) != 3 or not studies.get_image_uri("a"):
-                missing.append("a study")
 
-    def reload():
-        while not stop.is_set():
+def test_no_label_is_lost_where_threads_save_and_reload(folder):
+    studies, mask = studies_in(folder), label(folder, "x.nii")
+
+    def save(study):
+        for tag in TAGS:
+            studies.save_label(study, mask, tag, {})
             studies.refresh()
 
-    threads = [threading.Thread(target=work) for work in (look, look, reload)]
+    threads = [threading.Thread(target=save, args=(study,)) for study in "abc"]
     for thread in threads:
         thread.start()
-    for number in range(40):
-        studies.save_label("abc"[number % 3], mask, "final", {"number": number})
-    stop.set()
     for thread in threads:
         thread.join()
-    assert missing == []
-    assert sorted(studies.get_labeled_images()) == ["a", "b", "c"]
+    assert studies.status()["label_tags"] == dict.fromkeys(TAGS, 3)
+    assert studies_in(folder).status()["label_tags"] == dict.fromkeys(TAGS, 3)
 
 
 def test_a_list_of_studies_is_replaced_not_rewritten(folder, monkeypatch):

@@ -20,8 +20,6 @@ router = APIRouter(tags=["Infer"])
 #: Requests that are worked on at a time; further ones wait, without taking threads from other routes.
 _AT_A_TIME = 8
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
-#: What the route sets itself; a parameter of that name is left out.
-_NOT_FROM_PARAMS = ("model", "image", "session", "device", "file", "output")
 
 
 class Output(StrEnum):
@@ -52,10 +50,8 @@ async def infer(
         raise HTTPException(422, "Files are not taken here: upload an image with PUT /session/ first.")
     if output is Output.dicom_seg:
         raise HTTPException(422, "The output dicom_seg is not available; ask for image, json or all.")
-    asked = {
-        key: value for key, value in json_object(params, "params").items() if key not in _NOT_FROM_PARAMS
-    }
-    asked |= {"model": model, "image": image}
+    # What the path and the query say overrules the parameters.
+    asked = {**json_object(params, "params"), "model": model, "image": image, "session": None}
     if session_id:
         asked["session"] = {"name": session_id}
     return await anyio.to_thread.run_sync(_answer, asked, output, limiter=_limiter(request))
