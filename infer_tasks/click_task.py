@@ -53,7 +53,7 @@ class ClickTask(InferTask):
         raise NotImplementedError
 
     def classes(self, label: str) -> tuple[str, ...]:
-        """Return the names whose places are the result's values; `label` is the one that is being clicked."""
+        """Return the names whose places are the result's values; `label` is "" where several are clicked."""
         return self.workspace.labels
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -64,7 +64,7 @@ class ClickTask(InferTask):
         with _stage(seconds, "read"):
             volume = self.workspace.volumes.get(Path(request["image"]))
         ask = ask_of(request, self.workspace.labels, volume.shape)
-        key = SessionKey(request["study"], self.name, ask.client, ask.session_label)
+        key = SessionKey(request["study"], self.name, ask.client, ask.label)
         update = self.workspace.sessions.update(key, engine, volume, ask.prompts, ask.reset)
         for stage, spent in update.seconds.items():
             seconds[stage] = seconds.get(stage, 0.0) + spent

@@ -20,8 +20,7 @@ class Ask:
 
     Args:
         prompts: all clicks that the viewer holds.
-        label: the label that is being clicked.
-        session_label: `label` where the request tells of no other, else "".
+        label: the label, where the request tells of one only, else "".
         client: what the viewer calls itself, or "".
         reset: forget what was clicked before.
         extension: the file format of the mask, one of EXTENSIONS.
@@ -29,7 +28,6 @@ class Ask:
 
     prompts: Prompts
     label: str
-    session_label: str
     client: str
     reset: bool
     extension: str
@@ -58,13 +56,13 @@ def ask_of(request: Mapping[str, Any], labels: Sequence[str], shape: Sequence[in
     if extension not in EXTENSIONS:
         raise RequestError(f"result_extension must be one of {', '.join(EXTENSIONS)}.")
     one_label = "foreground" in request and "foreground" not in labels
-    label = _current_label(request, labels) if one_label else labels[1]
+    label = _current_label(request, labels) if one_label else ""
     if one_label:
         prompts = read_foreground_prompts(request, label, shape)
     else:
         prompts = read_prompts(request, labels, shape)
     reset = request.get("reset_state") in (True, "true", "True", 1)
-    return Ask(prompts, label, label if one_label else "", client, reset, extension)
+    return Ask(prompts, label, client, reset, extension)
 
 
 def _current_label(request: Mapping[str, Any], labels: Sequence[str]) -> str:

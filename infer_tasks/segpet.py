@@ -46,4 +46,4 @@ class SegPETClickTask(ClickTask):
 
     def classes(self, label: str) -> tuple[str, ...]:
         """Return background and the label alone: of a DeepGrow result, Slicer takes the 1 for the label."""
-        return (self.workspace.labels[0], label)
+        return (self.workspace.labels[0], label) if label else self.workspace.labels

@@ -95,6 +95,14 @@ def test_a_background_click_takes_away(server, lesions, phantom):
 
 
 @pytest.mark.parametrize("model", ["segpet", "segpet_click", "suv_region"])
+def test_every_model_answers_several_labels_by_name(server, lesions, model):
+    client = server.client(f"several-{model}")
+    _, params = deepedit(client, model, STUDY, lesion=[lesions[0]], liver=[lesions[1]])
+    assert {obj["label"] for obj in params["objects"]} == {"lesion", "liver"}
+    assert params["label_names"] == {name: value for value, name in enumerate(LABELS)}
+
+
+@pytest.mark.parametrize("model", ["segpet", "segpet_click", "suv_region"])
 def test_every_model_answers_both_forms(server, lesions, model):
     client = server.client(f"forms-{model}")
     by_name, _ = deepedit(client, model, STUDY, lesion=[lesions[0]])

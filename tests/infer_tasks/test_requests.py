@@ -23,14 +23,14 @@ def test_slicers_deepedit_form_is_read():
     )
     assert asked.prompts.positive == {"lesion": ((2, 2, 2), (3, 3, 3))}
     assert asked.prompts.negative == ((1, 1, 1),)
-    assert (asked.client, asked.session_label, asked.extension) == ("user-xyz", "", ".nrrd")
+    assert (asked.client, asked.label, asked.extension) == ("user-xyz", "", ".nrrd")
 
 
 def test_the_deepgrow_form_is_for_one_label():
     asked = ask(label="liver", foreground=[[2, 2, 2]], background=[[1, 1, 1]])
     assert asked.prompts.positive == {"liver": ((2, 2, 2),)}
     assert asked.prompts.negative == ((1, 1, 1),)
-    assert asked.session_label == "liver"
+    assert asked.label == "liver"
 
 
 def test_ohifs_deepgrow_form_has_no_label():
@@ -40,7 +40,7 @@ def test_ohifs_deepgrow_form_has_no_label():
 def test_foreground_may_be_a_label_of_its_own():
     asked = ask_of({"foreground": [[2, 2, 2]]}, ("background", "foreground"), SHAPE)
     assert asked.prompts.positive == {"foreground": ((2, 2, 2),)}
-    assert asked.session_label == ""
+    assert asked.label == ""
 
 
 def test_nothing_clicked_is_no_error():
