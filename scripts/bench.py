@@ -86,9 +86,8 @@ def _best_of(repeats: int, *runs: Callable[[], Any]) -> list[float]:
     """Return the best time of each, ms; they take turns, so that a busy machine slows all of them alike."""
     for run in runs:
         run()
-    return [
-        round(min(times), 1) for times in zip(*([_timed(run)[0] for run in runs] for _ in range(repeats)))
-    ]
+    rounds = [[_timed(run)[0] for run in runs] for _ in range(repeats)]
+    return [round(min(times), 1) for times in zip(*rounds, strict=True)]
 
 
 def _timed(run: Callable[[], Any]) -> tuple[float, Any]:

@@ -10,8 +10,9 @@ from lib.interaction.prompts import Index
 
 #: A region is reused for clicks within this share of its edge from its centre, along each axis.
 INNER = 0.25
-#: Cells of an object on a face of its region that make it reach out of it.
-CONTACT = 4
+#: An object reaches out of its region where it fills a block of so many cells along each side at a face: an
+#: organ or a spine does, speckle does not.
+SOLID = 3
 #: An object that reaches more of a cube's six faces is a leak, not an organ: growing would make it worse.
 LEAK_FACES = 4
 
@@ -40,12 +41,15 @@ def component_with(mask: NDArray[np.bool_], cells: Sequence[Sequence[int]]) -> N
 
 
 def faces_reached(component: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return the faces of the cube, as (axis, -1 or +1), on which the object has enough cells."""
+    """Return the faces of the cube, as (axis, -1 or +1), through which the object goes on as a solid body."""
+    # What is left of the object's core half a block below a face is where a whole block lies against it.
+    core = ndimage.binary_erosion(component, np.ones((SOLID,) * 3))
+    depth = SOLID // 2
     return [
         (axis, side)
         for axis in range(3)
         for side in (-1, 1)
-        if np.count_nonzero(_face(component, axis, side)) >= CONTACT
+        if np.take(core, depth if side < 0 else -1 - depth, axis=axis).any()
     ]
 
 

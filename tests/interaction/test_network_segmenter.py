@@ -70,7 +70,7 @@ def test_a_far_click_opens_a_region_of_its_own(engine, network):
 def test_a_spine_grows_through_the_regions_faces_until_it_ends(engine, tilt):
     values = np.full((60, 40, 120), 0.1, dtype=np.float32)
     i, j, k = np.indices(values.shape)
-    values[((i - 30 - tilt * (k - 60)) ** 2 + (j - 20) ** 2 <= 16) & (k > 15) & (k < 105)] = 10.0
+    values[((i - 30 - tilt * (k - 60)) ** 2 + (j - 20) ** 2 <= 36) & (k > 15) & (k < 105)] = 10.0
     volume = volume_of(values)
     update = engine.update(volume, (), Prompts({"lesion": ((30, 20, 60),)}))
     assert dice(update.masks[1].to_grid(volume.shape), values == 10) > 0.85
@@ -78,11 +78,20 @@ def test_a_spine_grows_through_the_regions_faces_until_it_ends(engine, tilt):
 
 
 def test_an_object_without_an_end_stops_at_the_bound_and_says_so(engine):
-    values = np.full((16, 16, 400), 0.1, dtype=np.float32)
-    values[6:10, 6:10, :] = 10.0
-    update = engine.update(volume_of(values), (), Prompts({"lesion": ((8, 8, 200),)}))
+    values = np.full((20, 20, 400), 0.1, dtype=np.float32)
+    values[5:15, 5:15, :] = 10.0
+    update = engine.update(volume_of(values), (), Prompts({"lesion": ((10, 10, 200),)}))
     assert len(update.regions) == 8
     assert any("goes on beyond 8 regions" in warning for warning in update.warnings)
+
+
+def test_speckle_that_reaches_the_faces_does_not_grow(engine, network):
+    cells = (np.random.default_rng(2).random((40, 40, 40)) < 0.5).astype(np.float32)
+    cells[20, 20, 20] = 1
+    values = cells.repeat(2, 0).repeat(2, 1).repeat(2, 2)
+    update = engine.update(volume_of(values), (), Prompts({"lesion": ((40, 40, 40),)}))
+    assert update.masks[1].count > 10_000
+    assert network.encoded == 1
 
 
 def test_a_leak_does_not_grow(engine, network):
