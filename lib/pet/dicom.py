@@ -1,232 +1,118 @@
-"""A folder with one DICOM PET series -> a volume."""
+"""A PET series of a DICOM folder -> a volume; a CT beside it -> the same grid."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pydicom
-import pydicom.config
 from numpy.typing import NDArray
-from pydicom.errors import InvalidDicomError
-from pydicom.uid import (
-    EnhancedPETImageStorage,
-    LegacyConvertedEnhancedPETImageStorage,
-    MediaStorageDirectoryStorage,
-    PositronEmissionTomographyImageStorage,
-)
+from scipy import ndimage
 
+from lib.pet.choice import choose
+from lib.pet.dicom_grid import affine_of
+from lib.pet.dicom_pixels import check_size, stored_values
+from lib.pet.dicom_slices import Slice
+from lib.pet.preflight import Preflight
+from lib.pet.series import CTSeries, PETSeries, find_series
 from lib.pet.volume import Volume, VolumeError
 
-_ENHANCED = (EnhancedPETImageStorage, LegacyConvertedEnhancedPETImageStorage)
-_DAMAGED = "A DICOM file of the folder is truncated or damaged; transfer it again."
-
-# pydicom would put a value that breaks the standard, a UID for one, into a warning and so into the log.
-pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+_AIR_HU = -1024.0
 
 
-@dataclass(frozen=True)
-class _Slice:
-    """What the header of one file says; millimetres, DICOM's LPS axes."""
+def read_dicom_series(
+    folder: Path, unit: str | None = None, series: int | str | None = None, frame: int | None = None
+) -> Volume:
+    """Read a PET series of a folder, whatever its files are called.
 
-    path: Path
-    series: str
-    unit: str
-    frames: str  # "STATIC", "DYNAMIC", "GATED", "WHOLE BODY"
-    rows: int
-    columns: int
-    pixel_spacing: NDArray[np.float64]  # between rows, between columns
-    orientation: NDArray[np.float64]  # (2, 3): along a row, down a column
-    position: NDArray[np.float64]
-    thickness: float | None
-    slope: float
-    intercept: float
+    i runs along a row, j down a column, k along row x column.
 
-
-def read_dicom_series(folder: Path) -> Volume:
-    """Read the one PET series in a folder, whatever its files are called; other files are ignored.
-
-    i runs along a row, j down a column, k along row x column. Values are after each slice's own rescale.
+    Args:
+        folder: searched with the folders in it.
+        unit: as `read_series`.
+        series: as `lib.pet.series.choose`.
+        frame: likewise.
 
     Raises:
-        VolumeError: no PET series or several, an enhanced (multi-frame) or dynamic one, a missing or damaged
-            slice, slices that do not form one grid, a missing tag. No message holds a name, a number or a UID
-            of the patient.
+        VolumeError: no PET series, one of several patients, a missing or damaged slice, slices that do not
+            form one grid, a missing tag. No message holds a name, a number or a UID of the patient.
     """
-    headers = [_pet_slice(path) for path in sorted(folder.iterdir()) if path.is_file()]
-    slices = [header for header in headers if header is not None]
-    if not slices:
-        raise VolumeError("The folder holds no DICOM PET images.")
-    _check_one_series(slices)
-    slices = _in_order(slices)
-    affine = _affine(slices)
+    chosen, at, reason = choose(find_series(folder), series, frame)
+    return read_series(chosen, at, unit, reason)
+
+
+def read_series(series: PETSeries, frame: int = 0, unit: str | None = None, reason: str = "") -> Volume:
+    """Read one frame of a series.
+
+    Args:
+        series: of `find_series`.
+        frame: 0-based.
+        unit: None for SUVbw where it is possible, else Bq/ml where that is, else the values as they are. A
+            unit into which the header cannot turn them says what they are, against the header.
+        reason: why this series, for the volume's preflight.
+
+    Raises:
+        VolumeError: damaged pixels; SUV demanded of values in Bq/ml whose header does not allow it.
+    """
+    suv = series.suv
+    possible = {"SUVbw": suv.factors.get("SUVbw"), "Bq/ml": suv.bqml}
+    if unit == "SUVbw" and possible["SUVbw"] is None and suv.bqml is not None:
+        raise VolumeError(f"SUV cannot be computed: {suv.why_not['SUVbw']}")
+    stated = unit is not None
+    if unit is None:
+        unit = next((name for name, factor in possible.items() if factor is not None), "unknown")
+    by_header = possible.get(unit)
+    slices = series.frames[frame]
+    array = _read(slices, by_header or 1.0)
+    preflight = Preflight(
+        unit=unit,
+        unit_from=(
+            "from the DICOM header" if by_header else "as stated when it was opened" if stated else ""
+        ),
+        factors={name: factor / by_header for name, factor in suv.factors.items()} if by_header else {},
+        why_not=suv.why_not,
+        series=str(series),
+        choice=reason,
+        kind=series.kind,
+        frames=len(series.frames),
+        frame=frame,
+        attenuation_corrected=series.attenuation_corrected,
+        tracer=series.tracer,
+        nuclide=series.nuclide,
+        half_life_s=series.header.half_life_s,
+        uptake_minutes=suv.uptake_minutes,
+        weight_known=bool(series.header.weight_kg),
+        height_known=bool(series.header.height_m),
+        sex_known=series.header.sex in ("M", "F"),
+        ct=series.ct is not None,
+    )
+    return Volume(array, affine_of(slices), unit, preflight)
+
+
+def read_ct(ct: CTSeries, volume: Volume) -> NDArray[np.float32]:
+    """Return a CT on a volume's grid, [i, j, k], in HU, linearly interpolated; -1024 outside the CT.
+
+    Raises:
+        VolumeError: its pixels are damaged.
+    """
+    to_ct = np.linalg.inv(affine_of(ct.slices)) @ volume.affine
+    moved: NDArray[np.float32] = ndimage.affine_transform(
+        _read(ct.slices, 1.0),
+        to_ct[:3, :3],
+        to_ct[:3, 3],
+        volume.shape,
+        output=np.float32,
+        order=1,
+        mode="constant",
+        cval=_AIR_HU,
+    )
+    return moved
+
+
+def _read(slices: Sequence[Slice], factor: float) -> NDArray[np.float32]:
+    """Return values after each slice's own rescale and a factor, [column, row, slice]."""
+    check_size(slices)
     first = slices[0]
     array = np.empty((first.columns, first.rows, len(slices)), dtype=np.float32, order="F")
-    for k, one in enumerate(slices):
-        array[:, :, k] = _values(one).T
-    return Volume(array, affine, first.unit)
-
-
-def _pet_slice(path: Path) -> _Slice | None:
-    """Return what the header of a PET image file says; None for any other file."""
-    try:
-        dataset = pydicom.dcmread(path, stop_before_pixels=True)
-        stored_as = str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))
-        kind = str(dataset.get("SOPClassUID", ""))
-        if not kind and stored_as != MediaStorageDirectoryStorage:
-            raise VolumeError(_DAMAGED)  # cut at its beginning: it may be the last slice of the series
-        if kind in _ENHANCED:
-            raise VolumeError(
-                "The folder holds an enhanced (multi-frame) PET image; export it as single-frame images."
-            )
-        is_pet = PositronEmissionTomographyImageStorage in (kind, stored_as)
-        return _checked(dataset, path) if is_pet else None
-    except InvalidDicomError:
-        return None
-    except VolumeError:
-        raise
-    except Exception as error:  # parsers of damaged files raise whatever they stumble over
-        raise VolumeError(_DAMAGED) from error
-
-
-def _checked(dataset: pydicom.Dataset, path: Path) -> _Slice:
-    rows, columns = (int(_numbers(dataset, name, 1)[0]) for name in ("Rows", "Columns"))
-    pixel_spacing = _numbers(dataset, "PixelSpacing", 2)
-    orientation = _numbers(dataset, "ImageOrientationPatient", 6).reshape(2, 3)
-    slope = float(_numbers(dataset, "RescaleSlope", 1)[0])
-    # The PET IOD has an intercept of zero always, so its absence says nothing new.
-    intercept = float(_numbers(dataset, "RescaleIntercept", 1)[0]) if "RescaleIntercept" in dataset else 0.0
-    if rows < 1 or columns < 1 or (pixel_spacing <= 0).any() or slope == 0:
-        raise VolumeError("A PET slice has no pixels, a pixel spacing that is not positive, or a slope of 0.")
-    if not np.allclose(orientation @ orientation.T, np.eye(2), atol=1e-3):
-        raise VolumeError(
-            "A PET slice's ImageOrientationPatient (0020,0037) is not two perpendicular directions."
-        )
-    if int(dataset.get("NumberOfFrames") or 1) != 1 or int(dataset.get("SamplesPerPixel") or 1) != 1:
-        raise VolumeError("A PET slice has several frames or is in colour; one grey frame a file is needed.")
-    thickness = dataset.get("SliceThickness")
-    series_type = dataset.get("SeriesType") or ""
-    return _Slice(
-        path=path,
-        series=str(dataset.get("SeriesInstanceUID", "")),
-        unit=_unit(dataset),
-        frames=str(series_type if isinstance(series_type, str) else series_type[0]),
-        rows=rows,
-        columns=columns,
-        pixel_spacing=pixel_spacing,
-        orientation=orientation / np.linalg.norm(orientation, axis=1, keepdims=True),
-        position=_numbers(dataset, "ImagePositionPatient", 3),
-        thickness=None if thickness is None else float(thickness),
-        slope=slope,
-        intercept=intercept,
-    )
-
-
-def _numbers(dataset: pydicom.Dataset, keyword: str, count: int) -> NDArray[np.float64]:
-    """Return a tag's finite numbers; the message names the tag where they are not there."""
-    tag = pydicom.tag.Tag(keyword)
-    name = f"{keyword} ({tag.group:04X},{tag.element:04X})"
-    try:
-        value = dataset.get(keyword)
-        numbers = np.atleast_1d(np.array(value, dtype=np.float64))
-    except Exception as error:  # pydicom converts lazily, and raises many things
-        raise VolumeError(f"A PET slice's {name} is not a number.") from error
-    if value is None or numbers.size == 0:
-        raise VolumeError(f"A PET slice lacks {name}.")
-    if numbers.shape != (count,) or not np.isfinite(numbers).all():
-        raise VolumeError(f"A PET slice's {name} should hold {count} finite numbers.")
-    return numbers
-
-
-def _unit(dataset: pydicom.Dataset) -> str:
-    units = str(dataset.get("Units") or "").strip().upper()
-    if units == "GML" and str(dataset.get("SUVType") or "BW").strip().upper() == "BW":
-        return "SUVbw"
-    return "Bq/ml" if units == "BQML" else "unknown"
-
-
-def _check_one_series(slices: list[_Slice]) -> None:
-    series = len({one.series for one in slices})
-    if series > 1:
-        raise VolumeError(f"The folder holds {series} PET series; put the one to use in a folder of its own.")
-    first = slices[0]
-    for one in slices:
-        if (one.rows, one.columns) != (first.rows, first.columns):
-            raise VolumeError("The PET slices differ in their numbers of rows or columns.")
-        if not np.allclose(one.pixel_spacing, first.pixel_spacing, rtol=1e-4):
-            raise VolumeError("The PET slices differ in their pixel spacing.")
-        if not np.allclose(one.orientation, first.orientation, atol=1e-3):
-            raise VolumeError("The PET slices differ in their orientation.")
-        if one.unit != first.unit:
-            raise VolumeError("The PET slices differ in their unit.")
-
-
-def _in_order(slices: list[_Slice]) -> list[_Slice]:
-    """Return slices sorted along row x column, once it is clear that they are evenly spaced."""
-    normal = np.cross(*slices[0].orientation)
-    slices = sorted(slices, key=lambda one: float(one.position @ normal))
-    if len(slices) == 1:
-        return slices
-    places = np.array([one.position @ normal for one in slices])
-    gaps = np.diff(places)
-    twice = np.flatnonzero(gaps < 0.01)
-    if twice.size:
-        frames = slices[0].frames.upper()
-        why = (
-            f"the series is {frames.lower()}, so choose one frame"
-            if frames in ("DYNAMIC", "GATED")
-            else "it was stored twice, or several frames are mixed"
-        )
-        raise VolumeError(
-            f"{twice.size} of {len(slices)} PET slices lie at the position of another, "
-            f"first at {places[twice[0]]:.2f} mm along the slice axis: {why}."
-        )
-    spacing = float(np.median(gaps))
-    uneven = np.flatnonzero(abs(gaps - spacing) > 0.01 * spacing)
-    if uneven.size:
-        at = int(uneven[0])
-        raise VolumeError(
-            f"The PET slices are not evenly spaced: slices {at + 1} and {at + 2} of {len(slices)} "
-            f"(at {places[at]:.2f} mm along the slice axis) lie {gaps[at]:.2f} mm apart, others "
-            f"{spacing:.2f} mm; a slice may be missing."
-        )
-    offsets = np.array([one.position - slices[0].position for one in slices])
-    aside = np.linalg.norm(offsets - np.outer(offsets @ normal, normal), axis=1)
-    if aside.max() > 0.1 * slices[0].pixel_spacing.min():
-        raise VolumeError(
-            f"The PET slices are shifted sideways against each other by up to {aside.max():.2f} mm, as with "
-            "a tilted gantry; resample the series to a straight grid first."
-        )
-    return slices
-
-
-def _affine(slices: list[_Slice]) -> NDArray[np.float64]:
-    """Return voxel index -> RAS+ mm (DICOM PS3.3 C.7.6.2.1.1, with the slices' own step as third axis)."""
-    first, last = slices[0], slices[-1]
-    if len(slices) > 1:
-        step = (last.position - first.position) / (len(slices) - 1)
-    elif first.thickness and first.thickness > 0:
-        step = np.cross(*first.orientation) * first.thickness
-    else:
-        raise VolumeError("A single PET slice needs SliceThickness (0018,0050) to be a volume.")
-    between_rows, between_columns = first.pixel_spacing
-    along_row, down_column = first.orientation
-    affine = np.eye(4)
-    affine[:3] = np.column_stack(
-        [along_row * between_columns, down_column * between_rows, step, first.position]
-    )
-    affine[:2] *= -1  # LPS -> RAS
-    return affine
-
-
-def _values(one: _Slice) -> NDArray[np.float64]:
-    """Return a slice's values [row, column] after its rescale."""
-    try:
-        pixels = pydicom.dcmread(one.path).pixel_array
-    except Exception as error:  # decoders raise many things
-        raise VolumeError(
-            "A PET slice's pixels cannot be decoded: they are missing, truncated or compressed in a way that "
-            "is not supported."
-        ) from error
-    if pixels.shape != (one.rows, one.columns):
-        raise VolumeError("A PET slice holds fewer or more pixels than its header says.")
-    return pixels * one.slope + one.intercept
+    for k, pixels in stored_values(slices):
+        one = slices[k]
+        array[:, :, k] = ((pixels * one.slope + one.intercept) * factor).T
+    return array

@@ -1,12 +1,14 @@
 """The volume: one 3-D image, where it lies in the patient, and what its values mean."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lib.pet.preflight import Preflight
 
 UNITS = ("SUVbw", "Bq/ml", "unknown")
 Array = TypeVar("Array", bound=np.ndarray)
@@ -26,6 +28,7 @@ class Volume:
             NaN.
         affine: 4x4, voxel index (i, j, k, 1) of a voxel's centre -> RAS+ millimetres.
         unit: "SUVbw" (g/ml, body weight), "Bq/ml" or "unknown".
+        preflight: what can be measured in it, where whoever read it knows; no part of the digest.
 
     Raises:
         VolumeError: not 3-D, an empty axis, values that are not real numbers, an affine that is not 4x4,
@@ -35,6 +38,7 @@ class Volume:
     array: NDArray[np.float32]
     affine: NDArray[np.float64]
     unit: str
+    preflight: Preflight | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         array = np.asarray(self.array)

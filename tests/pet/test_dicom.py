@@ -209,19 +209,10 @@ def test_a_duplicate_slice_is_refused_with_its_place(stored, folder):
     assert "-24.00 mm" in sentence
 
 
-def test_a_dynamic_series_is_refused_as_such(stored, folder):
-    def edit(k, dataset):
-        dataset.SeriesType = ["DYNAMIC", "IMAGE"]
-        dataset.ImagePositionPatient[2] = -30 + k // 2 * 3
-
-    write_series(folder, stored, edit=edit)
-    assert "choose one frame" in refusal(folder)
-
-
-def test_several_series_are_refused_with_their_number(stored, folder):
+def test_series_of_several_studies_are_refused_with_their_number(stored, folder):
     for _ in range(3):
         write_series(folder, stored)
-    assert "3 PET series" in refusal(folder)
+    assert "3 PET series of 3 studies" in refusal(folder)
 
 
 @pytest.mark.parametrize(
@@ -302,7 +293,7 @@ def test_a_folder_without_pet_is_refused(stored, folder):
     assert "no DICOM PET images" in refusal(folder)
 
 
-def test_an_enhanced_image_is_refused_as_such(stored, folder):
+def test_an_enhanced_image_without_functional_groups_is_refused_as_such(stored, folder):
     write_series(folder, stored, edit=store_as(ENHANCED_PET))
     assert "multi-frame" in refusal(folder)
 
