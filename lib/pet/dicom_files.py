@@ -10,6 +10,8 @@ import pydicom.config
 from numpy.typing import NDArray
 from pydicom.dataelem import RawDataElement
 from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
 from lib.pet.volume import VolumeError
@@ -130,13 +132,10 @@ def text(dataset: pydicom.Dataset, keyword: str) -> str:
 def texts(dataset: pydicom.Dataset, keyword: str) -> tuple[str, ...]:
     """Return all values of an element, as `text`."""
     found = value(dataset, keyword)
-    if found is None:
+    if found is None or isinstance(found, Sequence):  # a damaged VR makes a sequence of anything
         return ()
-    several = [found] if isinstance(found, str | bytes | int | float) else found
-    try:
-        return tuple(str(one).strip(" \0") for one in several)
-    except Exception:  # a damaged VR makes a sequence or a name of it
-        return ()
+    several = found if isinstance(found, MultiValue | list) else [found]  # a name would fall into letters
+    return tuple(str(one).strip(" \0") for one in several)
 
 
 def number(dataset: pydicom.Dataset, tag: str | BaseTag) -> float | None:

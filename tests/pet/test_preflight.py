@@ -1,0 +1,62 @@
+import json
+
+import nibabel
+import numpy as np
+import pytest
+from dicom_series import scan_header, write_series
+
+from lib.pet import Preflight, Volume, read_volume
+
+
+@pytest.fixture
+def stored():
+    return np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+
+
+def save_nifti(path):
+    nibabel.save(nibabel.Nifti1Image(np.ones((3, 4, 5), np.float32), np.eye(4)), path)
+    return path
+
+
+def test_the_record_of_a_dicom_series_is_json(stored, tmp_path):
+    write_series(tmp_path, stored, edit=scan_header(PatientSize=None))
+    record = read_volume(tmp_path).preflight.as_dict()
+    assert json.loads(json.dumps(record)) == record
+    assert record["possible"] == ["SUVbw"]
+    assert record["why_not"]["SULjanma"] == "The header holds no patient height."
+    assert record["sentence"] == "Numbers are SUV (body weight), from the DICOM header."
+    assert (record["tracer"], record["nuclide"], record["half_life_s"]) == ("FDG", "F-18", 6586.2)
+    assert (record["weight_known"], record["height_known"], record["sex_known"]) == (True, False, True)
+
+
+def test_factors_turn_the_values_of_the_volume_whatever_their_unit(stored, tmp_path):
+    write_series(tmp_path, stored, edit=scan_header())
+    suv, activity = read_volume(tmp_path), read_volume(tmp_path, unit="Bq/ml")
+    for quantity, factor in suv.preflight.factors.items():
+        other = activity.array * activity.preflight.factors[quantity]
+        assert np.allclose(suv.array * factor, other, rtol=1e-5)
+
+
+def test_a_unit_stated_against_the_header_is_said_to_be(stored, tmp_path):
+    write_series(tmp_path, stored, edit=scan_header(Units="PROPCPS"))
+    volume = read_volume(tmp_path, unit="SUVbw")
+    assert np.array_equal(volume.array, stored)
+    assert volume.preflight.sentence == "Numbers are SUV (body weight), as stated when it was opened."
+
+
+def test_an_image_file_says_where_its_unit_comes_from(tmp_path):
+    path = save_nifti(tmp_path / "a.nii")
+    assert "state it when opening the image" in read_volume(path).preflight.sentence
+    assert "as stated when" in read_volume(path, unit="SUVbw").preflight.sentence
+    (tmp_path / "a.json").write_text('{"Units": "Bq/mL"}')
+    preflight = read_volume(path).preflight
+    assert preflight.sentence == "Numbers are in Bq/ml, from the sidecar beside the file."
+    assert preflight.possible == ()
+    assert "state it" in read_volume(path, unit="unknown").preflight.sentence
+
+
+def test_the_preflight_is_no_part_of_the_digest():
+    array, affine = np.ones((2, 2, 2), np.float32), np.eye(4)
+    with_record = Volume(array, affine, "SUVbw", Preflight("SUVbw", "somewhere"))
+    assert with_record.digest == Volume(array, affine, "SUVbw").digest
+    assert Volume(array, affine, "SUVbw").preflight is None
