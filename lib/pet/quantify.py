@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,9 @@ class LesionNumbers:
         feret_mm: 3D Feret diameter in mm (`lib.pet.diameter`).
         centroid: mean index (i, j, k) of its voxels.
         centroid_mm: the same place in RAS+ mm.
-        thresholds_ml: volume in ml of its voxels at or above each threshold, by its name: those of
-            FIXED_SUV for "SUVbw" only, those of SHARES_OF_MAX where `max` is positive.
+        thresholds_ml: volume in ml of its voxels at or above each threshold, by its name: fixed ones
+            (FIXED_SUV if no others are asked for) for "SUVbw" only, those of SHARES_OF_MAX where `max` is
+            positive.
         voxels: how many they are.
         unit: the volume's unit, "SUVbw", "Bq/ml" or "unknown".
     """
@@ -109,8 +111,15 @@ class PatientNumbers:
         return {"count": self.count, **sums, "dmax_mm": self.dmax_mm, "unit": self.unit}
 
 
-def quantify(volume: Volume, crop: Crop) -> LesionNumbers:
+def quantify(
+    volume: Volume, crop: Crop, fixed_suv: Mapping[str, float] = MappingProxyType(FIXED_SUV)
+) -> LesionNumbers:
     """Measure one lesion.
+
+    Args:
+        volume: the image.
+        crop: the lesion's mask.
+        fixed_suv: thresholds in SUV, by name; used only where the volume is in SUV.
 
     Raises:
         VolumeError: the crop reaches beyond the volume.
@@ -121,9 +130,9 @@ def quantify(volume: Volume, crop: Crop) -> LesionNumbers:
         return LesionNumbers(None, None, None, None, 0.0, None, None, None, None, {}, 0, volume.unit)
     highest, mean = float(values.max()), float(values.mean(dtype=np.float64))
     volume_ml = values.size * volume.voxel_ml
-    thresholds = FIXED_SUV if volume.unit == "SUVbw" else {}
+    thresholds = dict(fixed_suv) if volume.unit == "SUVbw" else {}
     if highest > 0:
-        thresholds = thresholds | {name: share * highest for name, share in SHARES_OF_MAX.items()}
+        thresholds |= {name: share * highest for name, share in SHARES_OF_MAX.items()}
     centroid = _centroid(crop)
     return LesionNumbers(
         max=highest,

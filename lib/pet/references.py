@@ -44,7 +44,8 @@ class Reference:
         """SULpeak from which a lesion is measurable: 1.5 mean + 2 SD of liver, 2 mean + 2 SD of blood.
 
         PERCIST means SUL (Wahl 2009, J Nucl Med 50 Suppl 1:122S; O 2016, Radiology 280:576); of a volume in
-        SUVbw the limit is in SUVbw, and only comparable with that.
+        SUVbw the limit is in SUVbw, and only comparable with that. The aorta's counts where the liver gives
+        no reference.
         """
         return (1.5 if self.organ == "liver" else 2.0) * self.mean + 2 * self.sd
 
@@ -85,11 +86,6 @@ def aorta_reference(volume: Volume, organs: OrganMap, lesions: Sequence[Crop] = 
         return None
     pool = Crop(aorta.start, _depth(aorta, volume.spacing) >= AORTA_DEPTH_MM)
     return _measured("aorta", volume, pool.tight()) if pool.count >= _FEWEST else None
-
-
-def percist_reference(volume: Volume, organs: OrganMap, lesions: Sequence[Crop] = ()) -> Reference | None:
-    """Return the liver's reference, else the aorta's, whose `percist_limit` tells what is measurable."""
-    return liver_reference(volume, organs, lesions) or aorta_reference(volume, organs, lesions)
 
 
 def deauville(lesion_max: float | None, mediastinum: Reference, liver: Reference) -> int:

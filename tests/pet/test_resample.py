@@ -32,7 +32,15 @@ def test_each_voxel_gets_the_label_of_the_nearest_one(labels, turn):
     affine = {
         "flipped": np.array([[0, 4.0, 0, 20], [0, 0, -4, 55], [3, 0, 0, -17], [0, 0, 0, 1]]),
         "finer": np.array([[1.7, 0, 0, 15], [0, 1.9, 0, 22], [0, 0, 2.3, -25], [0, 0, 0, 1]]),
-        "oblique": np.array([[3.1, 1.2, 0, 5.3], [-1.2, 3.3, 0.4, 31], [0, -0.5, 2.8, -9.1], [0, 0, 0, 1]]),
+        "oblique": AFFINE
+        @ np.array(
+            [
+                [-np.cos(0.3), np.sin(0.3), 0.1, np.pi],
+                [np.sin(0.3), np.cos(0.3), 0.07, np.e],
+                [0.1, 0, np.sqrt(0.9), -1 / 3],
+                [0, 0, 0, 1],
+            ]
+        ),
     }[turn]
     volume = volume_of((12, 10, 14), affine)
     moved = nearest_labels(labels, AFFINE, volume)
