@@ -49,7 +49,7 @@ def quantify(
         typer.Option(help="CSV of number, name, for an organ map with other labels."),
     ] = None,
     tracer: Annotated[
-        str | None, typer.Option(help="Such as FDG or PSMA-11: adds what is particular to it.")
+        str | None, typer.Option(help="Such as FDG or PSMA-11; of DICOM the header's if not given.")
     ] = None,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Write the lesions, a line for each, as CSV.")
@@ -65,9 +65,12 @@ def quantify(
     from lib.pet import read_volume
     from lib.pet.lesion_table import lesion_table
     from lib.pet.organs import read_organ_map
+    from lib.pet.tracers import tracer_named
 
     known_tracer = _tracer(tracer)
     volume = read_volume(image, unit)
+    if tracer is None and volume.preflight:
+        known_tracer = tracer_named(volume.preflight.tracer)
     objects, warnings = _objects(mask, volume, value, instances.value)
     organ_map = read_organ_map(organs, volume, organ_names) if organs else None
     lesions = {number: crop for number, (_, crop) in enumerate(objects, start=1)}
@@ -122,7 +125,8 @@ _COLUMNS = (
     ("mean", "mean", "suv_mean", 2),
     ("peak", "peak", "suv_peak", 2),
     ("SD", "sd", "suv_sd", 2),
-    ("volume, ml", "volume_ml", "mtv_ml", 2),
+    ("volume, ml", "volume_ml", "", 2),
+    ("MTV, ml", "", "mtv_ml", 2),
     ("TLG, g", "", "tlg_g", 1),
     ("diameter, mm", "feret_mm", "feret_mm", 1),
 )
@@ -144,7 +148,7 @@ def _print_tables(result: dict[str, Any]) -> None:
     for head, *_ in columns:
         table.add_column(head, justify="right")
     for level in levels:
-        table.add_column(f"{_level_text(level)}, ml", justify="right")
+        table.add_column(f"≥ {_level_text(level)}, ml", justify="right")
     if with_sites:
         table.add_column("site")
     for lesion in result["lesions"]:
@@ -163,7 +167,7 @@ def _print_tables(result: dict[str, Any]) -> None:
 
 def _totals(result: dict[str, Any]) -> str:
     patient, references = result["patient"], result["references"]
-    parts = [f"{patient['count']} lesions"]
+    parts = [f"{patient['count']} lesion{'' if patient['count'] == 1 else 's'}"]
     if "tmtv_ml" in patient:
         parts += [f"TMTV {patient['tmtv_ml']:.2f} ml", f"total TLG {patient['total_tlg_g']:.1f} g"]
     else:

@@ -51,6 +51,11 @@ def read_labels(text: str) -> tuple[str, ...]:
     return (BACKGROUND, *names)
 
 
+def is_lesion(label: str) -> bool:
+    """Whether a label's name says that it is disease: lesion, tumour, metastasis, lymphoma, node."""
+    return bool(_LESION.search(label))
+
+
 def class_map(
     shape: Sequence[int], objects: Sequence[AnnotatedObject], masks: Mapping[int, Crop], labels: Sequence[str]
 ) -> NDArray[np.uint8]:
@@ -71,7 +76,7 @@ def instance_map(
 
 
 def _by_priority(objects: Sequence[AnnotatedObject], labels: Sequence[str]) -> list[AnnotatedObject]:
-    return sorted(objects, key=lambda obj: (bool(_LESION.search(obj.label)), labels.index(obj.label), obj.id))
+    return sorted(objects, key=lambda obj: (is_lesion(obj.label), labels.index(obj.label), obj.id))
 
 
 def _painted(

@@ -4,18 +4,20 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from lib.interaction.engine import Engine, Update
-from lib.pet import Crop, LesionNumbers, Volume, quantify
+from lib.interaction.labels import is_lesion
+from lib.pet import Crop, LesionNumbers, Volume, quantify, summarise
+from lib.pet.quantify import unit_warning
 
 #: The numbers of living masks: an object that a click leaves alone keeps its mask and is not measured anew.
 _MEASURED: WeakKeyDictionary[Crop, tuple[str, LesionNumbers]] = WeakKeyDictionary()
 
 
 def describe(volume: Volume, update: Update, engine: Engine) -> dict[str, Any]:
-    """Return an update for JSON: objects and their numbers, regions, warnings, stage times, weights."""
-    warnings = list(update.warnings)
-    if volume.unit != "SUVbw":
-        said = "Bq/ml" if volume.unit == "Bq/ml" else "in a unit that the file does not state"
-        warnings.append(f"The numbers are no SUV: this image's values are {said}.")
+    """Return an update for JSON: objects and patient with their numbers, regions, warnings, times, weights.
+
+    The patient's numbers are those of the objects whose label says that they are lesions.
+    """
+    lesions = {obj.id: update.masks[obj.id] for obj in update.objects if is_lesion(obj.label)}
     return {
         "objects": [
             {
@@ -29,8 +31,9 @@ def describe(volume: Volume, update: Update, engine: Engine) -> dict[str, Any]:
             }
             for obj in update.objects
         ],
+        "patient": summarise(volume, lesions).as_dict(),
         "regions": update.regions,
-        "warnings": warnings,
+        "warnings": [*update.warnings, *filter(None, [unit_warning(volume)])],
         "seconds": {stage: round(seconds, 4) for stage, seconds in update.seconds.items()},
         "weights": {"name": engine.segmenter.name, "digest": engine.segmenter.digest},
         "unit": volume.unit,

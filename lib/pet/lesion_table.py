@@ -6,7 +6,7 @@ from typing import Any
 
 from lib.pet.crop import Crop
 from lib.pet.organ_map import OrganMap, site_of
-from lib.pet.quantify import FIXED_SUV, quantify, summarise
+from lib.pet.quantify import FIXED_SUV, quantify, summarise, unit_warning
 from lib.pet.references import Reference, aorta_reference, deauville, liver_reference
 from lib.pet.tracers import Tracer
 from lib.pet.volume import Volume
@@ -138,9 +138,7 @@ def _references(volume: Volume, around: _Surroundings) -> dict[str, Any]:
 
 def _warnings(volume: Volume, around: _Surroundings, described: list[dict[str, Any]]) -> list[str]:
     warnings = list(around.organs.warnings) if around.organs else ["No organ map: sites are not named."]
-    if volume.unit != "SUVbw":
-        said = "Bq/ml" if volume.unit == "Bq/ml" else "in a unit that the file does not state"
-        warnings.append(f"The numbers are no SUV: this image's values are {said}.")
+    warnings += filter(None, [unit_warning(volume)])
     if around.organs and around.liver is None:
         instead = "PERCIST's limit is the aorta's" if around.aorta else "the aorta is too thin as well"
         warnings.append(f"No sphere of 3 cm fits into the right liver outside of lesions; {instead}.")

@@ -181,6 +181,15 @@ def summarise(volume: Volume, crops: Mapping[int, Crop]) -> PatientNumbers:
     )
 
 
+def unit_warning(volume: Volume) -> str | None:
+    """Return the sentence that says why a volume's numbers are no SUV; None where they are."""
+    if volume.unit == "SUVbw":
+        return None
+    said = "Bq/ml" if volume.unit == "Bq/ml" else "in a unit that the file does not state"
+    why = volume.preflight.why_not.get("SUVbw", "") if volume.preflight else ""
+    return f"The numbers are no SUV: this image's values are {said}. {why}".rstrip()
+
+
 def _with_values(volume: Volume, crop: Crop) -> Crop:
     """Return the mask without the voxels that have no value, in its smallest box."""
     crop.check_fits(volume.shape)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lib.interaction import Engine, RegionGrower, describe, read_prompts, reply
-from lib.pet import Volume, make_phantom, quantify
+from lib.pet import Volume, make_phantom, quantify, summarise
 
 LABELS = ("background", "lesion")
 
@@ -31,6 +31,21 @@ def test_every_object_is_described_with_its_numbers(phantom):
         assert numbers["suv_max"] >= max(numbers["suv_peak"], numbers["suv_mean"]) > 0
         assert obj | numbers == obj
     assert described["warnings"] == []
+
+
+def test_the_patient_s_numbers_are_those_of_the_lesions(phantom):
+    engine = Engine(RegionGrower())
+    lesions = clicks(phantom, 1, 2).positive["lesion"]
+    liver = np.argwhere(phantom.labels == 1)
+    prompts = {"lesion": [list(at) for at in lesions], "liver": [liver[len(liver) // 2].tolist()]}
+    update = engine.update(
+        phantom.volume, (), read_prompts(prompts, (*LABELS, "liver"), phantom.volume.shape)
+    )
+    masks = {obj.id: update.masks[obj.id] for obj in update.objects if obj.label == "lesion"}
+    assert len(masks) == 2 and len(update.objects) == 3
+    patient = describe(phantom.volume, update, engine)["patient"]
+    assert patient == summarise(phantom.volume, masks).as_dict()
+    assert patient["count"] == 2 and patient["dmax_mm"] > 0
 
 
 def test_an_object_that_was_left_alone_is_not_measured_again(phantom, monkeypatch):

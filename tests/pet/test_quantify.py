@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from lib.pet import Crop, PatientNumbers, Volume, VolumeError, quantify, summarise
+from lib.pet.preflight import Preflight
+from lib.pet.quantify import unit_warning
 
 AFFINE = np.array([[-2, 0, 0, 9], [0, 0, 5, 9], [0, 4, 0, 9], [0, 0, 0, 1.0]])  # 40 mm3 a voxel
 
@@ -112,6 +114,14 @@ def test_a_lesion_beyond_the_volume_is_refused(array):
         quantify(volume, beyond)
     with pytest.raises(VolumeError, match="beyond a grid"):
         summarise(volume, {1: beyond})
+
+
+def test_numbers_that_are_no_suv_are_said_to_be_none_and_why(array):
+    assert unit_warning(Volume(array, AFFINE, "SUVbw")) is None
+    assert "does not state" in unit_warning(Volume(array, AFFINE, "unknown"))
+    preflight = Preflight("Bq/ml", "the header", why_not={"SUVbw": "There is no weight."})
+    warning = unit_warning(Volume(array, AFFINE, "Bq/ml", preflight))
+    assert warning == "The numbers are no SUV: this image's values are Bq/ml. There is no weight."
 
 
 def test_a_ball_has_the_volume_and_glycolysis_of_a_ball():
