@@ -23,9 +23,9 @@ Spacing = tuple[float, float, float]
 def peak(volume: Volume, crop: Crop) -> float | None:
     """Return the highest mean in a sphere of 1 cm3 centred on a voxel of the mask, in the volume's unit.
 
-    Each voxel weighs the fraction of it that lies in the sphere, whether the mask has it or not. At the
-    volume's edge, and where voxels have no value (NaN), the weights of those that have one are scaled up to
-    1: the global intensity peak of the IBSI reference manual (0F91).
+    The global intensity peak of the IBSI reference manual (0F91), with the sphere's edge taken exactly: each
+    voxel weighs the fraction of it that lies in the sphere, whether the mask has it or not. At the volume's
+    edge, and where voxels have no value (NaN), the weights of those that have one are scaled up to 1.
 
     Returns:
         None where no voxel of the mask has a value, or where the voxels are no boxes (axes that are not

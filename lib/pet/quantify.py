@@ -32,7 +32,7 @@ class LesionNumbers:
         mean: mean value in `unit`.
         peak: highest mean in a sphere of 1 cm3 around one of its voxels, in `unit` (`lib.pet.peak`).
         sd: standard deviation in `unit`, of the voxels as a whole population (divided by N, as IBSI's
-            variance CH89).
+            variance ECT3).
         volume_ml: volume of the mask's voxels in millilitres; for a lesion in SUV this is its MTV.
         tlg_g: total lesion glycolysis, mean x volume in g; only for "SUVbw".
         feret_mm: 3D Feret diameter in mm (`lib.pet.diameter`).
