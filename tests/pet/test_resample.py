@@ -27,11 +27,12 @@ def labels():
     return np.random.default_rng(0).integers(0, 400, (9, 11, 13)).astype(np.uint16)
 
 
-@pytest.mark.parametrize("turn", ["flipped", "finer", "oblique"])
+@pytest.mark.parametrize("turn", ["flipped", "finer", "turned", "oblique"])
 def test_each_voxel_gets_the_label_of_the_nearest_one(labels, turn):
     affine = {
         "flipped": np.array([[0, 4.0, 0, 20], [0, 0, -4, 55], [3, 0, 0, -17], [0, 0, 0, 1]]),
         "finer": np.array([[1.7, 0, 0, 15], [0, 1.9, 0, 22], [0, 0, 2.3, -25], [0, 0, 0, 1]]),
+        "turned": np.array([[0, 0, -1.7, 45], [2.3, 0, 0, 20], [0, -5.1, 0, 25], [0, 0, 0, 1]]),
         "oblique": AFFINE
         @ np.array(
             [
