@@ -1,0 +1,1 @@
+"""Learning: data sets, evaluation, fine-tuning, choosing the next study."""
