@@ -22,6 +22,8 @@ SEAM_MM = 15.0
 CLEAR_MM = 10.0
 #: Blur of a scanner (FWHM): noise is correlated over it. Tissue itself varies over some centimetres.
 NOISE_FWHM_MM, TISSUE_FWHM_MM, TISSUE_VARIATION = 6.0, 60.0, 0.1
+#: What has less than this share of the quiet tissue's level, blurred over so many millimetres, is air.
+AIR_LEVEL, AIR_FWHM_MM = 0.3, 12.0
 
 
 def embed_in_body(
@@ -31,7 +33,8 @@ def embed_in_body(
 
     Each side loses 5 to 45 mm, but never a voxel of the target or the layer next to it. Around the crop comes
     tissue with the level and the noise of the crop's own quiet tissue; over 15 mm outside the trimmed sides
-    the crop fades into it. World positions stay: a voxel of the crop keeps its place in millimetres.
+    the crop fades into it. Where the crop has air at a side, as beside a limb, air goes on beyond that side.
+    World positions stay: a voxel of the crop keeps its place in millimetres.
 
     Args:
         volume: a patient cropped round a target; NaN is taken for air.
@@ -54,7 +57,10 @@ def embed_in_body(
     shape = last - first + np.maximum(around, 2 * seam)
     place = rng.integers(seam, shape - (last - first) - seam, endpoint=True)
 
-    body = _tissue(values, mask, spacing, shape, rng)
+    level, noise = _quiet_tissue(values, mask, spacing)
+    body = _tissue(level, noise, spacing, shape, rng)
+    inner = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
+    body *= _silhouette(values[inner], level, spacing, shape, place)
     # The crop with its seam; beyond the crop's own sides its outermost voxels go on.
     reach = [np.arange(a - s, b + s) for a, b, s in zip(first, last, seam, strict=True)]
     grown = values[np.ix_(*(np.clip(at, 0, size - 1) for at, size in zip(reach, values.shape, strict=True)))]
@@ -63,8 +69,7 @@ def embed_in_body(
     body[where] += weight * (grown - body[where])
 
     target = np.zeros(shape, dtype=np.bool_, order="F")
-    inner = tuple(slice(a, a + n) for a, n in zip(place, last - first, strict=True))
-    target[inner] = mask[tuple(slice(a, b) for a, b in zip(first, last, strict=True))]
+    target[tuple(slice(a, a + n) for a, n in zip(place, last - first, strict=True))] = mask[inner]
     affine = volume.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ (first - place)
     return replace(volume, array=body, affine=affine), target
@@ -85,27 +90,53 @@ def _trimmed(
     return np.clip(cut[0], 0, np.maximum(low, 0)), np.clip(size - cut[1], np.minimum(high, size), size)
 
 
+def _quiet_tissue(
+    values: NDArray[np.float32], mask: NDArray[np.bool_], spacing: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Return level and noise of a crop's tissue away from the target; the noise is what a blur takes away."""
+    clear = ~mask
+    if mask.any():
+        clear = ndimage.distance_transform_edt(clear, sampling=spacing) > CLEAR_MM
+    outside = values[clear] if clear.any() else values.ravel()
+    not_air = outside[outside > 0.1 * outside.mean()]
+    level = float(np.median(not_air)) if not_air.size else 0.0
+    quiet = (np.abs(values - level) < 0.5 * level) & ~mask
+    return level, _spread(_rough(values, spacing)[quiet])
+
+
 def _tissue(
-    values: NDArray[np.float32],
-    mask: NDArray[np.bool_],
+    level: float,
+    noise: float,
     spacing: NDArray[np.float64],
     shape: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Return a body that has everywhere the level and the noise of a crop's quiet tissue."""
-    clear = mask.size and ndimage.distance_transform_edt(~mask, sampling=spacing) > CLEAR_MM
-    outside = values[clear] if mask.any() and np.any(clear) else values.ravel()
-    not_air = outside[outside > 0.1 * outside.mean()]
-    level = float(np.median(not_air)) if not_air.size else 0.0
-    quiet = (np.abs(values - level) < 0.5 * level) & ~mask
-    rough = values - ndimage.gaussian_filter(values, _sigma(NOISE_FWHM_MM, spacing))
-    noise = _correlated(shape, NOISE_FWHM_MM, spacing, rng)
-    # The same high-pass filter on both, so that what is compared is noise in the same band.
-    own = noise - ndimage.gaussian_filter(noise, _sigma(NOISE_FWHM_MM, spacing))
-    scale = _spread(rough[quiet]) / max(_spread(own), 1e-9)
+    """Return tissue of a level and a noise everywhere."""
+    grain = _correlated(shape, NOISE_FWHM_MM, spacing, rng)
+    grain *= noise / max(_spread(_rough(grain, spacing)), 1e-9)
     variation = TISSUE_VARIATION * _correlated(shape, TISSUE_FWHM_MM, spacing, rng)
-    body: NDArray[np.float32] = np.clip(level * (1 + variation) + scale * noise, 0, None)
+    body: NDArray[np.float32] = np.clip(level * (1 + variation) + grain, 0, None)
     return np.asfortranarray(body, dtype=np.float32)
+
+
+def _rough(values: NDArray[np.float32], spacing: NDArray[np.float64]) -> NDArray[np.float32]:
+    return values - ndimage.gaussian_filter(values, _sigma(NOISE_FWHM_MM, spacing))
+
+
+def _silhouette(
+    crop: NDArray[np.float32],
+    level: float,
+    spacing: NDArray[np.float64],
+    shape: NDArray[np.int64],
+    place: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """Return the share of tissue in each voxel of the body: what the crop has at its sides goes on."""
+    solid = ndimage.gaussian_filter(crop, _sigma(AIR_FWHM_MM, spacing)) > AIR_LEVEL * level
+    nearest = (
+        np.clip(np.arange(n) - at, 0, size - 1) for n, at, size in zip(shape, place, crop.shape, strict=True)
+    )
+    share: NDArray[np.float32] = solid[np.ix_(*nearest)].astype(np.float32)
+    return ndimage.gaussian_filter(share, _sigma(NOISE_FWHM_MM, spacing))
 
 
 def _correlated(
