@@ -1,6 +1,6 @@
 """DICOM files of unknown origin, read within bounds: what they declare is not believed before it is there."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -10,6 +10,7 @@ import pydicom.config
 from numpy.typing import NDArray
 from pydicom.dataelem import RawDataElement
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_partial
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
@@ -22,10 +23,11 @@ _DEFLATED = (
     "A DICOM file of the folder is stored deflated; store it uncompressed, or with its pixels compressed."
 )
 
-_MOST_READS = 1_000_000  # two to three an element; a header of 5,000 enhanced frames has some 600,000
+_MOST_READS = 400_000  # one to three an element; a header of 2,000 enhanced frames has some 200,000
 _MOST_HEADER_BYTES = 16 << 20
 _MOST_VALUE_BYTES = 4096  # of one element that is a number or a text
-_MOST_ITEMS = 200_000  # of a sequence, with those of the sequences in it: each becomes a data set of 2 kB
+_MOST_ITEMS = 100_000  # of sequences, at all levels: each becomes a data set of 2 kB
+_SOP_CLASS = Tag("SOPClassUID")
 _ITEM = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # little and big endian
 
 # pydicom would put a value that breaks the standard, a UID for one, into a warning and so into the log.
@@ -38,6 +40,7 @@ class _Metered:
     def __init__(self, file: BinaryIO, most_bytes: int) -> None:
         self._file, self._bytes, self._reads = file, most_bytes, _MOST_READS
         self.seek, self.tell = file.seek, file.tell
+        self._items = _MOST_ITEMS
         self.ended = False
 
     def read(self, size: int = -1) -> bytes:
@@ -45,9 +48,10 @@ class _Metered:
             raise VolumeError(_DEFLATED)
         self._bytes -= size
         self._reads -= 1
-        if self._bytes < 0 or self._reads < 0:
+        if self._bytes < 0 or self._reads < 0 or self._items < 0:
             raise VolumeError(_HOSTILE)
         content = self._file.read(size)
+        self._items -= content[:4] in _ITEM
         self.ended = self.ended or len(content) < size
         return content
 
@@ -64,33 +68,46 @@ class Header(NamedTuple):
     has_pixels: bool
 
 
+def sop_classes(path: Path) -> tuple[str, str] | None:
+    """Return a file's SOPClassUID, and the one that its meta header states; None where it is not DICOM.
+
+    Either is "" where it is missing. Nothing behind it is read.
+
+    Raises:
+        VolumeError: the file is damaged before.
+    """
+    found = _read(path, _MOST_HEADER_BYTES, read_partial, stop_when=lambda tag, *_: tag > _SOP_CLASS)
+    if found is None:
+        return None
+    return text(found[0], "SOPClassUID"), text(found[0].file_meta, "MediaStorageSOPClassUID")
+
+
 def read_header(path: Path, wanted: Iterable[BaseTag]) -> Header | None:
     """Return a file's elements of some tags, up to its pixel data; None where it is not DICOM.
 
     Raises:
         VolumeError: the file is damaged, or declares more than the header of an image holds.
     """
-    found = _read(path, wanted, _MOST_HEADER_BYTES, stop_before_pixels=True)
+    options = {"stop_before_pixels": True, "specific_tags": list(wanted)}
+    found = _read(path, _MOST_HEADER_BYTES, pydicom.dcmread, **options)
     return None if found is None else Header(found[0], not found[1].ended)
 
 
 def read_with_pixels(path: Path, wanted: Iterable[BaseTag]) -> pydicom.Dataset | None:
     """Return a file's elements of some tags, which may be its pixel data; raises as `read_header`."""
     # Undefined lengths are searched for their end by chunks that overlap: hence twice the file.
-    found = _read(path, wanted, 2 * path.stat().st_size + _MOST_HEADER_BYTES, stop_before_pixels=False)
+    most_bytes = 2 * path.stat().st_size + _MOST_HEADER_BYTES
+    found = _read(path, most_bytes, pydicom.dcmread, specific_tags=list(wanted))
     return None if found is None else found[0]
 
 
 def _read(
-    path: Path, wanted: Iterable[BaseTag], most_bytes: int, stop_before_pixels: bool
+    path: Path, most_bytes: int, reader: Callable[..., pydicom.Dataset], **options: Any
 ) -> tuple[pydicom.Dataset, _Metered] | None:
     try:
         with path.open("rb") as file:
-            metered: Any = _Metered(file, most_bytes)
-            dataset = pydicom.dcmread(
-                metered, stop_before_pixels=stop_before_pixels, specific_tags=list(wanted)
-            )
-            return dataset, metered
+            metered = _Metered(file, most_bytes)
+            return reader(metered, **options), metered
     except InvalidDicomError:
         return None
     except VolumeError:

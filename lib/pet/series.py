@@ -20,7 +20,7 @@ from pydicom.uid import (
 )
 
 from lib.pet import dicom_slices, scan_header
-from lib.pet.dicom_files import DAMAGED, number, read_header, tags, text, texts
+from lib.pet.dicom_files import DAMAGED, number, read_header, sop_classes, tags, text, texts
 from lib.pet.dicom_grid import affine_of, check_alike, in_order, split_frames
 from lib.pet.dicom_slices import Slice, slices_of, unassigned
 from lib.pet.nuclides import nuclide_with
@@ -29,9 +29,10 @@ from lib.pet.suv import SUVFactors, suv_factors
 from lib.pet.volume import VolumeError
 
 _ENHANCED = (EnhancedPETImageStorage, LegacyConvertedEnhancedPETImageStorage)
+_PET = (PositronEmissionTomographyImageStorage, *_ENHANCED)
 _TAGS = (
     *tags(
-        "SOPClassUID SeriesInstanceUID StudyInstanceUID PatientID PatientName FrameOfReferenceUID "
+        "SeriesInstanceUID StudyInstanceUID PatientID PatientName FrameOfReferenceUID "
         "SeriesNumber SeriesType ImageType ReconstructionMethod"
     ),
     *dicom_slices.TAGS,
@@ -182,21 +183,21 @@ def _by_series(folder: Path) -> tuple[dict[str, list[_File]], dict[str, list[_Fi
 
 
 def _recognised(path: Path) -> _File | None:
-    """Return the header of a PET or CT image; None for any other file."""
-    found = read_header(path, _TAGS)
-    if found is None:
+    """Return the header of a PET or CT image; None for any other file, whose kind alone is read."""
+    classes = sop_classes(path)
+    if classes is None:
         return None
-    header = found.dataset
-    stored_as = str(header.file_meta.get("MediaStorageSOPClassUID", ""))
-    kind = text(header, "SOPClassUID")
-    if not kind and stored_as != MediaStorageDirectoryStorage:
+    if not classes[0] and classes[1] != MediaStorageDirectoryStorage:
         raise VolumeError(DAMAGED)  # cut at its beginning: it may be the last slice of a series
-    for known in (PositronEmissionTomographyImageStorage, *_ENHANCED):
-        if known in (kind, stored_as):
-            if not found.has_pixels:  # cut, maybe within the UID of its series
-                raise VolumeError(DAMAGED)
-            return _File(path, known, header)
-    return _File(path, kind, header) if kind == CTImageStorage and found.has_pixels else None
+    kind = next((one for one in (*_PET, CTImageStorage) if one in classes), None)
+    found = None if kind is None else read_header(path, _TAGS)
+    if kind is None or found is None:
+        return None
+    if not found.has_pixels:  # cut, maybe within the UID of its series
+        if kind in _PET:
+            raise VolumeError(DAMAGED)
+        return None
+    return _File(path, kind, found.dataset)
 
 
 def _pet_series(uid: str, files: Sequence[_File]) -> PETSeries:

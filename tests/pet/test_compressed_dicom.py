@@ -1,4 +1,5 @@
 import io
+import struct
 
 import numpy as np
 import pydicom
@@ -96,6 +97,27 @@ def test_a_damaged_code_stream_is_read_or_refused_with_a_sentence(stored, tmp_pa
             assert read_volume(tmp_path / "series").shape == stored.shape
         except VolumeError as error:
             assert str(error).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("syntax", "marker", "offset", "sides"),
+    [
+        (JPEGLSLossless, b"\xff\xf7", 5, ">HH"),
+        (JPEGLosslessSV1, b"\xff\xc3", 5, ">HH"),
+        (JPEG2000Lossless, b"\xff\x51", 6, ">LL"),
+    ],
+)
+def test_a_code_stream_larger_than_its_image_is_refused_before_it_is_decoded(
+    stored, tmp_path, syntax, marker, offset, sides
+):
+    (path,) = write_series(tmp_path / "series", stored[:, :, :1], edit=scan_header())
+    compress_file(path, syntax, tmp_path)
+    content = bytearray(path.read_bytes())
+    at = content.index(marker, content.index(b"\xe0\x7f\x10\x00")) + offset
+    content[at : at + struct.calcsize(sides)] = struct.pack(sides, 12_000, 12_000)
+    path.write_bytes(content)
+    with pytest.raises(VolumeError, match="fewer or more pixels"):
+        read_volume(tmp_path / "series")
 
 
 def test_the_shared_slice_in_jpeg_lossless_is_read_as_what_it_is(shared, tmp_path):
