@@ -2,7 +2,8 @@
 
     python tests/fuzz_dicom.py --minutes 10 [--seed 1]
 
-Each round runs in a process of its own, so that a crash of a decoder in C, a hang or a growth of memory is seen. What was found is left in a folder, and its place printed.
+Each round runs in a process of its own, so that a crash of a decoder in C, a hang or a growth of memory is
+seen. What was found is left in a folder, and its place printed.
 """
 
 import argparse

@@ -50,8 +50,11 @@ def read_series(series: PETSeries, frame: int = 0, unit: str | None = None, reas
         reason: why this series, for the volume's preflight.
 
     Raises:
-        VolumeError: damaged pixels; SUV demanded of values in Bq/ml whose header does not allow it.
+        VolumeError: the series' fault; damaged pixels; SUV demanded of values in Bq/ml whose header does
+            not allow it.
     """
+    if series.fault:
+        raise VolumeError(series.fault)
     suv = series.suv
     possible = {"SUVbw": suv.factors.get("SUVbw"), "Bq/ml": suv.bqml}
     if unit == "SUVbw" and possible["SUVbw"] is None and suv.bqml is not None:

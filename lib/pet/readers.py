@@ -1,23 +1,18 @@
 """Reading a PET image, whatever it is stored as."""
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lib.pet.dicom import read_dicom_series
 from lib.pet.image_files import read_image_file, suffix_of
 from lib.pet.preflight import Preflight
+from lib.pet.sidecar import header_of, read_sidecar, unit_of
+from lib.pet.suv import suv_factors
 from lib.pet.volume import UNITS, Volume, VolumeError
-
-_UNITS_IN_SIDECARS = {  # BIDS says "Bq/mL"; without blanks and in lower case
-    "bq/ml": "Bq/ml",
-    "bqml": "Bq/ml",
-    "g/ml": "SUVbw",
-    "gml": "SUVbw",
-    "g/ml{suvbw}": "SUVbw",
-    "{suvbw}g/ml": "SUVbw",
-    "suvbw": "SUVbw",
-    "suv": "SUVbw",
-}
 
 
 def read_volume(
@@ -31,9 +26,9 @@ def read_volume(
     Args:
         path: a NIfTI file (.nii, .nii.gz), an NRRD file (.nrrd, .nhdr), or a folder with DICOM PET series.
         unit: what the values are, "SUVbw", "Bq/ml" or "unknown"; overrules what the image says of itself.
-            Without it a DICOM header tells (SUV where it can be computed), or a JSON sidecar beside the file
-            (NAME.json with "Units", as BIDS PET has it), else the unit is "unknown". A DICOM header that
-            knows the way turns its values into the unit demanded.
+            Without it a DICOM header tells, or a JSON sidecar beside the file (NAME.json with "Units", as
+            BIDS PET has it), else the unit is "unknown"; where header or sidecar allow it, values become SUV.
+            A DICOM header that knows the way turns its values into the unit demanded.
         series: of a DICOM folder with several, which: place (0-based) or UID, as `lib.pet.series.choose`.
         frame: of a dynamic or gated series, which, 0-based.
 
@@ -50,19 +45,33 @@ def read_volume(
     if series is not None or frame is not None:
         raise VolumeError("A series or a frame can be chosen of a DICOM folder only.")
     array, affine = read_image_file(path)
-    said_by = "as stated when it was opened" if unit else "from the sidecar beside the file"
-    unit = unit or _unit_of_sidecar(path)
-    return Volume(array, affine, unit, Preflight.of_file(unit, said_by if unit != "unknown" else ""))
-
-
-def _unit_of_sidecar(path: Path) -> str:
-    """Return the unit that NAME.json states for NAME.nii.gz."""
+    if unit is not None:
+        return Volume(array, affine, unit, Preflight.of_file(unit, "as stated when it was opened"))
     sidecar = path.with_name(path.name[: -len(suffix_of(path))] + ".json")
-    if not sidecar.is_file():
-        return "unknown"
-    try:
-        content = json.loads(sidecar.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise VolumeError(f"The sidecar {sidecar.name} is not JSON; mend or remove it.") from error
-    stated = content.get("Units") if isinstance(content, dict) else None
-    return _UNITS_IN_SIDECARS.get("".join(str(stated).lower().split()), "unknown")
+    return _as_sidecar_says(array, affine, read_sidecar(sidecar))
+
+
+def _as_sidecar_says(
+    array: NDArray[np.float32], affine: NDArray[np.float64], sidecar: Mapping[str, Any]
+) -> Volume:
+    """Return the values as SUV where the sidecar holds all that it takes, else in the unit that it states."""
+    unit, said_by = unit_of(sidecar), "from the sidecar beside the file"
+    if unit != "Bq/ml" or "InjectedRadioactivity" not in sidecar:
+        return Volume(array, affine, unit, Preflight.of_file(unit, said_by if unit != "unknown" else ""))
+    header = header_of(sidecar)
+    suv = suv_factors(header)
+    factor = suv.factors.get("SUVbw", 1.0)
+    unit = "SUVbw" if "SUVbw" in suv.factors else unit
+    preflight = Preflight(
+        unit=unit,
+        unit_from=said_by,
+        factors={name: one / factor for name, one in suv.factors.items()},
+        why_not=suv.why_not,
+        attenuation_corrected=header.attenuation_corrected,
+        tracer=header.tracer,
+        nuclide=header.nuclide,
+        half_life_s=header.half_life_s,
+        uptake_minutes=suv.uptake_minutes,
+        weight_known=header.weight_kg is not None,
+    )
+    return Volume(array * np.float32(factor), affine, unit, preflight)

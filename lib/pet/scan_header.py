@@ -16,7 +16,7 @@ _PHILIPS_SUV = (0x7053, "Philips PET Private Group", 0x00)
 _PHILIPS_BQML = (0x7053, "Philips PET Private Group", 0x09)
 
 #: What SUV does not depend on, or what is taken from all images together.
-_MAY_DIFFER = ("acquisition_start", "attenuation_method", "tracer", "dynamic")
+_MAY_DIFFER = ("acquisition_start", "private_scan_start", "attenuation_method", "tracer", "dynamic")
 
 #: The tags that `ScanHeader.read` looks at, private ones in the blocks that vendors use.
 TAGS: tuple[BaseTag, ...] = (
@@ -49,7 +49,7 @@ class ScanHeader:
         decay_reference: that time itself, where the header states it (enhanced PET).
         series_start: SeriesDate and SeriesTime.
         acquisition_start: the earliest of the series.
-        private_scan_start: GE's own.
+        private_scan_start: GE's own, the earliest of the series.
         injected: when, with its date.
         injected_at: when, without one.
         dose_bq: as injected.
@@ -150,18 +150,21 @@ class ScanHeader:
     def of_series(headers: Sequence["ScanHeader"]) -> "tuple[ScanHeader, str]":
         """Return the header of a series, and the first thing in which its images contradict each other.
 
-        The acquisition is the earliest one. A contradiction is an attribute's name, "" where there is none.
+        Of times of scans the earliest counts. A contradiction is an attribute's name, "" where there is none.
         """
         first = headers[0]
-        starts = [one.acquisition_start for one in headers if one.acquisition_start is not None]
-        contradiction = ""
-        for one in set(headers):
-            for field in fields(ScanHeader):
-                if field.name != "acquisition_start" and getattr(one, field.name) != getattr(
-                    first, field.name
-                ):
-                    contradiction = contradiction or field.name
-        return replace(first, acquisition_start=min(starts, default=None)), contradiction
+        contradictions = (
+            field.name
+            for one in dict.fromkeys(headers)
+            for field in fields(ScanHeader)
+            if field.name not in _MAY_DIFFER and getattr(one, field.name) != getattr(first, field.name)
+        )
+        start = min((one.acquisition_start for one in headers if one.acquisition_start), default=None)
+        private_start = min(
+            (one.private_scan_start for one in headers if one.private_scan_start), default=None
+        )
+        of_all = replace(first, acquisition_start=start, private_scan_start=private_start)
+        return of_all, next(contradictions, "")
 
     @property
     def attenuation_corrected(self) -> bool | None:

@@ -55,6 +55,55 @@ def test_an_image_file_says_where_its_unit_comes_from(tmp_path):
     assert "state it" in read_volume(path, unit="unknown").preflight.sentence
 
 
+BIDS = {
+    "Units": "Bq/mL",
+    "TracerName": "FDG",
+    "TracerRadionuclide": "F18",
+    "InjectedRadioactivity": 370,
+    "InjectedRadioactivityUnits": "MBq",
+    "TimeZero": "08:00:00",
+    "InjectionStart": 0,
+    "ImageDecayCorrected": True,
+    "ImageDecayCorrectionTime": 3600,
+    "AttenuationCorrection": "CT-based",
+    "BodyWeight": 70,
+}
+
+
+def test_a_sidecar_of_bids_gives_suv(tmp_path):
+    path = save_nifti(tmp_path / "a.nii")
+    (tmp_path / "a.json").write_text(json.dumps(BIDS))
+    volume = read_volume(path)
+    assert volume.unit == "SUVbw"
+    assert volume.array == pytest.approx(70_000 / (370e6 * 2 ** (-3600 / 6586.2)), rel=1e-6)
+    assert volume.preflight.uptake_minutes == pytest.approx(60)
+    assert "no patient height" in volume.preflight.why_not["SUVbsa"]
+    activity = read_volume(path, unit="Bq/ml")
+    assert (activity.array == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("BodyWeight", None, "no patient weight"),
+        ("BodyWeight", "70", "no patient weight"),
+        ("AttenuationCorrection", "none", "not attenuation corrected"),
+        ("ImageDecayCorrected", False, "not corrected for decay"),
+        ("ImageDecayCorrectionTime", None, "to which time"),
+        ("InjectionStart", 7200, "injection is later than the scan"),
+        ("InjectedRadioactivityUnits", None, "no injected dose"),
+        ("TracerRadionuclide", "Unobtainium-1", "no half-life"),
+    ],
+)
+def test_a_sidecar_of_bids_that_does_not_suffice_leaves_activity(tmp_path, name, value, reason):
+    path = save_nifti(tmp_path / "a.nii")
+    (tmp_path / "a.json").write_text(json.dumps({**BIDS, name: value}))
+    volume = read_volume(path)
+    assert volume.unit == "Bq/ml"
+    assert (volume.array == 1).all()
+    assert reason in volume.preflight.sentence
+
+
 def test_the_preflight_is_no_part_of_the_digest():
     array, affine = np.ones((2, 2, 2), np.float32), np.eye(4)
     with_record = Volume(array, affine, "SUVbw", Preflight("SUVbw", "somewhere"))

@@ -10,10 +10,10 @@ from dicom_series import (
     write_enhanced,
     write_series,
 )
-from pydicom.uid import CTImageStorage
+from pydicom.uid import CTImageStorage, LegacyConvertedEnhancedPETImageStorage
 from scipy.spatial.transform import Rotation
 
-from lib.pet import VolumeError, choose, find_ct, find_series, read_ct, read_volume
+from lib.pet import VolumeError, choose, find_ct, find_series, read_ct, read_series, read_volume
 
 SUV = 70_000 / (370e6 * 2 ** (-3600 / 6586.2))
 
@@ -231,7 +231,10 @@ def test_a_damaged_series_is_not_replaced_by_a_lesser_one_silently(stored, tmp_p
     write_series(tmp_path, stored, edit=both(in_study("2"), scan_header(CorrectedImage=["DECY"])))
     assert "a slice may be missing" in refusal(tmp_path)
     assert read_volume(tmp_path, series=UID_PREFIX + "2").unit == "Bq/ml"
-    assert [bool(one.fault) for one in find_series(tmp_path)] == [True, False]
+    faulty, good = find_series(tmp_path)
+    assert not good.fault
+    with pytest.raises(VolumeError, match="a slice may be missing"):
+        read_series(faulty)
 
 
 def test_only_projections_are_refused(stored, tmp_path):
@@ -289,6 +292,42 @@ def test_an_enhanced_image_may_have_its_own_slope_a_frame(stored, tmp_path):
 
     write_enhanced(tmp_path / "a.dcm", stored, frames=rescaled, edit=tags(Units="BQML"))
     assert np.array_equal(read_volume(tmp_path, "Bq/ml").array, stored * np.arange(1.0, 8))
+
+
+def test_what_a_conversion_to_enhanced_form_kept_of_the_single_images_counts(stored, tmp_path):
+    def convert(k, dataset):
+        dataset.SOPClassUID = LegacyConvertedEnhancedPETImageStorage
+        dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+        for name in ("AttenuationCorrected", "DecayCorrected", "DecayCorrectionDateTime"):
+            delattr(dataset, name)
+        shared = dataset.SharedFunctionalGroupsSequence[0]
+        del shared.PixelValueTransformationSequence[0].RescaleType
+        kept = type(shared)()
+        kept.Units, kept.DecayCorrection, kept.CorrectedImage = "BQML", "START", ["ATTN", "DECY"]
+        kept.SeriesTime = kept.AcquisitionTime = "090000"
+        shared.UnassignedSharedConvertedAttributesSequence = [kept]
+
+    write_enhanced(tmp_path / "a.dcm", stored, edit=convert)
+    assert np.allclose(read_volume(tmp_path).array, stored * 0.5 * SUV, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("code", "unit"), [("Bq/ml", "Bq/ml"), ("{SUVbw}g/ml", "SUVbw"), ("1", "Bq/ml")])
+def test_real_world_values_of_an_enhanced_image_are_preferred_where_their_unit_is_known(
+    stored, tmp_path, code, unit
+):
+    def edit(k, dataset):
+        shared = dataset.SharedFunctionalGroupsSequence[0]
+        mapping, units = type(shared)(), type(shared)()
+        mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept = 0.25, 1
+        units.CodeValue, units.CodingSchemeDesignator = code, "UCUM"
+        mapping.MeasurementUnitsCodeSequence = [units]
+        shared.RealWorldValueMappingSequence = [mapping]
+        dataset.PatientWeight = None
+
+    write_enhanced(tmp_path / "a.dcm", stored, edit=edit)
+    volume = read_volume(tmp_path)
+    assert volume.unit == unit
+    assert np.allclose(volume.array, stored * 0.5 if code == "1" else stored * 0.25 + 1)
 
 
 def test_an_enhanced_image_not_corrected_for_attenuation_is_said_to_be(stored, tmp_path):
