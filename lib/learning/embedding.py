@@ -6,6 +6,7 @@ quiet tissue, the box says nothing any more.
 """
 
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +27,10 @@ NOISE_FWHM_MM, TISSUE_FWHM_MM, TISSUE_VARIATION = 6.0, 60.0, 0.1
 AIR_LEVEL, AIR_FWHM_MM = 0.3, 12.0
 
 
-def embed_in_body(
-    volume: Volume, mask: NDArray[np.bool_], rng: np.random.Generator
-) -> tuple[Volume, NDArray[np.bool_]]:
+Mask = TypeVar("Mask", bound=NDArray)
+
+
+def embed_in_body(volume: Volume, mask: Mask, rng: np.random.Generator) -> tuple[Volume, Mask]:
     """Trim a crop at random, and set it at a random place into a larger body of quiet tissue.
 
     Each side loses 5 to 45 mm, but never a voxel of the target or the layer next to it. Around the crop comes
@@ -38,26 +40,26 @@ def embed_in_body(
 
     Args:
         volume: a patient cropped round a target; NaN is taken for air.
-        mask: bool [i, j, k], the target; may be empty.
+        mask: [i, j, k], the target is where it is not 0; may be empty.
         rng: source of chance; the same state gives the same body.
 
     Returns:
-        The body, in the crop's spacing, orientation and unit, and the target in it (every voxel of it).
+        The body, in the crop's spacing, orientation and unit, and the mask in it (every voxel of the target).
 
     Raises:
         VolumeError: the mask is not on the volume's grid.
     """
     if mask.shape != volume.shape:
         raise VolumeError(f"The mask has {mask.shape} voxels, the image {volume.shape}; they must be equal.")
-    mask = mask.astype(np.bool_, copy=False)
+    inside = mask != 0
     spacing, values = np.array(volume.spacing), np.nan_to_num(volume.array)
-    first, last = _trimmed(mask, spacing, rng)
+    first, last = _trimmed(inside, spacing, rng)
     seam = np.ceil(SEAM_MM / spacing).astype(int)
     around = np.round(rng.uniform(*BODY_MM, 3) / spacing).astype(int)
     shape = last - first + np.maximum(around, 2 * seam)
     place = rng.integers(seam, shape - (last - first) - seam, endpoint=True)
 
-    level, noise = _quiet_tissue(values, mask, spacing)
+    level, noise = _quiet_tissue(values, inside, spacing)
     body = _tissue(level, noise, spacing, shape, rng)
     inner = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
     body *= _silhouette(values[inner], level, spacing, shape, place)
@@ -68,7 +70,7 @@ def embed_in_body(
     where = tuple(slice(a, a + n) for a, n in zip(place - seam, grown.shape, strict=True))
     body[where] += weight * (grown - body[where])
 
-    target = np.zeros(shape, dtype=np.bool_, order="F")
+    target: Any = np.zeros(shape, dtype=mask.dtype, order="F")
     target[tuple(slice(a, a + n) for a, n in zip(place, last - first, strict=True))] = mask[inner]
     affine = volume.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ (first - place)

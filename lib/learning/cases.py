@@ -1,0 +1,156 @@
+"""Cases: images with their outlined lesions, as annotation teams keep them on disk."""
+
+import json
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lib.learning.embedding import embed_in_body
+from lib.pet import Crop, Volume, read_mask, read_volume
+from lib.pet.components import Instances, objects_of
+from lib.pet.image_files import suffix_of
+from lib.pet.resample import nearest_labels, same_grid
+
+
+class CaseError(ValueError):
+    """Cases that cannot be used; the message is one sentence that says why."""
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """Where a case lies; nothing is read before it is asked for.
+
+    Args:
+        name: the case's name on disk, which may say who the patient is.
+        image: the PET image.
+        mask: its lesions: a class map or an instance map.
+    """
+
+    name: str
+    image: Path
+    mask: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A case in memory.
+
+    Args:
+        name: as `CaseFiles`.
+        volume: the image.
+        objects: the lesions, each on its own.
+        truth: all of them.
+    """
+
+    name: str
+    volume: Volume
+    objects: tuple[Crop, ...]
+    truth: Crop
+
+
+def find_cases(folder: str | Path) -> list[CaseFiles]:
+    """Find the cases in a folder, sorted by name; images that nobody has outlined are left out.
+
+    Three layouts are known: nnU-Net's `imagesTr/NAME_0000.nii.gz` with `labelsTr/NAME.nii.gz` (of several
+    channels the one that `dataset.json` calls PET or SUV), MONAI Label's `NAME.nii.gz` with
+    `labels/final/NAME.nii.gz`, and a folder a case, `NAME/PET_image.nii.gz` with `NAME/PET_mask.nii.gz`.
+
+    Raises:
+        CaseError: no such folder, or no case in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CaseError(f"There is no folder {folder}.")
+    layouts: list[Callable[[Path], Iterable[CaseFiles]]] = [_nnunet, _monai_label, _folders]
+    for layout in layouts:
+        if cases := sorted(layout(folder), key=lambda case: case.name):
+            return cases
+    raise CaseError(
+        f"There is no case in {folder.name}: it must hold NAME/PET_image.nii.gz with NAME/PET_mask.nii.gz, "
+        "imagesTr with labelsTr, or images with labels/final."
+    )
+
+
+def read_case(
+    files: CaseFiles,
+    unit: str | None = None,
+    instances: Instances = "auto",
+    values: Sequence[int] = (),
+    embed: int | None = None,
+) -> Case:
+    """Read a case.
+
+    Args:
+        files: where it lies.
+        unit: as `lib.pet.read_volume`.
+        instances: what one lesion is, as `lib.pet.components.objects_of`.
+        values: the mask's values that are lesion; none given: all but 0.
+        embed: seed for a body around the crop (see `lib.learning.embedding`); None: the image as it is. The
+            body depends on the seed and the case's name, not on the other cases.
+
+    Raises:
+        CaseError: the mask lies elsewhere than the image.
+        VolumeError: image or mask cannot be read.
+    """
+    volume = read_volume(files.image, unit)
+    mask, affine = read_mask(files.mask)
+    if not same_grid(mask.shape, affine, volume):
+        mask = nearest_labels(mask, affine, volume)
+    if values:
+        mask = np.where(np.isin(mask, values), mask, 0).astype(mask.dtype)
+    if embed is not None:
+        volume, mask = embed_in_body(volume, mask, np.random.default_rng([embed, number_of(files.name)]))
+    objects = tuple(crop.tight() for _, crop in objects_of(mask, instances))
+    return Case(files.name, volume, objects, Crop.from_grid(mask))
+
+
+def number_of(name: str) -> int:
+    """Return a number that a name always has, to seed what belongs to it."""
+    return zlib.crc32(name.encode())
+
+
+def _folders(folder: Path) -> Iterable[CaseFiles]:
+    for image in folder.glob("*/PET_image.nii.gz"):
+        mask = image.with_name("PET_mask.nii.gz")
+        if mask.is_file():
+            yield CaseFiles(image.parent.name, image, mask)
+
+
+def _nnunet(folder: Path) -> Iterable[CaseFiles]:
+    ending = f"_{_pet_channel(folder / 'dataset.json'):04d}"
+    for image in _images(folder / "imagesTr"):
+        stem = _stem(image)
+        mask = folder / "labelsTr" / f"{stem.removesuffix(ending)}{suffix_of(image)}"
+        if stem.endswith(ending) and mask.is_file():
+            yield CaseFiles(stem.removesuffix(ending), image, mask)
+
+
+def _pet_channel(description: Path) -> int:
+    """Return the number of the PET channel: 0 where nothing else is said."""
+    if not description.is_file():
+        return 0
+    try:
+        content = json.loads(description.read_text(encoding="utf-8"))
+        names = content.get("channel_names", content.get("modality", {}))
+        named = [int(number) for number, name in names.items() if {"pet", "suv"} & set(name.lower().split())]
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise CaseError("The dataset.json is not nnU-Net's: mend it or remove it.") from error
+    return named[0] if named else 0
+
+
+def _monai_label(folder: Path) -> Iterable[CaseFiles]:
+    for image in _images(folder):
+        masks = [folder / "labels" / "final" / f"{_stem(image)}{end}" for end in (".nii.gz", ".nii", ".nrrd")]
+        if mask := next((mask for mask in masks if mask.is_file()), None):
+            yield CaseFiles(_stem(image), image, mask)
+
+
+def _images(folder: Path) -> Iterable[Path]:
+    return (path for path in folder.glob("*") if suffix_of(path) and path.is_file())
+
+
+def _stem(path: Path) -> str:
+    return path.name[: -len(suffix_of(path))]
