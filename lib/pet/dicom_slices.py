@@ -17,7 +17,7 @@ TAGS = tags(
     "Rows Columns PixelSpacing ImageOrientationPatient ImagePositionPatient SliceThickness RescaleSlope "
     "RescaleIntercept NumberOfFrames SamplesPerPixel BitsAllocated TriggerTime FrameReferenceTime "
     "AcquisitionTime AcquisitionDate AcquisitionDateTime TemporalPositionIdentifier ImageIndex "
-    "InstanceNumber SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
+    "AcquisitionNumber InstanceNumber SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
 )
 _MOST_FRAMES = 100_000
 # Units of enhanced PET, as its real-world values and rescale types name them.
@@ -187,6 +187,7 @@ def _order(frame: Dataset, index: int, gated: bool) -> tuple[float, ...]:
         number(content, "TemporalPositionIndex"),
         number(frame, "TemporalPositionIdentifier"),
         number(frame, "ImageIndex"),
+        number(frame, "AcquisitionNumber"),
         number(frame, "InstanceNumber"),
         index,
     ]

@@ -35,9 +35,15 @@ _TAGS = (
         "SeriesInstanceUID StudyInstanceUID PatientID PatientName FrameOfReferenceUID "
         "SeriesNumber SeriesType ImageType ReconstructionMethod"
     ),
+    *tags("NumberOfTimeSlices NumberOfTimeSlots NumberOfRRIntervals"),
     *dicom_slices.TAGS,
     *scan_header.TAGS,
 )
+_COUNTS_OF_FRAMES = {
+    "NumberOfTimeSlices": "dynamic",
+    "NumberOfTimeSlots": "gated",
+    "NumberOfRRIntervals": "gated",
+}
 _KINDS = ("static", "whole body", "dynamic", "gated")
 
 
@@ -205,13 +211,13 @@ def _pet_series(uid: str, files: Sequence[_File]) -> PETSeries:
     fault, frames, scan, contradiction = "", [], ScanHeader(), ""
     kind = _kind(header)
     try:
+        headers = [ScanHeader.read(file.header, *unassigned(file.header)) for file in files]
+        scan, contradiction = ScanHeader.of_series(headers)
         slices = [
             one
             for file in files
             for one in slices_of(file.header, file.path, file.kind in _ENHANCED, kind == "gated")
         ]
-        headers = [ScanHeader.read(file.header, *unassigned(file.header)) for file in files]
-        scan, contradiction = ScanHeader.of_series(headers)
         if len({one.units for one in headers}) > 1:
             raise VolumeError("The PET slices differ in their unit.")
         if len({text(file.header, "PatientID") for file in files}) > 1:
@@ -250,6 +256,9 @@ def _several_frames(slices: Sequence[Slice]) -> bool:
 
 
 def _kind(header: Dataset) -> str:
+    for keyword, kind in _COUNTS_OF_FRAMES.items():
+        if (number(header, keyword) or 1) > 1:
+            return kind
     stated = [
         one.lower().replace("_", " ") for one in (*texts(header, "SeriesType"), *texts(header, "ImageType"))
     ]
@@ -265,8 +274,8 @@ def _anonymous(words: str, identifiers: Sequence[str]) -> str:
 
 def _ct_series(uid: str, files: Sequence[_File]) -> CTSeries | None:
     """Return a CT, None where it is a localizer or forms no grid."""
-    own = [file for file in files if "LOCALIZER" not in texts(file.header, "ImageType")]
     try:
+        own = [file for file in files if "LOCALIZER" not in texts(file.header, "ImageType")]
         slices = [one for file in own for one in slices_of(file.header, file.path)]
         if len(slices) < 2:
             return None

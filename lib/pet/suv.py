@@ -5,6 +5,7 @@ SUV = activity concentration (Bq/ml) x body measure / dose decayed to the time t
 pseudo-code of the QIBA profile (https://qibawiki.rsna.org/index.php/Standardized_Uptake_Value_(SUV)).
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -70,10 +71,8 @@ def suv_factors(header: ScanHeader, contradiction: str = "") -> SUVFactors:
     for quantity in QUANTITIES:
         try:
             if contradiction:
-                stated = contradiction.replace("_", " ")
-                raise _Refused(
-                    f"The images of the series contradict each other in what they state as {stated}."
-                )
+                stated = re.sub("_(kg|m|bq|s)$", "", contradiction).replace("_", " ")
+                raise _Refused(f"The images of the series state different things as {stated}.")
             factors[quantity] = _factor(quantity, header, bqml)
         except _Refused as refusal:
             why_not[quantity] = str(refusal)
@@ -89,7 +88,7 @@ def lean_body_mass_janmahasatian(weight: float, height: float, male: bool) -> fl
 
 
 def lean_body_mass_james(weight: float, height: float, male: bool) -> float:
-    """Return kg from kg and m (James 1976, with Morgan's 1994 constant of 128 for men: SUVlbm(James128))."""
+    """Return kg from kg and m (James 1976; 128 for men, as DICOM's SUVlbm(James128) has it)."""
     squared = (weight / (100 * height)) ** 2
     return 1.10 * weight - 128 * squared if male else 1.07 * weight - 148 * squared
 

@@ -194,6 +194,15 @@ def test_gates_are_told_apart_by_their_place_in_the_cycle(stored, tmp_path):
     assert "Of its 3 gated frames the last" in read_volume(tmp_path).preflight.choice
 
 
+@pytest.mark.parametrize(("tag", "kind"), [("NumberOfTimeSlices", "dynamic"), ("NumberOfTimeSlots", "gated")])
+def test_a_count_of_frames_tells_the_kind_where_the_series_type_does_not(stored, tmp_path, tag, kind):
+    edits = (lambda frame: tags(**{tag: 3}), lambda frame: tags(AcquisitionNumber=frame))
+    write_frames(tmp_path, stored, *edits, kind="WHOLE BODY")
+    volume = read_volume(tmp_path, "Bq/ml", frame=1)
+    assert volume.preflight.kind == kind
+    assert np.array_equal(volume.array, stored // 3 * 2)
+
+
 def test_frames_that_nothing_tells_apart_are_refused(stored, tmp_path):
     write_frames(tmp_path, stored)
     assert "does not say which slice belongs to which frame" in refusal(tmp_path)
@@ -235,6 +244,13 @@ def test_a_damaged_series_is_not_replaced_by_a_lesser_one_silently(stored, tmp_p
     assert not good.fault
     with pytest.raises(VolumeError, match="a slice may be missing"):
         read_series(faulty)
+
+
+def test_a_series_that_lacks_a_tag_is_not_replaced_by_a_dynamic_one_silently(stored, tmp_path):
+    header = both(in_study("1"), scan_header(), lambda k, one: k == 2 and set_or_delete(one, "Rows", None))
+    write_series(tmp_path, stored, edit=header)
+    write_frames(tmp_path, stored, lambda frame: tags(TriggerTime=frame))
+    assert "lacks Rows" in refusal(tmp_path)
 
 
 def test_only_projections_are_refused(stored, tmp_path):

@@ -274,7 +274,7 @@ def test_several_injections_are_refused():
 def test_headers_that_contradict_each_other_are_refused():
     _, contradiction = ScanHeader.of_series([header_of(), header_of(PatientWeight=71)])
     assert contradiction == "weight_kg"
-    assert "state as weight kg" in suv_factors(header_of(), contradiction).why_not["SUVbw"]
+    assert "different things as weight" in suv_factors(header_of(), contradiction).why_not["SUVbw"]
 
 
 def test_a_dynamic_scan_may_start_shortly_before_the_injection():
