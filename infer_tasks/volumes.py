@@ -7,7 +7,7 @@ from threading import Lock
 
 from cachetools import LRUCache
 
-from lib.pet import Volume, VolumeError, read_volume
+from lib.pet import Preflight, Volume, VolumeError, read_volume
 
 _MOST_PRELOADS = 4
 
@@ -47,7 +47,8 @@ class Volumes:
                 return volume
             volume = read_volume(path)
             if volume.unit == "unknown" and self._unit is not None:
-                volume = Volume(volume.array, volume.affine, self._unit)
+                preflight = Preflight.of_file(self._unit, "as the server was told")
+                volume = Volume(volume.array, volume.affine, self._unit, preflight)
             _ = volume.digest  # computed here, where a preload does it before the first click
             with self._lock, contextlib.suppress(ValueError):  # larger than the whole cache
                 self._kept[key] = volume

@@ -37,6 +37,7 @@ def describe(volume: Volume, update: Update, engine: Engine) -> dict[str, Any]:
         "seconds": {stage: round(seconds, 4) for stage, seconds in update.seconds.items()},
         "weights": {"name": engine.segmenter.name, "digest": engine.segmenter.digest},
         "unit": volume.unit,
+        "preflight": volume.preflight.as_dict() if volume.preflight else None,
     }
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, File, Form, HTTPException, UploadFile
 from fastapi.responses import FileResponse
 from monailabel.interfaces.utils.app import app_instance
 
+from apps.segpet.failures import told_to_client
 from apps.segpet.routes.parameters import json_object
 from apps.segpet.routes.received import received
 from apps.segpet.studies import checked_tag, label_ending
@@ -50,9 +51,15 @@ def get_image(image: str, check_sum: str = "") -> FileResponse:
 
 @router.get("/image/info", summary="What is known of an image")
 def get_image_info(image: str) -> dict[str, Any]:
-    """Return what is known of an image."""
-    _known_image(image)
-    return app_instance().datastore().get_image_info(image)
+    """Return what is known of an image, `preflight` among it: what can be measured, and why not the rest.
+
+    The image is read for that, and then in memory for the first click.
+    """
+    app, path = app_instance(), _known_image(image)
+    with told_to_client():
+        preflight = app.workspace.volumes.get(path).preflight
+    known: dict[str, Any] = app.datastore().get_image_info(image)
+    return {**known, "preflight": preflight.as_dict() if preflight else None}
 
 
 @router.put("/image/info", summary="Add to what is known of an image")
