@@ -1,4 +1,4 @@
-"""autoPET IV's interactive protocol: clicks made beforehand, the same for every method, one more of each a state.
+"""autoPET IV's interactive protocol: clicks made beforehand, the same for every method.
 
 State n of 11 (0 to 10) knows the first n clicks in tumour and the first n in background. The clicks come from
 the challenge's files, or are made by its rules: the middles of ten lesions drawn at random, then voxels of
@@ -45,7 +45,7 @@ class GivenClicks:
 
 
 def simulate_clicks(case: Case, rng: np.random.Generator) -> GivenClicks:
-    """Make a case's clicks as the challenge makes them (its `simulate_clicks.py`); ten of each where it can."""
+    """Make a case's clicks by the challenge's rules (its `simulate_clicks.py`): ten of each where it can."""
     image = np.nan_to_num(case.volume.array)
     truth = case.truth.to_grid(case.volume.shape)
     others = image[~truth]
@@ -85,7 +85,7 @@ def _voxels(value: Any, name: str, volume: Volume) -> tuple[Index, ...]:
 
 
 def _middles_then_edges(mask: NDArray[np.bool_], rng: np.random.Generator) -> list[Index]:
-    """Return the deepest voxels of ten parts drawn at random, then voxels of their edges until there are ten."""
+    """Return the deepest voxels of ten parts drawn at random, then voxels of their edges up to ten."""
     parts, count = ndimage.label(mask, structure=TOUCHING)
     boxes = ndimage.find_objects(parts)
     drawn = rng.permutation(count)[:BUDGET]

@@ -125,7 +125,7 @@ class Corrective:
         rng: np.random.Generator,
         made: list[Click],
     ) -> Iterator[tuple[Crop, float | None]]:
-        """Yield the mask of one object after 0, 1 ... clicks; without a time where there was no error left."""
+        """Yield the mask of one object after 0, 1 ... clicks; no time where there was no error left."""
         objects: Sequence[AnnotatedObject] = ()
         done: list[Click] = []
         mask = Crop.empty()
@@ -209,12 +209,18 @@ def evaluate(
     )
 
 
-def rows(run: Run) -> Iterator[dict[str, Any]]:
-    """Yield a line of a table for each scored state of a run; an empty cell where there is no value."""
+def rows(run: Run, number: int) -> Iterator[dict[str, Any]]:
+    """Yield a line of a table for each scored state of a run; an empty cell where there is no value.
+
+    Args:
+        run: one method on one case.
+        number: under which the report knows the case.
+    """
     for state in run.states:
         if state.scores:
             numbers = {"seconds": state.seconds, **{name: state.scores[name] for name in METRICS}}
             yield {
+                "number": number,
                 "case": run.case,
                 "method": run.method,
                 "lesions": run.lesions,

@@ -1,0 +1,145 @@
+"""The evaluation's page: one HTML file that opens anywhere, offline, and names no patient."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from lib.learning.curves import Curve, Point, chart, key
+from lib.learning.gallery import Picture
+from lib.learning.metrics import METRICS
+
+#: Whatever is written into the page, a browser loads nothing for it.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+UNIT_INTERVAL = ("dice", "surface_dice", "lesion_f1")
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; margin: 2rem auto;
+  padding: 0 1rem; max-width: 76rem; }
+h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+.said { color: #555; }
+.legend { display: flex; flex-wrap: wrap; gap: .3rem 1.6rem; padding: 0; list-style: none; }
+.legend li { display: flex; align-items: center; gap: .5rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(21rem, 1fr)); gap: 1rem; }
+.chart { width: 100%; height: auto; } .chart text { font-size: 12px; fill: #444; }
+.chart .title { font-size: 14px; fill: #222; font-weight: 600; } .chart .grid { stroke: #e4e4e4; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #e4e4e4; }
+th:first-child, td:first-child { text-align: left; } th { font-weight: 600; vertical-align: bottom; }
+td small { color: #666; } tr.first td { border-top: 2px solid #bbb; }
+figure { margin: 1rem 0; } figure img { max-width: 100%; border: 1px solid #ddd; }
+.truth { color: #d55e00; } .mask { color: #0072b2; }
+"""
+
+
+def render(
+    methods: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], worst: Sequence[Picture] = ()
+) -> str:
+    """Return the page.
+
+    Args:
+        methods: what `lib.learning.summary.summarise` returned, the one that matters first.
+        settings: how it was measured, as title and value.
+        worst: pictures of cases, of the first method.
+    """
+    curves = [Curve(str(method["weights"]), style, ()) for style, method in enumerate(methods)]
+    legend = "".join(f"<li>{key(curve)} {escape(curve.name)}</li>" for curve in curves)
+    charts = "".join(
+        f"<div>{chart(metric.title, _curves(methods, name), name in UNIT_INTERVAL)}</div>"
+        for name, metric in METRICS.items()
+    )
+    said = "; ".join(f"{escape(str(title))}: {escape(str(value))}" for title, value in settings.items())
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<title>Evaluation of PET segmentation</title><style>{_STYLE}</style></head><body>
+<h1>Evaluation of PET segmentation</h1>
+<p class="said">{said}</p>
+<h2>Over clicks</h2>
+<p>Means over cases; bands are 95 % bootstrap intervals.</p>
+<ul class="legend">{legend}</ul>
+<div class="charts">{charts}</div>
+<h2>In numbers</h2>
+<div class="wide">{_by_clicks(methods)}</div>
+<h2>Over all clicks</h2>
+<p>Mean height of the curve over clicks; clicks until a Dice is reached (all clicks where it is not), and the
+share of cases that reach it.</p>
+<div class="wide">{_over_clicks(methods)}</div>
+{_pictures(worst, str(methods[0]["weights"]) if methods else "")}
+</body></html>
+"""
+
+
+def _curves(methods: Sequence[Mapping[str, Any]], metric: str) -> list[Curve]:
+    curves = []
+    for style, method in enumerate(methods):
+        means = [(int(clicks), at[metric]) for clicks, at in method["clicks"].items()]
+        points = [Point(n, at["mean"], *at["ci95"]) for n, at in means if at["mean"] is not None]
+        curves.append(Curve(str(method["weights"]), style, tuple(points)))
+    return curves
+
+
+def _by_clicks(methods: Sequence[Mapping[str, Any]]) -> str:
+    titles = ["method", "clicks", *(METRICS[name].title for name in METRICS), "s a click"]
+    lines = []
+    for method in methods:
+        for place, (clicks, at) in enumerate(method["clicks"].items()):
+            cells = [escape(str(method["weights"])) if place == 0 else "", clicks]
+            cells += [_mean(at[name]) for name in METRICS]
+            cells.append("" if at["seconds"] is None else f"{at['seconds']:.2f}")
+            lines.append(_row(cells, first=place == 0))
+    return _table(titles, lines)
+
+
+def _over_clicks(methods: Sequence[Mapping[str, Any]]) -> str:
+    goals = list(methods[0]["clicks_to_dice"]) if methods else []
+    titles = ["method", "cases", *(f"area, {METRICS[name].title}" for name in METRICS)]
+    titles += [title for goal in goals for title in (f"clicks to Dice {goal}", "reached")]
+    lines = []
+    for method in methods:
+        cells = [escape(str(method["weights"])), str(method["cases"])]
+        cells += [_mean(method["area_over_clicks"][name]) for name in METRICS]
+        for goal in goals:
+            to_reach = method["clicks_to_dice"][goal]
+            share = to_reach["reached"]
+            cells += [_mean(to_reach), "" if share is None else f"{100 * share:.0f} %"]
+        lines.append(_row(cells, first=True))
+    return _table(titles, lines)
+
+
+def _pictures(worst: Sequence[Picture], method: str) -> str:
+    if not worst:
+        return ""
+    figures = "".join(
+        f'<figure><img alt="Case {picture.number}" '
+        f'src="data:image/png;base64,{base64.b64encode(picture.png).decode()}">'
+        f"<figcaption>Case {picture.number}: Dice {picture.dice:.2f} after {picture.clicks} clicks"
+        "</figcaption></figure>"
+        for picture in worst
+    )
+    return (
+        f"<h2>Where {escape(method)} did worst</h2>"
+        '<p>Outlines: <b class="truth">the truth</b> and <b class="mask">the mask</b>, in three planes and a '
+        f"projection. The table of cases says which case a number is.</p>{figures}"
+    )
+
+
+def _mean(mean: Mapping[str, Any]) -> str:
+    if mean["mean"] is None:
+        return ""
+    low, high = mean["ci95"]
+    interval = "" if low is None else f" <small>{_short(low)} to {_short(high)}</small>"
+    return f"{_short(mean['mean'])}{interval}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def _row(cells: Sequence[str], first: bool) -> str:
+    start = '<tr class="first">' if first else "<tr>"
+    return start + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _table(titles: Sequence[str], lines: Sequence[str]) -> str:
+    head = "".join(f"<th>{escape(title)}</th>" for title in titles)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"

@@ -1,0 +1,292 @@
+"""`segpet evaluate`: what is measured on a team's own cases."""
+
+import json
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scripts import InputError, app
+
+if TYPE_CHECKING:
+    from lib.learning.cases import CaseFiles
+    from lib.learning.evaluation import Corrective, Given, Method
+    from lib.learning.results import Results
+
+evaluate = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Measure on your own cases.")
+app.add_typer(evaluate, name="evaluate")
+
+#: Bound of the embeddings kept: those of one case are enough.
+EMBEDDING_BYTES = 256 << 20
+FIXED_SUV = 4.0
+MOST_CLICKS = 100
+
+
+class Annotators(StrEnum):
+    """Where the simulated annotator clicks."""
+
+    centre = "centre"
+    random = "random"
+    human = "human"
+
+
+class Baseline(StrEnum):
+    """What runs beside the models."""
+
+    suv_region = "suv_region"
+    suv_fixed = "suv_fixed"
+
+
+class Protocol(StrEnum):
+    """Who clicks when."""
+
+    corrective = "corrective"
+    autopet = "autopet"
+
+
+class Instances(StrEnum):
+    """What one lesion is."""
+
+    auto = "auto"
+    values = "values"
+    parts = "parts"
+
+
+@evaluate.command()
+def segmentation(
+    studies: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of cases: NAME/PET_image.nii.gz with NAME/PET_mask.nii.gz, nnU-Net's imagesTr with "
+            "labelsTr, or MONAI Label's images with labels/final."
+        ),
+    ],
+    clicks: Annotated[
+        str | None,
+        typer.Option(help="Numbers of clicks to score: 0,1,3,5,10 (autopet: 0 to 10) if not given."),
+    ] = None,
+    annotator: Annotated[
+        Annotators,
+        typer.Option(
+            help="centre: the deepest voxel of the largest error; random: any error voxel; human: near the "
+            "centre, as a hand hits it."
+        ),
+    ] = Annotators.centre,
+    unit: Annotated[str | None, typer.Option(help="What the values are: SUVbw, Bq/ml or unknown.")] = None,
+    embed: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="SEED", help="Set each crop into a larger body first, drawn from a seed."
+        ),
+    ] = None,
+    model: Annotated[
+        list[Path] | None, typer.Option(help="Weights: .pth or .safetensors. Repeat to compare.")
+    ] = None,
+    method: Annotated[
+        list[Baseline] | None,
+        typer.Option(
+            help="Baseline beside the models, on the same clicks: suv_region (41 % of the maximum) or "
+            "suv_fixed (SUV 4). Repeat; both if not given."
+        ),
+    ] = None,
+    protocol: Annotated[
+        Protocol,
+        typer.Option(
+            help="corrective: clicks on what is still wrong, each lesion on its own, the same number for each; "
+            "autopet: autoPET IV's, the same clicks for every method, n in tumour and n in background."
+        ),
+    ] = Protocol.corrective,
+    read_clicks: Annotated[
+        Path | None,
+        typer.Option(
+            help="autopet: folder with NAME_clicks.json; made by the challenge's rules if not given."
+        ),
+    ] = None,
+    value: Annotated[
+        list[int] | None, typer.Option(help="A value of the masks that is lesion. Repeat; all if not given.")
+    ] = None,
+    instances: Annotated[
+        Instances,
+        typer.Option(help="What one lesion is: each of the mask's values, each connected part, or auto."),
+    ] = Instances.auto,
+    tolerance: Annotated[float, typer.Option(min=0, help="Of the surface Dice, mm.")] = 5.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of chance: annotators, clicks, intervals.")] = 0,
+    device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1, mps.")] = "cpu",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for cases.csv, summary.json, report.html and clicks/."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Let simulated annotators click through your cases, and score the masks after each number of clicks.
+
+    One lesion at a time: each gets its own clicks on the errors that its mask still has, and all lesions'
+    masks together, after n clicks each, are the case's mask that is scored. Without clicks a mask is empty.
+    Ctrl+C keeps what is done. The HTML page numbers the cases and names none; cases.csv says which is which.
+
+    `segpet evaluate segmentation cases/ --unit SUVbw --model weights.safetensors -o results/`
+    """
+    from lib.learning.cases import find_cases
+    from lib.learning.results import Results
+
+    if read_clicks and (protocol is not Protocol.autopet or embed is not None):
+        raise InputError("--read-clicks needs --protocol autopet, and the cases as they are: no --embed.")
+    if protocol is Protocol.autopet:
+        counts, rules = _counts(clicks or "0,1,2,3,4,5,6,7,8,9,10"), _given(read_clicks, seed)
+    else:
+        counts, rules = _counts(clicks or "0,1,3,5,10"), _corrective(annotator, seed)
+    cases = find_cases(studies)
+    models, baselines = _models(model or [], device), _baselines(method or list(Baseline))
+    settings = {
+        "protocol": protocol.value,
+        "annotator": annotator.value if protocol is Protocol.corrective else None,
+        "embed": embed,
+        "surface_tolerance_mm": tolerance,
+        "seed": seed,
+    }
+    results = Results(models, baselines, settings, output, seed)
+    reading = {"unit": unit, "instances": instances.value, "values": value or (), "embed": embed}
+    stopped = False
+    try:
+        _run(results, cases, reading, rules, counts, tolerance)
+    except KeyboardInterrupt:
+        stopped = True
+    if not results.any:
+        reasons = [f" Case {case['number']}: {case['reason']}" for case in results.left_out[:1]]
+        raise InputError("No case could be measured." + "".join(reasons))
+    results.write()
+    if as_json:
+        typer.echo(json.dumps(results.summary(), indent=2))
+    else:
+        _print(results.summary(), output)
+    if stopped:
+        raise typer.Exit(130)
+
+
+def _run(
+    results: "Results",
+    cases: "Sequence[CaseFiles]",
+    reading: dict[str, Any],
+    rules: "Corrective | Given",
+    counts: list[int],
+    tolerance: float,
+) -> None:
+    """Read case after case, and run every method on it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from lib.interaction import PromptError
+    from lib.learning.cases import CaseError, read_case
+    from lib.learning.evaluation import evaluate
+    from lib.pet import VolumeError
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("cases", total=len(cases))
+        for number, files in enumerate(cases, start=1):
+            try:
+                case = read_case(files, **reading)
+                for method in (*results.models, *results.baselines):
+                    if method.name == Baseline.suv_fixed and case.volume.unit != "SUVbw":
+                        continue
+                    results.add(number, case, evaluate(method, case, rules, counts, tolerance))
+            except (CaseError, PromptError, VolumeError) as error:
+                results.leave_out(number, str(error))
+                progress.console.print(f"Case {number} was left out: {error}", markup=False)
+            progress.advance(bar)
+
+
+def _counts(text: str) -> list[int]:
+    try:
+        counts = sorted({int(part) for part in text.split(",")})
+    except ValueError as error:
+        raise InputError(f"'{text}' is no list of clicks: give whole numbers as 0,1,3,5,10.") from error
+    if counts[0] < 0 or not 0 < counts[-1] <= MOST_CLICKS:
+        raise InputError(f"Numbers of clicks must lie between 0 and {MOST_CLICKS}, and one must be above 0.")
+    return counts
+
+
+def _corrective(annotator: Annotators, seed: int) -> "Corrective":
+    from lib.learning.evaluation import Corrective
+
+    return Corrective(annotator.value, seed)
+
+
+def _given(folder: Path | None, seed: int) -> "Given":
+    """Return autoPET's protocol with clicks from files, or made by its rules."""
+    import numpy as np
+
+    from lib.learning.autopet import GivenClicks, read_clicks, simulate_clicks
+    from lib.learning.cases import Case, number_of
+    from lib.learning.evaluation import Given
+
+    if folder and not folder.is_dir():
+        raise InputError(f"There is no folder {folder} with clicks.")
+
+    def clicks_of(case: Case) -> GivenClicks:
+        if folder:
+            return read_clicks(folder / f"{case.name}_clicks.json", case.volume)
+        return simulate_clicks(case, np.random.default_rng([seed, number_of(case.name)]))
+
+    return Given(clicks_of)
+
+
+def _models(paths: list[Path], device: str) -> "list[Method]":
+    from lib.interaction import NetworkSegmenter
+    from lib.learning.evaluation import Method
+    from lib.network import load_network, usable_device
+
+    methods: list[Method] = []
+    for path in paths:
+        segmenter = NetworkSegmenter(load_network(path, usable_device(device)), EMBEDDING_BYTES)
+        names = {method.name for method in methods} | set(Baseline)
+        name = segmenter.name if segmenter.name not in names else f"{segmenter.name} ({len(methods) + 1})"
+        methods.append(Method(name, segmenter))
+    return methods
+
+
+def _baselines(wanted: list[Baseline]) -> "list[Method]":
+    from lib.interaction import RegionGrower
+    from lib.learning.evaluation import Method
+
+    growers = {Baseline.suv_region: RegionGrower(), Baseline.suv_fixed: RegionGrower("fixed", FIXED_SUV)}
+    return [Method(name.value, growers[name]) for name in dict.fromkeys(wanted)]
+
+
+def _print(summary: dict[str, Any], output: Path | None) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from lib.learning.results import methods_of
+
+    table = Table(
+        box=box.SIMPLE, title=f"Mean over cases, 95 % interval ({_said(summary)})", title_justify="left"
+    )
+    for head in ("method", "clicks", "Dice", "surface Dice", "lesion F1", "FPV, ml", "FNV, ml", "s a click"):
+        table.add_column(head, justify="left" if head == "method" else "right")
+    for method in methods_of(summary):
+        for clicks, at in method["clicks"].items():
+            means = [at[name] for name in ("dice", "surface_dice", "lesion_f1", "fpv_ml", "fnv_ml")]
+            seconds = "" if at["seconds"] is None else f"{at['seconds']:.2f}"
+            table.add_row(method["weights"], clicks, *map(_cell, means), seconds)
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console.print(table)
+    if output:
+        console.print(f"Written: {output / 'report.html'}, summary.json, cases.csv, clicks/", markup=False)
+
+
+def _said(summary: dict[str, Any]) -> str:
+    settings = summary["settings"]
+    return ", ".join(f"{title} {value}" for title, value in settings.items() if value is not None)
+
+
+def _cell(mean: dict[str, Any]) -> str:
+    if mean["mean"] is None:
+        return "-"
+    low, high = mean["ci95"]
+    interval = "" if low is None else f" ({low:.2f} to {high:.2f})"
+    return f"{mean['mean']:.3f}{interval}"
