@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path.home() / ".segpet" / "demo"
 PATIENTS = 3
-LABELS = "lesion,liver,kidney_left,kidney_right,heart,spleen,aorta,bladder,brain"
+LABELS = "lesion,liver,kidney_left,kidney_right,heart,spleen,aorta,urinary_bladder"
 
 
 @app.command()

@@ -9,7 +9,7 @@ LABELS = ("background", "lesion")
 
 @pytest.fixture(scope="module")
 def phantom():
-    return make_phantom(7)
+    return make_phantom(23)
 
 
 def clicks(phantom, *lesions):

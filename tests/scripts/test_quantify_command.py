@@ -12,14 +12,14 @@ from lib.pet import Crop, Volume, make_phantom, quantify, write_mask
 from lib.pet.organ_map import organ_table
 from scripts.__main__ import app
 
-ORGANS = {"liver": 5, "aorta": 52, "bladder": 21, "brain": 90, "kidney_left": 3, "kidney_right": 2}
+ORGANS = {"liver": 5, "aorta": 52, "urinary_bladder": 21, "brain": 90, "kidney_left": 3, "kidney_right": 2}
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """A phantom's image, masks of its lesions in three forms, and an organ map, as files; and the phantom."""
     folder = tmp_path_factory.mktemp("study")
-    phantom = make_phantom(7)
+    phantom = make_phantom(23)
     affine = phantom.volume.affine
     nibabel.save(nibabel.Nifti1Image(phantom.volume.array, affine), folder / "pet.nii.gz")
     write_mask(folder / "lesions.nii.gz", phantom.lesions > 0, affine)
