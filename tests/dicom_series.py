@@ -7,6 +7,7 @@ import numpy as np
 import pydicom
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import (
+    CTImageStorage,
     EnhancedPETImageStorage,
     ExplicitVRLittleEndian,
     PositronEmissionTomographyImageStorage,
@@ -206,3 +207,44 @@ def write_enhanced(
         edit(0, dataset)
     pydicom.dcmwrite(path, dataset)
     return path
+
+
+def tags(**values: object) -> Callable[[int, FileDataset], None]:
+    """Return an edit that sets elements, or deletes those that are None."""
+
+    def edit(k: int, dataset: FileDataset) -> None:
+        for name, value in values.items():
+            set_or_delete(dataset, name, value)
+
+    return edit
+
+
+def write_frames(folder, stored, *edits, kind="DYNAMIC"):
+    """Write a series of three frames, 1, 2 and 3 times the values, in no order of files."""
+    for frame in (2, 0, 1):
+        write_series(
+            folder,
+            (stored // 3 * (frame + 1)).astype(np.int16),
+            edit=both(
+                scan_header(), in_study("5"), tags(SeriesType=[kind, "IMAGE"]), *(e(frame) for e in edits)
+            ),
+        )
+
+
+def write_ct(
+    folder, function, *edits, spacing=(2, 2, 2), shape=(40, 40, 40), origin=(-30, -30, -50), turn=None
+):
+    """Write a CT whose HU are a function of LPS mm."""
+    turn = np.eye(3) if turn is None else turn
+    index = np.indices(shape).reshape(3, -1)
+    place = turn @ (index * np.array(spacing)[:, np.newaxis]) + np.array(origin)[:, np.newaxis]
+    values = np.rint(function(*place)).reshape(shape).astype(np.int16) + 1024
+    ct = tags(RescaleIntercept=-1024, Units=None, Modality="CT")
+
+    def kind(k, dataset):
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
+
+    orientation = turn[:, :2].T.ravel()
+    write_series(
+        folder, values, spacing=spacing, origin=origin, orientation=orientation, edit=both(ct, kind, *edits)
+    )

@@ -29,15 +29,13 @@ TELLING = (b"\xff\xff\xff\xff", b"\xfe\xff\xff\x7f", OPEN_ITEM, b"SQ\0\0", b"UN\
 def write_seeds(folder: Path) -> list[Path]:
     """Write one series of each kind, each in a folder of its own."""
     import numpy as np
-    from dicom_series import in_study, scan_header, write_enhanced, write_series
+    from dicom_series import in_study, scan_header, tags, write_ct, write_enhanced, write_frames, write_series
     from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
     from test_compressed_dicom import compress_file
-    from test_series import write_ct, write_frames
 
     stored = np.random.default_rng(0).integers(0, 3000, (12, 10, 4)).astype(np.int16)
     write_series(folder / "plain", stored, edit=scan_header())
-    trigger = lambda frame: lambda k, one: setattr(one, "TriggerTime", frame)  # noqa: E731
-    write_frames(folder / "gated", stored, trigger, kind="GATED")
+    write_frames(folder / "gated", stored, lambda frame: tags(TriggerTime=frame), kind="GATED")
     write_enhanced(folder / "enhanced" / "a", np.stack([stored, stored], axis=-1))
     write_series(folder / "with_ct", stored, edit=in_study("1"))
     write_ct(folder / "with_ct", lambda x, y, z: x, in_study("2"), shape=(6, 6, 6))

@@ -23,10 +23,12 @@ _DEFLATED = (
     "A DICOM file of the folder is stored deflated; store it uncompressed, or with its pixels compressed."
 )
 
-_MOST_READS = 400_000  # one to three an element; a header of 2,000 enhanced frames has some 200,000
-_MOST_HEADER_BYTES = 16 << 20
+# What a header may hold; more where the file is large, as the enhanced image of a long dynamic scan is.
+_MOST_READS = 400_000  # one to three an element
+_MOST_READ_ITEMS = 100_000  # of sequences, at all levels: each becomes a data set of 2 kB
+_MOST_BYTES = 16 << 20
 _MOST_VALUE_BYTES = 4096  # of one element that is a number or a text
-_MOST_ITEMS = 100_000  # of sequences, at all levels: each becomes a data set of 2 kB
+_MOST_ITEMS = 1000  # of one sequence, with those in it, if it does not describe frames
 _SOP_CLASS = Tag("SOPClassUID")
 _ITEM = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # little and big endian
 
@@ -37,10 +39,13 @@ pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 class _Metered:
     """An open file that may be read only so often and so much."""
 
-    def __init__(self, file: BinaryIO, most_bytes: int) -> None:
-        self._file, self._bytes, self._reads = file, most_bytes, _MOST_READS
+    def __init__(self, file: BinaryIO, size: int, with_pixels: bool) -> None:
+        self._file = file
+        # Undefined lengths are searched for their end by chunks that overlap: hence twice the file.
+        self._bytes = max(_MOST_BYTES, 2 * size if with_pixels else size // 8)
+        self._reads = max(_MOST_READS, size // 100)
+        self._items = max(_MOST_READ_ITEMS, size // 1000)
         self.seek, self.tell = file.seek, file.tell
-        self._items = _MOST_ITEMS
         self.ended = False
 
     def read(self, size: int = -1) -> bytes:
@@ -76,7 +81,7 @@ def sop_classes(path: Path) -> tuple[str, str] | None:
     Raises:
         VolumeError: the file is damaged before.
     """
-    found = _read(path, _MOST_HEADER_BYTES, read_partial, stop_when=lambda tag, *_: tag > _SOP_CLASS)
+    found = _read(path, read_partial, stop_when=lambda tag, *_: tag > _SOP_CLASS)
     if found is None:
         return None
     return text(found[0], "SOPClassUID"), text(found[0].file_meta, "MediaStorageSOPClassUID")
@@ -89,24 +94,22 @@ def read_header(path: Path, wanted: Iterable[BaseTag]) -> Header | None:
         VolumeError: the file is damaged, or declares more than the header of an image holds.
     """
     options = {"stop_before_pixels": True, "specific_tags": list(wanted)}
-    found = _read(path, _MOST_HEADER_BYTES, pydicom.dcmread, **options)
+    found = _read(path, pydicom.dcmread, **options)
     return None if found is None else Header(found[0], not found[1].ended)
 
 
 def read_with_pixels(path: Path, wanted: Iterable[BaseTag]) -> pydicom.Dataset | None:
     """Return a file's elements of some tags, which may be its pixel data; raises as `read_header`."""
-    # Undefined lengths are searched for their end by chunks that overlap: hence twice the file.
-    most_bytes = 2 * path.stat().st_size + _MOST_HEADER_BYTES
-    found = _read(path, most_bytes, pydicom.dcmread, specific_tags=list(wanted))
+    found = _read(path, pydicom.dcmread, with_pixels=True, specific_tags=list(wanted))
     return None if found is None else found[0]
 
 
 def _read(
-    path: Path, most_bytes: int, reader: Callable[..., pydicom.Dataset], **options: Any
+    path: Path, reader: Callable[..., pydicom.Dataset], with_pixels: bool = False, **options: Any
 ) -> tuple[pydicom.Dataset, _Metered] | None:
     try:
         with path.open("rb") as file:
-            metered = _Metered(file, most_bytes)
+            metered = _Metered(file, path.stat().st_size, with_pixels)
             return reader(metered, **options), metered
     except InvalidDicomError:
         return None
@@ -184,8 +187,13 @@ def numbers(dataset: pydicom.Dataset, keyword: str, count: int) -> NDArray[np.fl
     return array
 
 
-def items(dataset: pydicom.Dataset, keyword: str) -> list[pydicom.Dataset]:
+def items(dataset: pydicom.Dataset, keyword: str, most: int = _MOST_ITEMS) -> list[pydicom.Dataset]:
     """Return a sequence's items, none where it is absent or empty.
+
+    Args:
+        dataset: what holds it.
+        keyword: its name.
+        most: how many items it may have, those of the sequences in it included.
 
     Raises:
         VolumeError: the sequence has more items than an image's header, or cannot be read.
@@ -196,7 +204,7 @@ def items(dataset: pydicom.Dataset, keyword: str) -> list[pydicom.Dataset]:
         if element is None:
             return []
         content = element.value if isinstance(element, RawDataElement) else None
-        if isinstance(content, bytes) and max(content.count(mark) for mark in _ITEM) > _MOST_ITEMS:
+        if isinstance(content, bytes) and max(content.count(mark) for mark in _ITEM) > most:
             raise VolumeError(_HOSTILE)
         found = dataset[tag].value
         return [] if found is None else [item for item in found if isinstance(item, pydicom.Dataset)]

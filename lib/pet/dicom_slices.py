@@ -20,6 +20,7 @@ TAGS = tags(
     "AcquisitionNumber InstanceNumber SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
 )
 _MOST_FRAMES = 100_000
+_MOST_GROUPS = 500_000  # of all frames: a frame has some ten
 # Units of enhanced PET, as its real-world values and rescale types name them.
 _REAL_WORLD_UNITS = {
     "Bq/ml": ("BQML", "BW"),
@@ -80,7 +81,7 @@ def slices_of(dataset: Dataset, path: Path, enhanced: bool = False, gated: bool 
                 "A PET slice has several frames or is in colour; one grey frame a file is needed."
             )
         return [_slice(path, 0, _Groups(dataset), _order(dataset, 0, gated))]
-    frames = items(dataset, "PerFrameFunctionalGroupsSequence")
+    frames = _frames(dataset)
     if not frames:
         raise VolumeError("An enhanced (multi-frame) PET image does not say where its frames lie.")
     if len(frames) != number(dataset, "NumberOfFrames") or len(frames) > _MOST_FRAMES:
@@ -94,12 +95,16 @@ def slices_of(dataset: Dataset, path: Path, enhanced: bool = False, gated: bool 
 
 def unassigned(dataset: Dataset) -> list[Dataset]:
     """Return what a conversion to enhanced form kept of the single images: a frame's, then all frames'."""
-    first = (items(dataset, "PerFrameFunctionalGroupsSequence") or [Dataset()])[0]
+    first = (_frames(dataset) or [Dataset()])[0]
     shared = (items(dataset, "SharedFunctionalGroupsSequence") or [Dataset()])[0]
     return [
         *items(first, "UnassignedPerFrameConvertedAttributesSequence"),
         *items(shared, "UnassignedSharedConvertedAttributesSequence"),
     ]
+
+
+def _frames(dataset: Dataset) -> list[Dataset]:
+    return items(dataset, "PerFrameFunctionalGroupsSequence", most=_MOST_GROUPS)
 
 
 class _Groups:

@@ -7,13 +7,12 @@ from dicom_series import (
     in_study,
     scan_header,
     set_or_delete,
-    write_enhanced,
+    tags,
+    write_frames,
     write_series,
 )
-from pydicom.uid import CTImageStorage, LegacyConvertedEnhancedPETImageStorage
-from scipy.spatial.transform import Rotation
 
-from lib.pet import VolumeError, choose, find_ct, find_series, read_ct, read_series, read_volume
+from lib.pet import VolumeError, choose, find_series, read_series, read_volume
 
 SUV = 70_000 / (370e6 * 2 ** (-3600 / 6586.2))
 
@@ -23,16 +22,6 @@ def stored():
     return np.random.default_rng(2).integers(0, 30_000, (5, 6, 7)).astype(np.int16)
 
 
-def tags(**values):
-    """Return an edit that sets elements, or deletes those that are None."""
-
-    def edit(k, dataset):
-        for name, value in values.items():
-            set_or_delete(dataset, name, value)
-
-    return edit
-
-
 def refusal(folder, **wish):
     with pytest.raises(VolumeError) as caught:
         read_volume(folder, **wish)
@@ -40,18 +29,6 @@ def refusal(folder, **wish):
     assert sentence.endswith(".")
     assert not any(word in sentence for word in (*PATIENT, UID_PREFIX, "Meier", "4711"))
     return sentence
-
-
-def write_frames(folder, stored, *edits, kind="DYNAMIC"):
-    """Write a series of three frames, 1, 2 and 3 times the values, in no order of files."""
-    for frame in (2, 0, 1):
-        write_series(
-            folder,
-            (stored // 3 * (frame + 1)).astype(np.int16),
-            edit=both(
-                scan_header(), in_study("5"), tags(SeriesType=[kind, "IMAGE"]), *(e(frame) for e in edits)
-            ),
-        )
 
 
 def test_activity_is_read_as_suv(stored, tmp_path):
@@ -278,139 +255,3 @@ def test_no_description_names_the_patient(stored, tmp_path):
         f"{series} {series[0]} {read_volume(tmp_path).preflight} {read_volume(tmp_path).preflight.as_dict()}"
     )
     assert [word for word in ("Meier", "Anna", "4711", "1950", UID_PREFIX) if word in told] == []
-
-
-def test_an_enhanced_image_is_read(stored, tmp_path):
-    path = write_enhanced(tmp_path / "a.dcm", stored)
-    volume = read_volume(tmp_path)
-    assert volume.unit == "SUVbw"
-    assert np.allclose(volume.array, stored * 0.5 * SUV, rtol=1e-6)
-    assert volume.spacing == pytest.approx((4, 5, 3))
-    assert np.allclose(volume.affine[:3, 3], (10, 20, -30))
-    assert volume.preflight.nuclide == "F-18"
-    path.rename(tmp_path / "b")
-    assert read_volume(tmp_path).digest == volume.digest
-
-
-def test_an_enhanced_image_of_several_frames_in_time_is_dynamic(stored, tmp_path):
-    times = np.stack([stored // 3, stored // 3 * 2, stored // 3 * 3], axis=-1)
-    write_enhanced(tmp_path / "a.dcm", times)
-    (series,) = find_series(tmp_path)
-    assert (series.kind, len(series.frames)) == ("dynamic", 3)
-    for frame in range(3):
-        assert np.array_equal(read_volume(tmp_path, "Bq/ml", frame=frame).array, times[..., frame] * 0.5)
-
-
-def test_an_enhanced_image_may_have_its_own_slope_a_frame(stored, tmp_path):
-    def rescaled(index, group):
-        transform = group.PixelValueTransformationSequence = [type(group)()]
-        transform[0].RescaleSlope, transform[0].RescaleIntercept = index + 1, 0
-
-    write_enhanced(tmp_path / "a.dcm", stored, frames=rescaled, edit=tags(Units="BQML"))
-    assert np.array_equal(read_volume(tmp_path, "Bq/ml").array, stored * np.arange(1.0, 8))
-
-
-def test_what_a_conversion_to_enhanced_form_kept_of_the_single_images_counts(stored, tmp_path):
-    def convert(k, dataset):
-        dataset.SOPClassUID = LegacyConvertedEnhancedPETImageStorage
-        dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-        for name in ("AttenuationCorrected", "DecayCorrected", "DecayCorrectionDateTime"):
-            delattr(dataset, name)
-        shared = dataset.SharedFunctionalGroupsSequence[0]
-        del shared.PixelValueTransformationSequence[0].RescaleType
-        kept = type(shared)()
-        kept.Units, kept.DecayCorrection, kept.CorrectedImage = "BQML", "START", ["ATTN", "DECY"]
-        kept.SeriesTime = kept.AcquisitionTime = "090000"
-        shared.UnassignedSharedConvertedAttributesSequence = [kept]
-
-    write_enhanced(tmp_path / "a.dcm", stored, edit=convert)
-    assert np.allclose(read_volume(tmp_path).array, stored * 0.5 * SUV, rtol=1e-6)
-
-
-@pytest.mark.parametrize(("code", "unit"), [("Bq/ml", "Bq/ml"), ("{SUVbw}g/ml", "SUVbw"), ("1", "Bq/ml")])
-def test_real_world_values_of_an_enhanced_image_are_preferred_where_their_unit_is_known(
-    stored, tmp_path, code, unit
-):
-    def edit(k, dataset):
-        shared = dataset.SharedFunctionalGroupsSequence[0]
-        mapping, units = type(shared)(), type(shared)()
-        mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept = 0.25, 1
-        units.CodeValue, units.CodingSchemeDesignator = code, "UCUM"
-        mapping.MeasurementUnitsCodeSequence = [units]
-        shared.RealWorldValueMappingSequence = [mapping]
-        dataset.PatientWeight = None
-
-    write_enhanced(tmp_path / "a.dcm", stored, edit=edit)
-    volume = read_volume(tmp_path)
-    assert volume.unit == unit
-    assert np.allclose(volume.array, stored * 0.5 if code == "1" else stored * 0.25 + 1)
-
-
-def test_an_enhanced_image_not_corrected_for_attenuation_is_said_to_be(stored, tmp_path):
-    write_enhanced(tmp_path / "a.dcm", stored, edit=tags(AttenuationCorrected="NO"))
-    assert "not attenuation corrected" in read_volume(tmp_path).preflight.sentence
-
-
-def test_an_enhanced_image_that_promises_more_frames_than_it_describes_is_refused(stored, tmp_path):
-    write_enhanced(tmp_path / "a.dcm", stored, edit=tags(NumberOfFrames=9))
-    assert "damaged" in refusal(tmp_path)
-
-
-def write_ct(
-    folder, function, *edits, spacing=(2, 2, 2), shape=(40, 40, 40), origin=(-30, -30, -50), turn=None
-):
-    """Write a CT whose HU are a function of LPS mm."""
-    turn = np.eye(3) if turn is None else turn
-    index = np.indices(shape).reshape(3, -1)
-    place = turn @ (index * np.array(spacing)[:, np.newaxis]) + np.array(origin)[:, np.newaxis]
-    values = np.rint(function(*place)).reshape(shape).astype(np.int16) + 1024
-    ct = tags(RescaleIntercept=-1024, Units=None, Modality="CT")
-
-    def kind(k, dataset):
-        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
-
-    orientation = turn[:, :2].T.ravel()
-    write_series(
-        folder, values, spacing=spacing, origin=origin, orientation=orientation, edit=both(ct, kind, *edits)
-    )
-
-
-@pytest.mark.parametrize("turn", [None, Rotation.from_euler("xyz", (5, -4, 10), degrees=True).as_matrix()])
-def test_a_ct_of_the_same_frame_of_reference_is_resampled_to_the_pet(stored, tmp_path, turn):
-    write_series(tmp_path / "pet", stored, edit=both(in_study("1"), scan_header()))
-    write_ct(tmp_path / "ct", lambda x, y, z: 3 * x - 2 * y + 5 * z, in_study("2"), turn=turn)
-    (series,) = find_series(tmp_path)
-    ct = find_ct(series)
-    assert ct.uid == UID_PREFIX + "2"
-    volume = read_volume(tmp_path)
-    assert volume.preflight.ct
-    resampled = read_ct(ct, volume)
-    assert resampled.shape == volume.shape
-    i, j, k = np.indices(volume.shape)
-    expected = 3 * (-10 + 4.0 * i) - 2 * (-20 + 5.0 * j) + 5 * (-30 + 3.0 * k)
-    inside = resampled > -1000
-    assert inside.mean() > 0.8
-    assert abs(resampled - expected)[inside].max() < 2
-
-
-def test_outside_the_ct_there_is_air(stored, tmp_path):
-    write_series(tmp_path, stored, edit=in_study("1"))
-    write_ct(tmp_path, lambda x, y, z: 0 * x, in_study("2"), origin=(500, 500, 500))
-    (series,) = find_series(tmp_path)
-    assert (read_ct(find_ct(series), read_volume(tmp_path)) == -1024).all()
-
-
-def test_no_other_ct_is_offered(stored, tmp_path):
-    write_series(tmp_path / "pet", stored, edit=in_study("1"))
-    write_ct(tmp_path / "pet", lambda x, y, z: x, in_study("2", frame=UID_PREFIX + "9"), shape=(4, 4, 4))
-    write_ct(
-        tmp_path / "pet",
-        lambda x, y, z: x,
-        in_study("3"),
-        tags(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]),
-    )
-    write_ct(tmp_path / "elsewhere", lambda x, y, z: x, in_study("4"), shape=(4, 4, 4))
-    (series,) = find_series(tmp_path / "pet")
-    assert find_ct(series) is None
-    assert not read_volume(tmp_path / "pet").preflight.ct
-    assert find_ct(series, tmp_path / "elsewhere").uid == UID_PREFIX + "4"
