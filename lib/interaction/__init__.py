@@ -12,6 +12,8 @@ from lib.interaction.prompts import (
     read_prompts,
     read_voxel,
 )
+from lib.interaction.proposals import Seed, SeedRecall, propose_seeds, seed_recall
+from lib.interaction.proposed_objects import lesion_label, propose_objects
 from lib.interaction.reply import describe
 from lib.interaction.suv_region import RegionGrower
 
@@ -24,12 +26,18 @@ __all__ = [
     "PromptError",
     "Prompts",
     "RegionGrower",
+    "Seed",
+    "SeedRecall",
     "Update",
     "class_map",
     "describe",
     "instance_map",
+    "lesion_label",
+    "propose_objects",
+    "propose_seeds",
     "read_foreground_prompts",
     "read_labels",
     "read_prompts",
     "read_voxel",
+    "seed_recall",
 ]

@@ -8,7 +8,7 @@ step an object, and decodes from the longest run of steps that it has seen befor
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, Generic
 
@@ -17,7 +17,7 @@ from cachetools import LRUCache
 
 from lib.interaction.objects import AnnotatedObject
 from lib.interaction.prompts import Click, Index, PromptError, Prompts, Step
-from lib.interaction.segmenter import S, Segmenter, Stopwatch
+from lib.interaction.segmenter import S, Segmenter, State, Stopwatch
 from lib.pet import Crop, Volume
 
 #: Bytes of a state beside its mask and logits: an empty one must not be free in the cache.
@@ -34,6 +34,7 @@ class Update:
         regions: the parts of the image that were looked at, with the object's id.
         warnings: what the annotator should know, in plain words.
         seconds: time of each stage.
+        doubts: those of the warnings that are about one object, by id; only of objects with some.
     """
 
     objects: tuple[AnnotatedObject, ...]
@@ -41,6 +42,7 @@ class Update:
     regions: list[dict[str, Any]]
     warnings: tuple[str, ...]
     seconds: dict[str, float]
+    doubts: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Engine(Generic[S]):
@@ -65,6 +67,9 @@ class Engine(Generic[S]):
         that object, else it begins a new one. An object without a positive click is gone. Background is
         negative for every object, another label's positive click for this one.
 
+        A proposed object stays without its seeds being sent. A positive click in it makes it a draft; before
+        that, a negative one in it rejects all of it.
+
         Args:
             volume: the study's image.
             objects: the objects as the last update left them (none at first).
@@ -79,15 +84,16 @@ class Engine(Generic[S]):
                     raise PromptError(f"The click {voxel} of {label} is on a voxel without a value (NaN).")
         watch = Stopwatch()
         with self._turn:
-            kept = [shorter for obj in objects if (shorter := _without_taken_back(obj, prompts)).positive]
+            kept = [
+                shorter
+                for obj in objects
+                if (shorter := _without_taken_back(obj, prompts)).positive
+                and not self._is_rejected(volume, shorter, prompts, watch)
+            ]
             updated = self._with_new_clicks(volume, kept, prompts, next_id=_next_id(objects), watch=watch)
             states = {obj.id: self._state(volume, obj.anchor, obj.steps, watch) for obj in updated}
-        warnings = [f"{obj.label} {obj.id}: {text}" for obj in updated for text in states[obj.id].warnings]
-        warnings += [
-            f"{obj.label} {obj.id}: the mask is empty; click again nearer to its middle."
-            for obj in updated
-            if not states[obj.id].mask.any()
-        ]
+        doubts = {obj.id: doubts for obj in updated if (doubts := _doubts(states[obj.id]))}
+        warnings = [f"{obj.label} {obj.id}: {text}" for obj in updated for text in doubts.get(obj.id, ())]
         return Update(
             objects=tuple(updated),
             masks={number: state.mask for number, state in states.items()},
@@ -96,7 +102,15 @@ class Engine(Generic[S]):
             ],
             warnings=(*prompts.warnings, *warnings),
             seconds=dict(watch.seconds),
+            doubts=doubts,
         )
+
+    def _is_rejected(self, volume: Volume, obj: AnnotatedObject, prompts: Prompts, watch: Stopwatch) -> bool:
+        """Whether an annotator clicked against a proposal without having taken it up."""
+        if not obj.seeds or _is_taken_up(obj, prompts):
+            return False
+        mask = self._state(volume, obj.anchor, obj.steps, watch).mask
+        return any(mask.contains(voxel) for voxel in prompts.against(obj.label))
 
     def _with_new_clicks(
         self,
@@ -135,7 +149,11 @@ class Engine(Generic[S]):
         for obj in objects:
             against = [voxel for voxel in prompts.against(obj.label) if voxel not in obj.negative]
             step = sorted([*added[obj.id], *(Click(voxel, positive=False) for voxel in against)])
-            result.append(replace(obj, steps=(*obj.steps, tuple(step))) if step else obj)
+            if step:
+                obj = replace(obj, steps=(*obj.steps, tuple(step)))
+            if obj.seeds:
+                obj = replace(obj, status="draft" if _is_taken_up(obj, prompts) else "proposed")
+            result.append(obj)
         return result
 
     def _touched(
@@ -170,13 +188,24 @@ class Engine(Generic[S]):
 
 
 def _without_taken_back(obj: AnnotatedObject, prompts: Prompts) -> AnnotatedObject:
-    """Return the object without the clicks that the viewer no longer sends."""
-    positive, negative = set(prompts.positive.get(obj.label, ())), set(prompts.against(obj.label))
+    """Return the object without the clicks that the viewer no longer sends, or that it now contradicts."""
+    negative = set(prompts.against(obj.label))
+    positive = {*prompts.positive.get(obj.label, ()), *(obj.seeds - negative)}
     steps = (
         tuple(click for click in step if click.index in (positive if click.positive else negative))
         for step in obj.steps
     )
     return replace(obj, steps=tuple(step for step in steps if step))
+
+
+def _is_taken_up(obj: AnnotatedObject, prompts: Prompts) -> bool:
+    """Whether the annotator has a positive click in the object."""
+    return not obj.positive.isdisjoint(prompts.positive.get(obj.label, ()))
+
+
+def _doubts(state: State) -> tuple[str, ...]:
+    empty = () if state.mask.any() else ("the mask is empty; click again nearer to its middle.",)
+    return (*state.warnings, *empty)
 
 
 def _next_id(objects: Sequence[AnnotatedObject]) -> int:

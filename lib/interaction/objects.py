@@ -24,6 +24,7 @@ class AnnotatedObject:
             restart.
         steps: its clicks, a step for every request that added some; negative clicks of the study are among
             them.
+        seeds: those of its clicks that nobody made: a proposal's. No viewer has to send them.
     """
 
     id: int
@@ -32,6 +33,7 @@ class AnnotatedObject:
     status: str = "draft"
     anchor: Index | None = None
     steps: tuple[Step, ...] = ()
+    seeds: frozenset[Index] = frozenset()
 
     @classmethod
     def new(cls, number: int, label: str, anchor: Index | None) -> "AnnotatedObject":
@@ -52,6 +54,7 @@ class AnnotatedObject:
         """Return the object as JSON has it; a click is [i, j, k, 1 or 0]."""
         steps = [[[*click.index, int(click.positive)] for click in step] for step in self.steps]
         anchor = None if self.anchor is None else list(self.anchor)
+        seeds = {"seeds": sorted(list(seed) for seed in self.seeds)} if self.seeds else {}
         return {
             "id": self.id,
             "label": self.label,
@@ -59,6 +62,7 @@ class AnnotatedObject:
             "status": self.status,
             "anchor": anchor,
             "steps": steps,
+            **seeds,
         }
 
     @classmethod
@@ -77,8 +81,15 @@ class AnnotatedObject:
             if stored["anchor"] is not None:
                 r, a, s = (int(at) for at in stored["anchor"])
                 anchor = (r, a, s)
+            seeds = frozenset((int(i), int(j), int(k)) for i, j, k in stored.get("seeds", ()))
             return cls(
-                int(stored["id"]), str(stored["label"]), str(stored["uid"]), stored["status"], anchor, steps
+                id=int(stored["id"]),
+                label=str(stored["label"]),
+                uid=str(stored["uid"]),
+                status=stored["status"],
+                anchor=anchor,
+                steps=steps,
+                seeds=seeds,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise PromptError("An object in the journal cannot be read.") from error

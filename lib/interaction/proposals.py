@@ -27,12 +27,12 @@ from lib.pet.tracers import Tracer
 
 #: Seeds are at least so far from each other.
 APART_MM = 20.0
-#: A seed is this many times hotter than the body's median.
-TIMES_BODY = 4.0
+#: A peak is this many times hotter than the body's median; without an organ map normal uptake asks for more.
+TIMES_BODY, TIMES_BODY_WITHOUT_MAP = 3.0, 4.0
 #: Seeds of a study at most; a click at each takes the engine some seconds in all.
 MOST_SEEDS = 64
-#: The volume is searched in cells of about this edge; each stands for its hottest voxel.
-CELL_MM = 5.0
+#: The volume is searched in cells of about this edge, blurred by this FWHM: peaks, where noise has maxima.
+CELL_MM, BLUR_FWHM_MM = 5.0, 6.0
 #: A maximum is a seed of its own where uptake falls below this share of it on the way to every hotter one.
 DIP = 0.6
 
@@ -73,45 +73,43 @@ def propose_seeds(
 ) -> tuple[Seed, ...]:
     """Return local maxima of uptake that may be lesions, the hottest first, at most 64.
 
-    A seed is a maximum at least 20 mm from every hotter one, and parted from it by a dip. It exceeds 4 times
-    the body's median (`body_level`), near SUV 2 to 4 in FDG: this needs no unit, and holds in a part of a
-    body.
+    A seed is the hottest voxel of a peak: a maximum of uptake averaged over about 8 mm, at least 20 mm from
+    every hotter one and parted from it by a dip. A peak exceeds 4 times the body's median (`body_level`),
+    near SUV 2 to 4 in FDG: this needs no unit, and holds in a part of a body.
 
-    With an organ map PERCIST's limit (1.5 mean + 2 SD of the liver) counts where it is lower, and in the
-    liver always. Where the tracer is known too, maxima in the organs of its normal uptake are left out, and
-    so is what lies on their slopes.
+    With an organ map the limit is 3 times the median, or PERCIST's (1.5 mean + 2 SD of the liver) where that
+    is lower; in the liver always PERCIST's. Where the tracer is known too, peaks in the organs of its normal
+    uptake are left out, and so is what lies on their slopes.
 
     Args:
         volume: the image.
         organs: on the volume's grid.
         tracer: whose normal uptake counts.
     """
-    threshold = TIMES_BODY * body_level(volume)
+    threshold = (TIMES_BODY if organs else TIMES_BODY_WITHOUT_MAP) * body_level(volume)
     liver = _liver(volume, organs) if organs else None
     if liver:
         threshold = min(threshold, liver.percist_limit)
     if not threshold > 0:
         return ()
-    edges = [
-        np.arange(0, size, _voxels_per_cell(mm))
-        for size, mm in zip(volume.shape, volume.spacing, strict=True)
-    ]
-    cells = _hottest_of_cells(volume.array, edges)
-    # Maxima so far; those of normal uptake as well, for what lies on their slopes.
+    steps = [max(1, round(CELL_MM / mm)) for mm in volume.spacing]
+    cells = _blurred_cells(volume, steps)
+    # Peaks so far; those of normal uptake as well, for what lies on their slopes.
     tops, places = np.empty((0, 3)), np.empty((0, 3))
     seeds: list[Seed] = []
     for cell in _maxima(cells, threshold):
-        seed = _hottest_voxel(volume.array, cell, edges)
+        seed = _hottest_voxel(volume.array, cell, steps)
         place = np.multiply(seed.index, volume.spacing)
         away = np.linalg.norm(places - place, axis=1)
         if (away < APART_MM).any() or _on_a_hotter_hill(cells, cell, tops[away < HILL_MM]):
             continue
         tops, places = np.vstack([tops, cell]), np.vstack([places, place])
-        if organs is None or not _is_normal(seed, organs, tracer, liver):
+        peak = float(cells[tuple(cell)])
+        if organs is None or not _is_normal(seed.index, peak, organs, tracer, liver):
             seeds.append(seed)
         if len(seeds) == MOST_SEEDS:
             break
-    return tuple(seeds)
+    return tuple(sorted(seeds, key=lambda seed: (-seed.value, seed.index)))
 
 
 def body_level(volume: Volume) -> float:
@@ -150,19 +148,19 @@ def seed_recall(seeds: Sequence[Seed], lesions: Sequence[Crop]) -> SeedRecall:
     return SeedRecall(found, len(lesions), false)
 
 
-def _voxels_per_cell(spacing: float) -> int:
-    return max(1, round(CELL_MM / spacing))
-
-
-def _hottest_of_cells(array: NDArray[np.float32], edges: list[NDArray[np.int64]]) -> NDArray[np.float32]:
-    """Return the highest value of each cell [i, j, k]; -inf where none has a value."""
+def _blurred_cells(volume: Volume, steps: Sequence[int]) -> NDArray[np.float32]:
+    """Return the mean of each cell of steps[0] x steps[1] x steps[2] voxels, blurred; NaN counts as 0."""
+    edges = [np.arange(0, size, step) for size, step in zip(volume.shape, steps, strict=True)]
+    sizes = [np.diff(edge, append=size) for edge, size in zip(edges, volume.shape, strict=True)]
     cells = np.empty([len(edge) for edge in edges], dtype=np.float32)
-    stops = np.append(edges[2][1:], array.shape[2])
-    # Slice by slice: the volume may be larger than the memory that is left.
-    for at, (start, stop) in enumerate(zip(edges[2], stops, strict=True)):
-        plane = np.fmax.reduce(array[:, :, start:stop], axis=2)
-        cells[:, :, at] = np.fmax.reduceat(np.fmax.reduceat(plane, edges[1], axis=1), edges[0], axis=0)
-    return np.nan_to_num(cells, copy=False, nan=-np.inf)
+    # Slab by slab: the volume may be larger than the memory that is left.
+    for at, start in enumerate(edges[2]):
+        slab = np.nan_to_num(volume.array[:, :, start : start + steps[2]])
+        plane = np.add.reduceat(slab.mean(axis=2), edges[1], axis=1)
+        cells[:, :, at] = np.add.reduceat(plane, edges[0], axis=0)
+    cells /= np.multiply.outer(sizes[0], sizes[1])[:, :, np.newaxis]
+    sigma = BLUR_FWHM_MM / np.sqrt(8 * np.log(2)) / np.multiply(steps, volume.spacing)
+    return ndimage.gaussian_filter(cells, sigma, output=cells, truncate=3, mode="nearest")
 
 
 def _maxima(cells: NDArray[np.float32], threshold: float) -> NDArray[np.int64]:
@@ -180,20 +178,20 @@ def _on_a_hotter_hill(cells: NDArray[np.float32], cell: NDArray[np.int64], tops:
     return bool((lowest >= DIP * cells[tuple(cell)]).any())
 
 
-def _hottest_voxel(
-    array: NDArray[np.float32], cell: NDArray[np.int64], edges: list[NDArray[np.int64]]
-) -> Seed:
-    start = [int(edge[at]) for edge, at in zip(edges, cell, strict=True)]
-    size = [int(edge[1]) if len(edge) > 1 else None for edge in edges]
-    box = array[tuple(slice(a, a + n if n else None) for a, n in zip(start, size, strict=True))]
+def _hottest_voxel(array: NDArray[np.float32], cell: NDArray[np.int64], steps: Sequence[int]) -> Seed:
+    """Return the hottest voxel of a cell and its neighbours."""
+    start = np.maximum((cell - 1) * steps, 0)
+    box = array[tuple(map(slice, start, (cell + 2) * steps))]
     local = np.unravel_index(int(np.nanargmax(box)), box.shape)
-    i, j, k = (a + int(b) for a, b in zip(start, local, strict=True))
+    i, j, k = (start + local).tolist()
     return Seed((i, j, k), float(array[i, j, k]))
 
 
-def _is_normal(seed: Seed, organs: OrganMap, tracer: Tracer | None, liver: Reference | None) -> bool:
-    """Whether a maximum is in an organ where it means nothing by itself."""
-    organ = organs.names.get(int(organs.labels[seed.index]), "")
+def _is_normal(
+    index: Index, peak: float, organs: OrganMap, tracer: Tracer | None, liver: Reference | None
+) -> bool:
+    """Whether a peak is in an organ where it means nothing by itself."""
+    organ = organs.names.get(int(organs.labels[index]), "")
     if organ == "liver" and liver:
-        return seed.value <= liver.percist_limit
+        return peak <= liver.percist_limit
     return tracer is not None and any(fnmatchcase(organ, name) for name in tracer.normal_uptake)

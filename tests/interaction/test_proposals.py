@@ -39,8 +39,14 @@ def test_each_hot_spot_gives_one_seed_at_its_hottest_voxel_sorted_by_value():
 
 
 def test_what_is_below_four_times_the_body_gives_none():
-    assert propose_seeds(body(((20, 20, 20), 12, 3.1))) == ()
-    assert len(propose_seeds(body(((20, 20, 20), 12, 3.3)))) == 1
+    assert propose_seeds(body(((20, 20, 20), 20, 3.1))) == ()
+    assert len(propose_seeds(body(((20, 20, 20), 20, 3.4)))) == 1
+
+
+def test_one_noisy_voxel_is_no_peak():
+    values = body().array.copy()
+    values[20, 20, 20] = 6.0
+    assert propose_seeds(Volume(values, GRID, "SUVbw")) == ()
 
 
 def test_the_unit_does_not_matter():
@@ -77,6 +83,7 @@ def test_seeds_are_the_same_for_every_memory_order_and_run():
 
 def test_anisotropic_voxels_and_odd_sizes_are_searched_to_the_last_voxel():
     values = np.full((33, 47, 29), 0.8, np.float32)
+    values[29:, 42:, 28:] = values[:4, :5, :1] = 8.0
     values[32, 46, 28] = values[0, 0, 0] = 9.0
     seeds = propose_seeds(Volume(values, np.diag([2.0, 1.1, 5.5, 1.0]), "SUVbw"))
     assert {seed.index for seed in seeds} == {(32, 46, 28), (0, 0, 0)}
