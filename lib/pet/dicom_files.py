@@ -93,8 +93,7 @@ def read_header(path: Path, wanted: Iterable[BaseTag]) -> Header | None:
     Raises:
         VolumeError: the file is damaged, or declares more than the header of an image holds.
     """
-    options = {"stop_before_pixels": True, "specific_tags": list(wanted)}
-    found = _read(path, pydicom.dcmread, **options)
+    found = _read(path, pydicom.dcmread, stop_before_pixels=True, specific_tags=list(wanted))
     return None if found is None else Header(found[0], not found[1].ended)
 
 
