@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "lib.interaction": {"lib.pet", "lib.network"},
     "lib.store": {"lib.pet"},
     "lib.export": {"lib.pet"},
-    "lib.learning": {"lib.pet", "lib.interaction", "lib.store"},
+    "lib.learning": {"lib.pet", "lib.network", "lib.interaction", "lib.store"},
     "lib.report": {"lib.pet"},
     "infer_tasks": {"lib"},
     "trainers": {"lib"},
