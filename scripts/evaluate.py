@@ -78,9 +78,7 @@ def segmentation(
     unit: Annotated[str | None, typer.Option(help="What the values are: SUVbw, Bq/ml or unknown.")] = None,
     embed: Annotated[
         int | None,
-        typer.Option(
-            min=0, metavar="SEED", help="Set each crop into a larger body first, drawn from a seed."
-        ),
+        typer.Option(min=0, metavar="SEED", help="Set each crop into a larger body first."),
     ] = None,
     model: Annotated[
         list[Path] | None, typer.Option(help="Weights: .pth or .safetensors. Repeat to compare.")
@@ -95,7 +93,7 @@ def segmentation(
     protocol: Annotated[
         Protocol,
         typer.Option(
-            help="corrective: clicks on what is still wrong, each lesion on its own, the same number for each; "
+            help="corrective: clicks on what is still wrong, each lesion alone, the same number for each; "
             "autopet: autoPET IV's, the same clicks for every method, n in tumour and n in background."
         ),
     ] = Protocol.corrective,
@@ -130,14 +128,16 @@ def segmentation(
     `segpet evaluate segmentation cases/ --unit SUVbw --model weights.safetensors -o results/`
     """
     from lib.learning.cases import find_cases
+    from lib.learning.evaluation import Corrective
     from lib.learning.results import Results
 
     if read_clicks and (protocol is not Protocol.autopet or embed is not None):
         raise InputError("--read-clicks needs --protocol autopet, and the cases as they are: no --embed.")
+    rules: Corrective | Given
     if protocol is Protocol.autopet:
         counts, rules = _counts(clicks or "0,1,2,3,4,5,6,7,8,9,10"), _given(read_clicks, seed)
     else:
-        counts, rules = _counts(clicks or "0,1,3,5,10"), _corrective(annotator, seed)
+        counts, rules = _counts(clicks or "0,1,3,5,10"), Corrective(annotator.value, seed)
     cases = find_cases(studies)
     models, baselines = _models(model or [], device), _baselines(method or list(Baseline))
     settings = {
@@ -207,12 +207,6 @@ def _counts(text: str) -> list[int]:
     if counts[0] < 0 or not 0 < counts[-1] <= MOST_CLICKS:
         raise InputError(f"Numbers of clicks must lie between 0 and {MOST_CLICKS}, and one must be above 0.")
     return counts
-
-
-def _corrective(annotator: Annotators, seed: int) -> "Corrective":
-    from lib.learning.evaluation import Corrective
-
-    return Corrective(annotator.value, seed)
 
 
 def _given(folder: Path | None, seed: int) -> "Given":

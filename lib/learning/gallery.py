@@ -46,6 +46,5 @@ class WorstCases:
 
 def _png(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    # 64 colours hold the greys and the outlines, at a third of the bytes.
-    image.quantize(64, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    image.save(file, "PNG", optimize=True)
     return file.getvalue()

@@ -70,9 +70,9 @@ class Results:
     def summary(self) -> dict[str, Any]:
         """Return everything as JSON has it.
 
-        One model: its own numbers (`weights`, `cases`, `clicks` ...: see `summarise`) with `baselines`, a list
-        of the same form, and `settings`. Several: the same under `models`, a list. Without a model the first
-        baseline stands in its place.
+        One model: its own numbers (`weights`, `cases`, `clicks` ...: see `summarise`) with `baselines`, a
+        list of the same form, and `settings`. Several: the same under `models`, a list. Without a model the
+        first baseline stands in its place.
         """
         of = {
             method.name: summarise(method.name, method.segmenter.digest, self._runs[method.name], self.seed)

@@ -1,0 +1,124 @@
+"""Cases as they lie on disk."""
+
+import json
+
+import nibabel
+import numpy as np
+import pytest
+
+from lib.learning.cases import CaseError, find_cases, read_case
+from lib.pet import VolumeError
+
+AFFINE = np.diag([4.0, 4.0, 3.0, 1.0])
+
+
+def save(path, array, affine=AFFINE):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(array, affine), path)
+    return path
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).uniform(0, 5, (8, 9, 10)).astype(np.float32)
+
+
+@pytest.fixture
+def mask():
+    mask = np.zeros((8, 9, 10), np.uint8)
+    mask[1:3, 1:3, 1:3] = mask[5:7, 5:7, 5:8] = 1
+    return mask
+
+
+def in_folders(folder, name, image, mask):
+    save(folder / name / "PET_image.nii.gz", image)
+    save(folder / name / "PET_mask.nii.gz", mask)
+
+
+def as_nnunet(folder, name, image, mask):
+    save(folder / "imagesTr" / f"{name}_0000.nii.gz", image)
+    save(folder / "labelsTr" / f"{name}.nii.gz", mask)
+
+
+def as_monai_label(folder, name, image, mask):
+    save(folder / f"{name}.nii.gz", image)
+    save(folder / "labels" / "final" / f"{name}.nii.gz", mask)
+
+
+@pytest.mark.parametrize("layout", [in_folders, as_nnunet, as_monai_label])
+def test_every_layout_gives_the_same_cases(layout, tmp_path, image, mask):
+    for name in ("b.2", "a_1"):
+        layout(tmp_path, name, image, mask)
+    cases = find_cases(tmp_path)
+    assert [case.name for case in cases] == ["a_1", "b.2"]
+    case = read_case(cases[0], unit="SUVbw")
+    assert case.volume.unit == "SUVbw"
+    np.testing.assert_array_equal(case.volume.array, image)
+    assert [lesion.count for lesion in case.objects] == [12, 8]
+    np.testing.assert_array_equal(case.truth.to_grid(mask.shape), mask == 1)
+
+
+def test_an_image_that_nobody_outlined_is_no_case(tmp_path, image, mask):
+    as_monai_label(tmp_path, "done", image, mask)
+    save(tmp_path / "open.nii.gz", image)
+    assert [case.name for case in find_cases(tmp_path)] == ["done"]
+
+
+def test_the_pet_channel_of_nnunet_is_the_one_that_says_so(tmp_path, image, mask):
+    as_nnunet(tmp_path, "case", image * 0, mask)
+    save(tmp_path / "imagesTr" / "case_0001.nii.gz", image)
+    (tmp_path / "dataset.json").write_text(json.dumps({"channel_names": {"0": "CT", "1": "PET (SUV)"}}))
+    np.testing.assert_array_equal(read_case(find_cases(tmp_path)[0]).volume.array, image)
+
+
+def test_values_of_an_instance_map_are_lesions_of_their_own(tmp_path, image):
+    instances = np.zeros(image.shape, np.uint8)
+    instances[1:3, 1:3, 1:3], instances[3:5, 1:3, 1:3], instances[6, 6, 6] = 1, 2, 9
+    in_folders(tmp_path, "case", image, instances)
+    files = find_cases(tmp_path)[0]
+    assert [lesion.count for lesion in read_case(files).objects] == [8, 8, 1]
+    assert [lesion.count for lesion in read_case(files, values=[2, 9]).objects] == [8, 1]
+    assert [lesion.count for lesion in read_case(files, values=[2]).objects] == [8]
+
+
+def test_a_negative_study_is_a_case_without_lesions(tmp_path, image, mask):
+    in_folders(tmp_path, "case", image, 0 * mask)
+    case = read_case(find_cases(tmp_path)[0])
+    assert case.objects == ()
+    assert not case.truth.any()
+
+
+def test_a_body_belongs_to_the_seed_and_the_name_alone(tmp_path, image, mask):
+    for name in ("a", "b"):
+        in_folders(tmp_path, name, image, mask)
+    a, b = find_cases(tmp_path)
+    once, again, other = (read_case(a, embed=1), read_case(a, embed=1), read_case(a, embed=2))
+    assert once.volume.digest == again.volume.digest
+    assert once.volume.digest != other.volume.digest
+    assert once.volume.digest != read_case(b, embed=1).volume.digest
+    assert once.truth.count == mask.sum()
+    assert len(once.objects) == 2
+
+
+def test_what_is_no_folder_of_cases_is_refused(tmp_path, image):
+    with pytest.raises(CaseError, match="There is no folder"):
+        find_cases(tmp_path / "none")
+    save(tmp_path / "lonely.nii.gz", image)
+    with pytest.raises(CaseError, match="no case"):
+        find_cases(tmp_path)
+
+
+def test_a_description_that_is_none_is_refused(tmp_path, image, mask):
+    as_nnunet(tmp_path, "case", image, mask)
+    (tmp_path / "dataset.json").write_text("[1]")
+    with pytest.raises(CaseError, match=r"dataset\.json"):
+        find_cases(tmp_path)
+
+
+def test_a_mask_of_another_place_is_refused(tmp_path, image, mask):
+    in_folders(tmp_path, "case", image, mask)
+    elsewhere = AFFINE.copy()
+    elsewhere[:3, 3] = 1000
+    save(tmp_path / "case" / "PET_mask.nii.gz", mask, elsewhere)
+    with pytest.raises(VolumeError, match="do not overlap"):
+        read_case(find_cases(tmp_path)[0])

@@ -1,0 +1,179 @@
+"""Annotators that click through the engine, and what is said of it."""
+
+import math
+
+import numpy as np
+import pytest
+
+from lib.interaction import RegionGrower
+from lib.interaction.segmenter import State
+from lib.learning.autopet import GivenClicks
+from lib.learning.cases import Case
+from lib.learning.evaluation import Corrective, Given, Method, evaluate, rows
+from lib.learning.metrics import METRICS
+from lib.learning.summary import summarise
+from lib.pet import Crop, Volume
+
+AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
+
+
+def ball(shape, middle, radius):
+    i, j, k = np.ogrid[tuple(map(slice, shape))]
+    return (i - middle[0]) ** 2 + (j - middle[1]) ** 2 + (k - middle[2]) ** 2 <= radius**2
+
+
+@pytest.fixture
+def case():
+    """Two lesions, each hot in its core: 41 % of the maximum misses the rim."""
+    shape = (40, 30, 30)
+    image = np.ones(shape, np.float32)
+    parts = []
+    for middle in ((10, 15, 15), (29, 15, 15)):
+        parts.append(ball(shape, middle, 6))
+        image[parts[-1]] = 3
+        image[ball(shape, middle, 3)] = 10
+    lesions = tuple(Crop.from_grid(part) for part in parts)
+    return Case("two", Volume(image, AFFINE, "SUVbw"), lesions, lesions[0].union(lesions[1]))
+
+
+class Obedient:
+    """Adds a ball of 8 mm at positive clicks and takes one at negative ones; keeps what it was told."""
+
+    name, digest = "obedient", "0"
+
+    def __init__(self):
+        self.steps = []
+
+    def anchor(self, volume, click, taken):
+        return None
+
+    def advance(self, volume, anchor, before, steps, watch):
+        self.steps.append(steps)
+        mask = np.zeros(volume.shape, bool)
+        for click in (click for step in steps for click in step):
+            mask[ball(volume.shape, click.index, 2)] = click.positive
+        return State(Crop.from_grid(mask), 1)
+
+
+class Deaf:
+    """Returns the same two voxels whatever is clicked."""
+
+    name, digest = "deaf", "1"
+
+    def anchor(self, volume, click, taken):
+        return None
+
+    def advance(self, volume, anchor, before, steps, watch):
+        first = next(click.index for step in steps for click in step if click.positive)
+        return State(Crop(first, np.ones((1, 1, 2), bool)), 1)
+
+
+def run(case, segmenter, clicks=(0, 1, 3), protocol=None):
+    return evaluate(Method("it", segmenter), case, protocol or Corrective(), list(clicks), 5.0)
+
+
+def test_without_clicks_the_mask_is_empty_and_more_clicks_help(case):
+    result = run(case, Obedient(), (0, 1, 3, 8))
+    assert [state.clicks for state in result.states] == list(range(9))
+    dices = [state.dice for state in result.states]
+    assert dices[0] == 0
+    assert dices == sorted(dices)
+    assert dices[8] > 3 * dices[1]
+
+
+def test_scores_are_there_for_the_numbers_asked_for_alone(case):
+    result = run(case, Obedient(), (1, 4))
+    assert [state.clicks for state in result.states if state.scores] == [1, 4]
+    assert all(state.scores.keys() == METRICS.keys() for state in result.states if state.scores)
+    assert result.states[4].scores["dice"] == result.states[4].dice
+
+
+def test_each_lesion_gets_its_own_clicks_and_their_union_is_scored(case):
+    result = run(case, Obedient(), (2,))
+    lesions = [sum(lesion.contains(at) for at in result.tumor) for lesion in case.objects]
+    assert lesions == [2, 2]
+    assert all(result.mask.contains(at) for at in result.tumor)
+    assert result.states[1].scores == {}
+    assert [state.seconds > 0 for state in result.states] == [False, True, True]
+
+
+def test_the_first_click_is_the_middle_of_the_lesion(case):
+    assert run(case, Obedient(), (1,)).tumor == ((10, 15, 15), (29, 15, 15))
+
+
+def test_clicks_reach_the_segmenter_one_step_each(case):
+    segmenter = Obedient()
+    run(case, segmenter, (3,))
+    longest = max(segmenter.steps, key=len)
+    assert [len(step) for step in longest] == [1, 1, 1]
+
+
+def test_a_voxel_is_not_clicked_twice_even_if_nobody_listens(case):
+    result = run(case, Deaf(), (10,))
+    clicks = [*result.tumor, *result.background]
+    assert len(set(clicks)) == len(clicks) == 20
+
+
+def test_nothing_is_clicked_when_nothing_is_wrong(case):
+    voxel = Crop((4, 4, 4), np.ones((1, 1, 2), bool))
+    result = run(Case("tiny", case.volume, (voxel,), voxel), Deaf(), (5,))
+    assert len(result.tumor) == 1
+    assert [state.dice for state in result.states] == [0, 1, 1, 1, 1, 1]
+    assert math.isnan(result.states[5].seconds)
+
+
+def test_a_case_without_lesion_is_not_clicked_and_has_no_dice(case):
+    result = run(Case("healthy", case.volume, (), Crop.empty()), Obedient())
+    assert (result.tumor, result.background) == ((), ())
+    assert math.isnan(result.states[-1].dice)
+    assert result.states[-1].scores["fpv_ml"] == 0
+
+
+@pytest.mark.parametrize("annotator", ["random", "human"])
+def test_chance_is_seeded(case, annotator):
+    one, again, other = (run(case, Obedient(), (5,), Corrective(annotator, seed)) for seed in (1, 1, 2))
+    assert one.tumor == again.tumor != other.tumor
+
+
+def test_given_clicks_are_made_in_the_whole_case_n_of_each_kind(case):
+    given = GivenClicks(((10, 15, 15), (29, 15, 15)), ((20, 15, 15), (29, 15, 20)))
+    result = run(case, RegionGrower(), (0, 1, 2), Given(lambda _: given))
+    touched = [
+        [any(lesion.contains(at) for at in np.argwhere(mask)) for lesion in case.objects]
+        for mask in (np.zeros((1, 1, 1)), result.mask.to_grid(case.volume.shape))
+    ]
+    assert touched[1] == [True, True]
+    # The first click knows one lesion, the second both.
+    assert result.states[0].scores["fnv_ml"] == pytest.approx(case.truth.count * 0.064)
+    assert result.states[1].scores["fnv_ml"] == pytest.approx(case.objects[1].count * 0.064)
+    assert result.states[2].scores["fnv_ml"] == 0
+
+
+def test_rows_have_empty_cells_where_there_is_no_value(case):
+    lines = list(rows(run(Case("healthy", case.volume, (), Crop.empty()), Obedient()), 7))
+    assert [line["clicks"] for line in lines] == [0, 1, 3]
+    assert lines[0]["number"] == 7
+    assert (lines[1]["dice"], lines[1]["seconds"], lines[1]["fpv_ml"]) == ("", "", 0)
+
+
+def test_a_summary_holds_means_and_intervals_over_cases(case):
+    runs = [run(case, Obedient(), (0, 1, 8)), run(case, Deaf(), (0, 1, 8))]
+    summary = summarise("w", "d", runs)
+    assert (summary["weights"], summary["cases"], list(summary["clicks"])) == ("w", 2, ["0", "1", "8"])
+    at_end = summary["clicks"]["8"]
+    dices = [one.states[8].dice for one in runs]
+    assert at_end["dice"]["mean"] == pytest.approx(np.mean(dices), abs=1e-5)
+    assert at_end["dice"]["ci95"] == pytest.approx(sorted(dices), abs=1e-5)
+    assert at_end["seconds"] > 0
+    assert summary["clicks"]["0"]["seconds"] is None
+    # The deaf one never reaches it: all 8 clicks count.
+    needed = [state.clicks for state in runs[0].states if state.dice >= 0.8]
+    assert summary["clicks_to_dice"]["0.8"]["reached"] == (0.5 if needed else 0)
+    assert summary["clicks_to_dice"]["0.8"]["mean"] == ((needed[0] if needed else 8) + 8) / 2
+
+
+def test_a_summary_of_negative_studies_has_no_dice(case):
+    summary = summarise("w", "d", [run(Case("healthy", case.volume, (), Crop.empty()), Obedient())])
+    assert summary["clicks"]["3"]["dice"] == {"mean": None, "ci95": [None, None], "cases": 0}
+    assert summary["clicks"]["3"]["fpv_ml"]["mean"] == 0
+    assert summary["clicks_to_dice"]["0.85"]["reached"] is None

@@ -1,0 +1,215 @@
+"""`segpet evaluate segmentation` as a person types it."""
+
+import csv
+import json
+import re
+
+import nibabel
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from lib.learning.metrics import METRICS
+from lib.network import SegAnyPET, SegAnyPETConfig, save_network
+from lib.pet import make_phantom, write_mask
+from scripts.__main__ import app
+
+NAMES = ("Doe^Jane 1970", "Roe^Richard")
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    """Two small phantoms, as folders named after people."""
+    folder = tmp_path_factory.mktemp("cases")
+    for seed, name in enumerate(NAMES):
+        phantom = make_phantom(seed + 7, shape=(60, 60, 100), spacing=(6.4, 6.4, 6.4))
+        (folder / name).mkdir()
+        image = nibabel.Nifti1Image(phantom.volume.array, phantom.volume.affine)
+        nibabel.save(image, folder / name / "PET_image.nii.gz")
+        write_mask(folder / name / "PET_mask.nii.gz", phantom.lesions, phantom.volume.affine)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    config = SegAnyPETConfig(
+        image_size=32,
+        spacing=6.0,
+        patch_size=8,
+        encoder_width=24,
+        encoder_depth=1,
+        encoder_heads=2,
+        encoder_mlp_width=24,
+        window_size=4,
+        global_blocks=(0,),
+        embedding_width=48,
+        decoder_heads=2,
+        decoder_mlp_width=24,
+        iou_head_width=8,
+    )
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_network(SegAnyPET(config), path)
+    return path
+
+
+def evaluate(*arguments):
+    return CliRunner().invoke(app, ["evaluate", "segmentation", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def with_region_growing(cases, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results") / "new"
+    result = evaluate(cases, "--unit", "SUVbw", "--clicks", "0,1,3", "-o", folder, "--json")
+    assert result.exit_code == 0, result.stderr
+    return folder, json.loads(result.stdout)
+
+
+def test_one_method_is_summarised_in_the_stated_form(with_region_growing):
+    _, summary = with_region_growing
+    assert (summary["weights"], summary["cases"]) == ("suv_region", 2)
+    assert list(summary["clicks"]) == ["0", "1", "3"]
+    at_one = summary["clicks"]["1"]
+    assert at_one.keys() == {*METRICS, "seconds"}
+    low, high = at_one["dice"]["ci95"]
+    assert 0.3 < low <= at_one["dice"]["mean"] <= high < 1
+    assert at_one["seconds"] > 0
+    assert summary["clicks"]["0"]["dice"]["mean"] == 0
+    assert [baseline["weights"] for baseline in summary["baselines"]] == ["suv_fixed"]
+    assert summary["settings"]["protocol"] == "corrective"
+
+
+def test_the_table_of_cases_agrees_with_the_summary(with_region_growing):
+    folder, summary = with_region_growing
+    lines = list(csv.DictReader((folder / "cases.csv").open()))
+    assert len(lines) == 2 * 2 * 3  # cases, methods, numbers of clicks
+    of_one = [
+        float(line["dice"]) for line in lines if (line["method"], line["clicks"]) == ("suv_region", "1")
+    ]
+    assert np.mean(of_one) == pytest.approx(summary["clicks"]["1"]["dice"]["mean"], abs=1e-4)
+    assert {(line["number"], line["case"]) for line in lines} == {("1", NAMES[0]), ("2", NAMES[1])}
+    assert json.loads((folder / "summary.json").read_text()) == summary
+
+
+def test_the_page_opens_offline_and_names_nobody(with_region_growing):
+    page = (with_region_growing[0] / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 2
+    text = re.sub(r"base64,[^\"]+", "", page)  # which may hold any letters by chance
+    assert not re.search(r"//|@import|url\(|<script|<link", text)
+    assert not re.search("Doe|Roe|Jane|Richard", text)
+
+
+def test_the_clicks_are_written_as_autopet_has_them_and_can_be_read(with_region_growing, cases, tmp_path):
+    folder, _ = with_region_growing
+    file = folder / "clicks" / "suv_region" / f"{NAMES[0]}_clicks.json"
+    clicks = json.loads(file.read_text())
+    assert clicks.keys() == {"tumor", "background"}
+    again = evaluate(
+        cases, "--unit", "SUVbw", "--protocol", "autopet", "--read-clicks", file.parent, "--clicks", "0,2",
+        "--method", "suv_region", "-o", tmp_path, "--json",
+    )  # fmt: skip
+    assert again.exit_code == 0, again.stderr
+    assert list(json.loads(again.stdout)["clicks"]) == ["0", "2"]
+    read = json.loads((tmp_path / "clicks" / "suv_region" / f"{NAMES[0]}_clicks.json").read_text())
+    assert read["tumor"] == clicks["tumor"][:2]
+
+
+def test_autopets_protocol_has_eleven_states_on_the_same_clicks(cases, tmp_path):
+    result = evaluate(cases, "--unit", "SUVbw", "--protocol", "autopet", "-o", tmp_path, "--json")
+    assert result.exit_code == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert list(summary["clicks"]) == [str(n) for n in range(11)]
+    assert summary["clicks"]["10"]["fnv_ml"]["mean"] == 0
+    for name in NAMES:
+        one, other = (
+            (tmp_path / "clicks" / method / f"{name}_clicks.json").read_text()
+            for method in ("suv_region", "suv_fixed")
+        )
+        assert one == other
+        assert [len(of_kind) for of_kind in json.loads(one).values()] == [10, 10]
+
+
+def test_models_are_compared_with_each_other_and_with_the_baseline(cases, weights):
+    result = evaluate(
+        cases, "--clicks", "1", "--model", weights, "--model", weights, "--method", "suv_region", "--json"
+    )
+    assert result.exit_code == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert [model["weights"] for model in summary["models"]] == ["small", "small (2)"]
+    assert summary["models"][0]["digest"] == summary["models"][1]["digest"]
+    assert summary["models"][0]["clicks"]["1"]["dice"] == summary["models"][1]["clicks"]["1"]["dice"]
+    assert [baseline["weights"] for baseline in summary["baselines"]] == ["suv_region"]
+
+
+def test_without_suv_a_fixed_suv_is_left_out(cases):
+    summary = json.loads(evaluate(cases, "--clicks", "1", "--json").stdout)
+    assert summary["baselines"][0]["cases"] == 0
+    assert summary["cases"] == 2
+
+
+def test_people_get_a_table(cases):
+    result = evaluate(cases, "--unit", "SUVbw", "--clicks", "0,1", "--embed", "3", "--annotator", "random")
+    assert result.exit_code == 0, result.stderr
+    assert "suv_region" in result.stdout
+    assert "embed 3" in result.stdout
+
+
+def test_a_damaged_case_is_left_out_and_the_others_are_measured(cases, tmp_path):
+    for name in NAMES:
+        (tmp_path / name).mkdir()
+        for file in (cases / name).iterdir():
+            (tmp_path / name / file.name).write_bytes(file.read_bytes())
+    (tmp_path / NAMES[0] / "PET_image.nii.gz").write_bytes(b"no image")
+    result = evaluate(tmp_path, "--clicks", "1", "--json")
+    assert result.exit_code == 0
+    summary = json.loads(result.stdout)
+    assert summary["cases"] == 1
+    assert [case["number"] for case in summary["left_out"]] == [1]
+    assert "cannot be read" in result.stderr
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_an_interrupted_run_keeps_what_is_done(cases, tmp_path, monkeypatch, after):
+    from lib.learning import cases as reading
+
+    read, count = reading.read_case, iter(range(10))
+
+    def interrupted(*arguments, **options):
+        if next(count) == after:
+            raise KeyboardInterrupt
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(reading, "read_case", interrupted)
+    result = evaluate(cases, "--clicks", "1", "-o", tmp_path)
+    if after:
+        assert result.exit_code == 130
+        assert json.loads((tmp_path / "summary.json").read_text())["cases"] == 1
+        assert (tmp_path / "report.html").exists()
+    else:
+        assert result.exit_code == 2
+        assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--clicks", "1,two"], "no list of clicks"),
+        (["--clicks", "-1,2"], "between 0 and"),
+        (["--clicks", "0"], "one must be above 0"),
+        (["--read-clicks", "."], "--protocol autopet"),
+        (["--protocol", "autopet", "--read-clicks", "nowhere"], "no folder nowhere"),
+        (["--protocol", "autopet", "--read-clicks", "."], "No case could be measured"),
+        (["--model", "none.pth"], "no weights at none.pth"),
+        (["--device", "toaster", "--model", "none.pth"], "toaster"),
+    ],
+)
+def test_bad_input_is_answered_with_a_sentence(cases, arguments, said):
+    result = evaluate(cases, *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_folder_without_cases_is_answered_with_a_sentence(tmp_path):
+    result = evaluate(tmp_path)
+    assert result.exit_code == 2
+    assert "There is no case" in result.stderr
