@@ -8,10 +8,11 @@ from typing import Any
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
-from infer_tasks.requests import ask_of
+from infer_tasks.requests import Ask, ask_of
 from infer_tasks.sessions import SessionKey
 from infer_tasks.workspace import Workspace
-from lib.interaction import Engine, class_map, describe
+from lib.interaction import Engine, Update, class_map, describe
+from lib.pet import Volume
 
 _STAGES = ("load", "read", "encode", "decode", "mask", "write")
 
@@ -56,6 +57,11 @@ class ClickTask(InferTask):
         """Return the names whose places are the result's values; `label` is "" where several are clicked."""
         return self.workspace.labels
 
+    def updated(self, study: str, engine: Engine, volume: Volume, ask: Ask) -> Update:
+        """Return the study's objects after a request; they are in the journal by then."""
+        key = SessionKey(study, self.name, ask.client, ask.label)
+        return self.workspace.sessions.update(key, engine, volume, ask.prompts, ask.reset)
+
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return the path of the mask's file, which the caller deletes, and the reply's parameters."""
         begin, seconds = time.perf_counter(), dict.fromkeys(_STAGES, 0.0)
@@ -64,8 +70,7 @@ class ClickTask(InferTask):
         with _stage(seconds, "read"):
             volume = self.workspace.volumes.get(Path(request["image"]))
         ask = ask_of(request, self.workspace.labels, volume.shape)
-        key = SessionKey(request["study"], self.name, ask.client, ask.label)
-        update = self.workspace.sessions.update(key, engine, volume, ask.prompts, ask.reset)
+        update = self.updated(request["study"], engine, volume, ask)
         for stage, spent in update.seconds.items():
             seconds[stage] = seconds.get(stage, 0.0) + spent
         classes = self.classes(ask.label)

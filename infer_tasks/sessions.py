@@ -7,12 +7,16 @@ from typing import Any
 
 from cachetools import LRUCache
 
-from lib.interaction import AnnotatedObject, Engine, Prompts, Update
+from lib.interaction import AnnotatedObject, Engine, Prompts, Seed, Update, propose_objects
 from lib.pet import Volume
 from lib.store import Journal
+from lib.store.journal import Event
 
 _MOST_SESSIONS = 512
-_CLICKS = "clicks"
+_CLICKS, _PROPOSED = "clicks", "proposed"
+
+#: The client in whose name a batch proposes objects: everybody's session of the study begins with them.
+BATCH = "batch"
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,27 @@ class Sessions:
                 session.objects, session.image = self._restored(key, volume), volume.digest
             update = engine.update(volume, () if reset else session.objects, prompts)
             if update.objects != session.objects:
-                weights = engine.segmenter.digest
-                self._journal.append(key.study, _line(key, volume, weights, update.objects))
+                self._journal.append(key.study, _line(_CLICKS, key, volume, engine, update.objects))
                 session.objects = update.objects
+        return update
+
+    def propose(
+        self, key: SessionKey, engine: Engine, volume: Volume, label: str, seeds: Sequence[Seed]
+    ) -> Update:
+        """Begin a session anew with the objects that seeds give; they are in the journal by then.
+
+        What was clicked in the session before is forgotten here; a viewer that still shows the clicks sends
+        them with its next one.
+
+        Raises:
+            StoreError: the journal cannot be written.
+        """
+        update = propose_objects(engine, volume, label, seeds)
+        with self._lock:
+            session = self._kept.setdefault(key, _Session())
+        with session.turn:
+            self._journal.append(key.study, _line(_PROPOSED, key, volume, engine, update.objects))
+            session.objects, session.image = update.objects, volume.digest
         return update
 
     def objects_of(self, study: str, client: str) -> dict[str, Any]:
@@ -87,8 +109,7 @@ class Sessions:
 
         The objects of all labels are there, also where the viewer sends the labels one by one.
         """
-        events = self._journal.read(study)
-        lines = [line for line in events if line["event"] == _CLICKS and line["client"] == client]
+        lines = self._lines(study, client)
         if not lines:
             return {"objects": []}
         last = lines[-1]
@@ -99,17 +120,26 @@ class Sessions:
         return {"model": last["model"], "weights": last["weights"], "objects": objects}
 
     def _restored(self, key: SessionKey, volume: Volume) -> tuple[AnnotatedObject, ...]:
-        line = self._journal.last(key.study, event=_CLICKS, image=volume.digest, **key.in_journal())
+        wanted = {"image": volume.digest, "model": key.model, "label": key.label}
+        lines = self._lines(key.study, key.client)
+        line = next((one for one in reversed(lines) if wanted.items() <= one.items()), None)
         return tuple(AnnotatedObject.from_dict(obj) for obj in line["objects"]) if line else ()
+
+    def _lines(self, study: str, client: str) -> list[Event]:
+        """Return what an annotator clicked or was proposed, oldest first; the batch's where there is none."""
+        events = self._journal.read(study)
+        lines = [line for line in events if line["event"] in (_CLICKS, _PROPOSED)]
+        own = [line for line in lines if line["client"] == client]
+        return own or [line for line in lines if line["client"] == BATCH and line["event"] == _PROPOSED]
 
 
 def _line(
-    key: SessionKey, volume: Volume, weights: str, objects: Sequence[AnnotatedObject]
-) -> dict[str, Any]:
+    event: str, key: SessionKey, volume: Volume, engine: Engine, objects: Sequence[AnnotatedObject]
+) -> Event:
     return {
-        "event": _CLICKS,
+        "event": event,
         **key.in_journal(),
         "image": volume.digest,
-        "weights": weights,
+        "weights": engine.segmenter.digest,
         "objects": [obj.as_dict() for obj in objects],
     }

@@ -17,6 +17,7 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 
+from apps.segpet.batches import Batch, Batches, read_batch
 from apps.segpet.failures import told_to_client
 from apps.segpet.labels import LabelKeeper
 from apps.segpet.options import OptionError, read_options
@@ -25,6 +26,7 @@ from apps.segpet.studies import Studies, checked_tag
 from apps.segpet.uploads import Uploads
 from infer_tasks.network_engine import NetworkEngine
 from infer_tasks.segpet import SegPETClickTask, SegPETTask
+from infer_tasks.segpet_auto import SegPETAutoTask
 from infer_tasks.suv_region import SUVRegionTask
 from infer_tasks.workspace import Workspace
 
@@ -44,6 +46,7 @@ class SegPET(MONAILabelApp):
         except OptionError as error:
             raise SystemExit(f"segpet: {error}") from None
         self.workspace = Workspace(options.state, options.labels, options.unit)
+        self.batches = Batches(self.infer)
         self._network = NetworkEngine(options.model, options.device, options.state.folder("weights"))
         super().__init__(
             app_dir,
@@ -69,6 +72,7 @@ class SegPET(MONAILabelApp):
         tasks = (
             SegPETTask(self.workspace, self._network),
             SegPETClickTask(self.workspace, self._network),
+            SegPETAutoTask(self.workspace, self._network),
             SUVRegionTask(self.workspace),
         )
         return {task.name: task for task in tasks}
@@ -116,9 +120,28 @@ class SegPET(MONAILabelApp):
             return {"label": label, "tag": tag, "file": file, "params": result}
 
     def batch_infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
-        """Refuse: every model here waits for clicks, and would save an empty mask for every study."""
-        self.task(request.get("model"))
-        raise HTTPException(422, "This model needs clicks and cannot run over many studies by itself.")
+        """Segment many studies without a click, and save each mask as a label.
+
+        Args:
+            request: `model`; `images`: `all` (default), `labeled` (has a label `original`), `unlabeled` (has
+                none that is final), or a list of ids; `max_batch_size`: at most so many, 0 for all. What
+                tells of devices and workers is not used: the server's network runs where it is.
+            datastore: only as MONAI Label's interface has it; the app's own is used.
+
+        Returns:
+            By study the id of the label `original`, its tag and the reply's parameters, or what went wrong.
+
+        Raises:
+            HTTPException: 404 for an unknown model, 422 for one that needs clicks, or for bad input.
+        """
+        return self.batches.run(self.checked_batch(request))
+
+    def checked_batch(self, request: dict[str, Any]) -> Batch:
+        """Return what a request for a batch asks for; HTTPException as `batch_infer`."""
+        task = self.task(request.get("model"))
+        if not isinstance(task, SegPETAutoTask):
+            raise HTTPException(422, "This model needs clicks and cannot run over many studies by itself.")
+        return read_batch(request, self.datastore())
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the study to be labelled next, {} where none is left; its image is read meanwhile."""

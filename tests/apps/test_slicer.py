@@ -36,7 +36,12 @@ def test_info_offers_both_click_tools_and_lists_background(server):
     info = server.client().info()
     assert info["labels"] == list(LABELS)
     types = {name: model["type"] for name, model in info["models"].items()}
-    assert types == {"segpet": "deepedit", "segpet_click": "deepgrow", "suv_region": "deepedit"}
+    assert types == {
+        "segpet": "deepedit",
+        "segpet_click": "deepgrow",
+        "segpet_auto": "segmentation",
+        "suv_region": "deepedit",
+    }
     assert info["models"]["segpet"]["labels"] == {name: value for value, name in enumerate(LABELS)}
     assert "random" in info["strategies"]
 

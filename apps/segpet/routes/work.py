@@ -24,10 +24,28 @@ def next_sample(strategy: str, params: Params = None) -> dict[str, Any]:
     return sample(strategy, {key: value for key, value in (params or {}).items() if key != "strategy"})
 
 
-@router.post("/batch/infer/{model}", tags=["Infer"], summary="Segment many studies")
-def batch_infer(model: str, params: Params = None) -> Any:
-    """Refuse, as long as every model needs clicks."""
-    return app_instance().batch_infer({**(params or {}), "model": model})
+@router.post("/batch/infer/{model}", tags=["Infer"], summary="Segment many studies without a click")
+def batch_infer(model: str, images: str = "all", run_sync: bool = False, params: Params = None) -> Any:
+    """Start a batch and return its state, or with `run_sync` wait and return the results by study."""
+    app = app_instance()
+    batch = app.checked_batch({"images": images, **(params or {}), "model": model})
+    return app.batches.run(batch) if run_sync else app.batches.start(batch)
+
+
+@router.get("/batch/infer", tags=["Infer"], summary="How far is the batch?")
+def batch_state() -> Any:
+    """Return the state of the last batch; 404 where there was none since the server's start."""
+    state = app_instance().batches.state()
+    if state is None:
+        raise HTTPException(404, "No batch was started since the server's start.")
+    return state
+
+
+@router.delete("/batch/infer", tags=["Infer"], summary="Stop the batch")
+def stop_batch() -> Any:
+    """Stop the batch after the study that it is at; what is saved stays."""
+    app_instance().batches.stop()
+    return batch_state()
 
 
 @router.get("/train/", tags=["Train"], summary="Is a training running?")
