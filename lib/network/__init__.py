@@ -1,6 +1,8 @@
 """SegAnyPET: the network, and how its weights come from files."""
 
 from lib.network.checkpoints import load_network, save_network
+from lib.network.compact import CompactPET
+from lib.network.compact_config import CompactConfig
 from lib.network.config import SegAnyPETConfig
 from lib.network.devices import DeviceError, usable_device
 from lib.network.errors import CheckpointError
@@ -9,6 +11,8 @@ from lib.network.seganypet import SegAnyPET
 
 __all__ = [
     "CheckpointError",
+    "CompactConfig",
+    "CompactPET",
     "DeviceError",
     "Embedding",
     "PromptableNetwork",

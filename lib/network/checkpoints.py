@@ -4,35 +4,45 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lib.network.compact import CompactPET
+from lib.network.compact_config import CompactConfig
 from lib.network.config import SegAnyPETConfig
 from lib.network.errors import CheckpointError
+from lib.network.registry import resolve_weights
 from lib.network.seganypet import SegAnyPET
 from lib.network.torch_files import read_torch_weights
 
-_CONFIG = "seganypet_config"  # key in the metadata of a safetensors file
+Network: TypeAlias = SegAnyPET | CompactPET
+Config: TypeAlias = SegAnyPETConfig | CompactConfig
+
+# The metadata of a safetensors file holds the configuration under the key of its architecture.
+_SEGANYPET, _COMPACT = "seganypet_config", "compact_config"
 
 
 @torch.inference_mode(False)  # weights born in inference mode could not be trained, nor named
 def load_network(
     path_or_name: str | Path, device: str | torch.device = "cpu", cache: Path | None = None
-) -> SegAnyPET:
-    """A network in evaluation mode from a file of weights.
+) -> Network:
+    """A network in evaluation mode from a file of weights, given by its path or its name (`resolve_weights`).
 
-    A `.safetensors` file is mapped, not read: replace it, do not rewrite it, while a network uses it. Any
-    other file is read as one of torch's: the official checkpoints, bare state dicts, the published trainers'
-    checkpoints; it must be of the published size. Where `cache` names a folder, such a file is converted to
-    safetensors there, under the sha256 of the source, and mapped from there, now and from then on.
+    A `.safetensors` file says which network it holds, as `save_network` wrote it; one that does not is
+    SegAnyPET of the published size. It is mapped, not read: replace it, do not rewrite it, while a network
+    uses it. Any other file is read as one of torch's: the official checkpoints, bare state dicts, the
+    published trainers' checkpoints; it must be SegAnyPET of the published size. Where `cache` names a folder,
+    such a file is converted to safetensors there, under the sha256 of the source, and mapped from there, now
+    and from then on.
     Half precision becomes float32.
 
     Raises CheckpointError where there is no such file, or it does not hold finite weights of this network.
     """
-    path = Path(path_or_name)
+    path = resolve_weights(path_or_name)
     if not path.is_file():
         raise CheckpointError(
             f"There are no weights at {path}: give the path of a .safetensors file or of a .pth checkpoint."
@@ -54,18 +64,20 @@ def load_network(
     return network.to(device).eval()
 
 
-def save_network(network: SegAnyPET, path: Path) -> None:
+def save_network(network: Network, path: Path, dtype: torch.dtype = torch.float32) -> None:
     """Write weights and configuration as safetensors, atomically, readable by the owner only.
 
-    Raises CheckpointError where parameters are not SegAnyPET's own, as with adapters not yet merged.
+    dtype: how values are stored; half precision (torch.float16) halves the file.
+    Raises CheckpointError where parameters are not the network's own, as with adapters not yet merged.
     """
     state = network.state_dict()
-    _check_keys_and_shapes(state, _expected_shapes(network.config), path)
-    state = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+    _check_keys_and_shapes(state, network.config, path)
+    state = {key: value.detach().cpu().to(dtype).contiguous() for key, value in state.items()}
+    metadata = {"format": "pt", _key_of(network.config): network.config.to_json()}
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     os.close(handle)
     try:
-        save_file(state, temporary, metadata={"format": "pt", _CONFIG: network.config.to_json()})
+        save_file(state, temporary, metadata=metadata)
         with open(temporary, "rb") as file:  # noqa: PTH123 -- mkstemp's own name
             os.fsync(file.fileno())
         os.chmod(temporary, 0o600)  # noqa: PTH101
@@ -75,7 +87,7 @@ def save_network(network: SegAnyPET, path: Path) -> None:
         raise
 
 
-def _network_through_cache(source: Path, converted: Path) -> SegAnyPET:
+def _network_through_cache(source: Path, converted: Path) -> Network:
     if converted.is_file():
         try:
             return _network_from_safetensors(converted)
@@ -89,11 +101,10 @@ def _network_through_cache(source: Path, converted: Path) -> SegAnyPET:
     return _network_from_safetensors(converted)
 
 
-def _network_from_safetensors(path: Path) -> SegAnyPET:
+def _network_from_safetensors(path: Path) -> Network:
     try:
         with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_CONFIG)
-            config = SegAnyPETConfig() if text is None else SegAnyPETConfig.from_json(text)
+            config = _config_of(file.metadata() or {})
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 -- not a dict
     except SafetensorError as error:
         raise CheckpointError(
@@ -106,8 +117,8 @@ def _network_from_safetensors(path: Path) -> SegAnyPET:
     return _network_from_weights(config, state, path)
 
 
-def _network_from_weights(config: SegAnyPETConfig, state: dict[str, Tensor], path: Path) -> SegAnyPET:
-    _check_keys_and_shapes(state, _expected_shapes(config), path)
+def _network_from_weights(config: Config, state: dict[str, Tensor], path: Path) -> Network:
+    _check_keys_and_shapes(state, config, path)
     for key, value in state.items():
         if not value.is_floating_point():
             raise CheckpointError(
@@ -117,17 +128,30 @@ def _network_from_weights(config: SegAnyPETConfig, state: dict[str, Tensor], pat
         if not state[key].isfinite().all():
             raise CheckpointError(f"{path.name} cannot be used: {key} has values that are not finite.")
     with torch.device("meta"):
-        network = SegAnyPET(config)
+        network = _network_of(config)
     network.load_state_dict(state, assign=True)
     return network
 
 
-def _expected_shapes(config: SegAnyPETConfig) -> dict[str, torch.Size]:
+def _key_of(config: Config) -> str:
+    return _COMPACT if isinstance(config, CompactConfig) else _SEGANYPET
+
+
+def _config_of(metadata: dict[str, str]) -> Config:
+    if (text := metadata.get(_COMPACT)) is not None:
+        return CompactConfig.from_json(text)
+    text = metadata.get(_SEGANYPET)
+    return SegAnyPETConfig() if text is None else SegAnyPETConfig.from_json(text)
+
+
+def _network_of(config: Config) -> Network:
+    return CompactPET(config) if isinstance(config, CompactConfig) else SegAnyPET(config)
+
+
+def _check_keys_and_shapes(state: dict[str, Tensor], config: Config, path: Path) -> None:
     with torch.device("meta"):
-        return {key: value.shape for key, value in SegAnyPET(config).state_dict().items()}
-
-
-def _check_keys_and_shapes(state: dict[str, Tensor], expected: dict[str, torch.Size], path: Path) -> None:
+        network = _network_of(config)
+    expected = {key: value.shape for key, value in network.state_dict().items()}
     missing = [key for key in expected if key not in state]
     unknown = [key for key in state if key not in expected]
     shapes = [
@@ -141,4 +165,4 @@ def _check_keys_and_shapes(state: dict[str, Tensor], expected: dict[str, torch.S
         if keys
     ]
     if faults:
-        raise CheckpointError(f"{path.name} does not fit SegAnyPET; parameters: {'; '.join(faults)}.")
+        raise CheckpointError(f"{path.name} does not fit {network.name}; parameters: {'; '.join(faults)}.")

@@ -1,56 +1,31 @@
 """SegAnyPET: a promptable 3-D network for PET (Zhang et al., arXiv 2502.14351; SAM-Med3D's architecture)."""
 
-import hashlib
-
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from lib.network.config import SegAnyPETConfig
 from lib.network.image_encoder import ImageEncoder
 from lib.network.intensity import zscore_over_positive
 from lib.network.mask_decoder import MaskDecoder
+from lib.network.named_weights import NamedWeights
 from lib.network.prompt_encoder import PromptEncoder
 from lib.network.protocol import Embedding
 from lib.network.upsampling import upsample_trilinear
 
 
-class SegAnyPET(nn.Module):
+class SegAnyPET(NamedWeights):
     """SegAnyPET, with the parameter names of the official checkpoints; a `PromptableNetwork`.
 
     S is `config.image_size`, g = `config.grid_size`, s = `config.logits_size`, E = `config.embedding_width`.
     """
 
     def __init__(self, config: SegAnyPETConfig | None = None, name: str = "SegAnyPET"):
-        super().__init__()
+        super().__init__(name)
         self.config = config or SegAnyPETConfig()
-        self.name = name
         self.image_encoder = ImageEncoder(self.config)
         self.prompt_encoder = PromptEncoder(self.config)
         self.mask_decoder = MaskDecoder(self.config)
-        self._digest: tuple[list[int], str] | None = None
-        self.register_load_state_dict_post_hook(_forget_digest)
-
-    @property
-    def digest(self) -> str:
-        """sha256 in hex that names the weights.
-
-        That of the file they were loaded from, as long as they are unchanged; else that of the values.
-        Updates by an optimizer or by `load_state_dict` are noticed; those that go through `.data` are not.
-        """
-        stamp = self._weights_stamp()
-        if self._digest is None or self._digest[0] != stamp:
-            self._digest = (stamp, _hash_of_values(self.state_dict()))
-        return self._digest[1]
-
-    def name_weights(self, name: str, digest: str) -> None:
-        """Record where the present weights come from: a short name and the sha256 of the file."""
-        self.name = name
-        self._digest = (self._weights_stamp(), digest)
-
-    def _weights_stamp(self) -> list[int]:
-        """Changes with every in-place update of a weight, not with a move to another device."""
-        return [value._version for value in self.parameters()]
 
     def normalise(self, cube: Tensor | NDArray) -> Tensor:
         """Z-score (..., S, S, S) with mean and unbiased deviation of the voxels > 0 of each cube; float32.
@@ -125,16 +100,3 @@ class SegAnyPET(nn.Module):
     def upsample(self, logits: Tensor) -> Tensor:
         """Logits (B, 1, s, s, s) -> (B, 1, S, S, S), trilinear; the mask is where the result is > 0."""
         return upsample_trilinear(logits, self.config.image_size)
-
-
-def _forget_digest(network: SegAnyPET, _incompatible_keys: object) -> None:
-    # A function, not a closure over `self`, which would keep dropped weights until garbage collection.
-    network._digest = None
-
-
-def _hash_of_values(state: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for key, value in sorted(state.items()):
-        digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -1,0 +1,64 @@
+"""Convolutional building blocks that are fast on a CPU."""
+
+import torch
+from torch import Tensor, nn
+
+_GROUP_WIDTH = 8  # channels that are normalised together
+
+
+class Conv3d(nn.Conv3d):
+    """A 3-D convolution, zero-padded to keep the grid; its result is `nn.Conv3d`'s.
+
+    torch leaves oneDNN for a slower kernel where a single cube is convolved on a CPU, which is what every
+    click is; without gradients oneDNN is called by name.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1):
+        super().__init__(inputs, outputs, kernel, stride=stride, padding=kernel // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, s, s, s) -> (B, outputs, s / stride, ...)."""
+        slow = len(x) == 1 and x.device.type == "cpu" and torch.backends.mkldnn.is_available()
+        if not slow or torch.is_grad_enabled():
+            return super().forward(x)
+        padding = [size // 2 for size in self.kernel_size]
+        return torch.mkldnn_convolution(
+            x, self.weight, self.bias, padding, self.stride, self.dilation, self.groups
+        )
+
+
+class ResidualBlock(nn.Module):
+    """Convolutions, each after group norm and SiLU, added to what came in."""
+
+    def __init__(self, width: int, convolutions: int = 2):
+        super().__init__()
+        self.layers = nn.Sequential(*(_layer(width) for _ in range(convolutions)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width, s, s, s) -> same shape."""
+        return x + self.layers(x)
+
+
+def _layer(width: int) -> nn.Sequential:
+    return nn.Sequential(nn.GroupNorm(width // _GROUP_WIDTH, width), nn.SiLU(), Conv3d(width, width))
+
+
+def space_to_depth(x: Tensor) -> Tensor:
+    """(B, C, 2s, 2s, 2s) -> (B, 8C, s, s, s): each 2 x 2 x 2 block becomes channels."""
+    b, c, d, h, w = x.shape
+    blocks = x.view(b, c, d // 2, 2, h // 2, 2, w // 2, 2)
+    return blocks.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(b, 8 * c, d // 2, h // 2, w // 2)
+
+
+def depth_to_space(x: Tensor) -> Tensor:
+    """(B, 8C, s, s, s) -> (B, C, 2s, 2s, 2s): the inverse of `space_to_depth`."""
+    b, c, d, h, w = x.shape
+    blocks = x.reshape(b, c // 8, 2, 2, 2, d, h, w)
+    return blocks.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(b, c // 8, 2 * d, 2 * h, 2 * w)
+
+
+def upsample_nearest(x: Tensor) -> Tensor:
+    """(B, C, s, s, s) -> (B, C, 2s, 2s, 2s), each value repeated."""
+    b, c, d, h, w = x.shape
+    wide = x[:, :, :, None, :, None, :, None].expand(b, c, d, 2, h, 2, w, 2)
+    return wide.reshape(b, c, 2 * d, 2 * h, 2 * w)
