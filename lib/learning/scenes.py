@@ -1,0 +1,116 @@
+"""Training scenes: cubes with a target and the first click, each drawn from a seed and its number.
+
+Half of them come from real patients, half are synthetic: drawn from formulas, or cut from whole-body
+phantoms. A scene depends on nothing but seed and number, so an interrupted training goes on as if it had not
+been.
+"""
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lib.learning.analytic import analytic_scene
+from lib.learning.bodies import TrainingPhantom, phantom_scene
+from lib.learning.patients import Patient, patient_scene
+from lib.learning.textures import Field, smooth_field
+
+#: Share of scenes of each origin: patients, formulas, phantoms.
+SHARES = (0.55, 0.25, 0.2)
+
+
+class Scene(TypedDict):
+    """What the network is trained on. S is the cube's side.
+
+    image: (1, S, S, S) float32, SUV. target: (1, S, S, S) float32, 0 or 1. point: (1, 3) float32, voxel of
+    the first positive click. previous: (1, S, S, S) float32, logits that a neighbouring region hands over.
+    """
+
+    image: Tensor
+    target: Tensor
+    point: Tensor
+    previous: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Scenes(Dataset[Scene]):
+    """Endless scenes: `scenes[number]` is drawn from (seed, number).
+
+    Args:
+        patients: real cases; may be empty.
+        phantoms: whole bodies; may be empty.
+        side: of the cube, voxels.
+        spacing: mm.
+        seed: of all scenes.
+    """
+
+    patients: list[Patient]
+    phantoms: list[TrainingPhantom]
+    side: int
+    spacing: float
+    seed: int
+
+    def __getitem__(self, number: int) -> Scene:
+        random = np.random.default_rng((self.seed, number))
+        image, target, click = self._draw(random)
+        image = _augmented(image, random)
+        previous = np.zeros_like(image)
+        if target.sum() > 0.02 * target.size and random.random() < 0.3:
+            previous = _handed_over(target, random)
+        turned = random.permutation(3), random.choice((-1, 1), 3)
+        cubes = [torch.from_numpy(_turned(cube, *turned))[None] for cube in (image, target, previous)]
+        point = torch.from_numpy(_turned_point(click, *turned, self.side).astype(np.float32))[None]
+        return {"image": cubes[0], "target": cubes[1].float(), "previous": cubes[2], "point": point}
+
+    def _draw(self, random: np.random.Generator) -> tuple[Field, NDArray[np.bool_], NDArray[np.int64]]:
+        shares = np.array(SHARES) * (bool(self.patients), True, bool(self.phantoms))
+        origin = random.choice(3, p=shares / shares.sum())
+        if origin == 0:
+            patient = self.patients[random.integers(len(self.patients))]
+            return patient_scene(patient, self.side, self.spacing, random)
+        if origin == 1:
+            return analytic_scene(self.side, self.spacing, random)
+        phantom = self.phantoms[random.integers(len(self.phantoms))]
+        return phantom_scene(phantom, self.side, random)
+
+
+def _augmented(image: Field, random: np.random.Generator) -> Field:
+    """Vary what differs from scanner to scanner: the scale of SUV, sharpness, noise."""
+    image = image * np.float32(np.exp(np.clip(random.normal(0, 0.5), np.log(0.3), np.log(3.0))))
+    if random.random() < 0.25:
+        image = gaussian_filter(image, random.uniform(0.3, 1.0), truncate=3)
+    if random.random() < 0.35:
+        spread = random.uniform(0.02, 0.2) * np.sqrt(np.maximum(image, 0.02))
+        noise = spread * smooth_field(len(image), float(random.choice((0.6, 0.9))), random)
+        image = (image + noise).astype(np.float32)
+    return np.maximum(image, np.float32(0))
+
+
+def _handed_over(target: NDArray[np.bool_], random: np.random.Generator) -> Field:
+    """Return logits as a region has them that an object grew into: right in one half, unknown (0) beyond."""
+    side = len(target)
+    soft = gaussian_filter(target.astype(np.float32), 1.0, truncate=2) - 0.5
+    soft += 0.15 * smooth_field(side, 2.5, random)
+    logits: Field = 12 * soft
+    known = int(side * random.uniform(0.35, 0.6))
+    axis = int(random.integers(3))
+    beyond = slice(known, None) if random.random() < 0.5 else slice(None, side - known)
+    logits[(slice(None),) * axis + (beyond,)] = 0
+    return logits
+
+
+def _turned(cube: NDArray, order: NDArray[np.int64], steps: NDArray[np.int64]) -> NDArray:
+    turned = cube.transpose(order)[:: steps[0], :: steps[1], :: steps[2]]
+    return np.ascontiguousarray(turned)
+
+
+def _turned_point(
+    point: NDArray[np.int64], order: NDArray[np.int64], steps: NDArray[np.int64], side: int
+) -> NDArray[np.int64]:
+    turned = point[order]
+    return np.where(steps > 0, turned, side - 1 - turned)

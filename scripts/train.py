@@ -1,0 +1,79 @@
+"""`segpet train`: weights from data."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts import InputError, app
+
+train = typer.Typer(help="Train networks.", no_args_is_help=True)
+app.add_typer(train, name="train")
+
+
+@train.command()
+def bundled(
+    cases: Annotated[
+        Path, typer.Argument(help="Folder of cases NAME/PET_image.nii.gz with NAME/PET_mask.nii.gz.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Weights to write (.safetensors).")],
+    work: Annotated[
+        Path, typer.Option(help="Folder for checkpoint, phantoms and log; a killed run goes on from it.")
+    ],
+    minutes: Annotated[float | None, typer.Option(help="End after so many minutes.")] = None,
+    steps: Annotated[int | None, typer.Option(help="End after so many steps.")] = None,
+    leave_out: Annotated[
+        list[str] | None, typer.Option(help="Case kept for testing; repeat for several.")
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Weights of a compact network to begin with; new ones if not given.")
+    ] = None,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
+    phantoms: Annotated[int, typer.Option(min=0, help="Whole-body phantoms to learn from.")] = 60,
+    batch: Annotated[int, typer.Option(min=2, help="Scenes a thread and step.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of all chance.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads that learn side by side.")] = 2,
+) -> None:
+    """Train the compact network that comes with SegPET, on real cases and synthetic scenes.
+
+    `segpet train bundled CASES -o compact.safetensors --work DIR --minutes 60`
+    """
+    import torch
+    from rich.progress import Progress as Bar
+
+    from lib.learning.bodies import make_training_phantoms
+    from lib.learning.patients import read_patients
+    from lib.learning.pretraining import Progress, Recipe, Training
+    from lib.learning.scenes import Scenes
+    from lib.network import CompactPET, load_network, save_network
+
+    recipe = Recipe(steps=steps, minutes=minutes, seed=seed, batch=batch, rate=rate, threads=threads)
+    torch.manual_seed(seed)
+    network = CompactPET() if start is None else load_network(start)
+    if not isinstance(network, CompactPET):
+        raise InputError(f"{start} holds no compact network: begin with one, or with none.")
+    config = network.config
+    work.mkdir(parents=True, exist_ok=True)
+    patients = [patient for patient in read_patients(cases) if patient.name not in (leave_out or ())]
+    bodies = make_training_phantoms(phantoms, config.spacing, work / "phantoms")
+    scenes = Scenes(patients, bodies, config.image_size, config.spacing, seed)
+    training = Training(network, scenes, recipe, work / "checkpoint.safetensors")
+
+    with Bar() as bar, (work / "log.jsonl").open("a") as log:
+        task = bar.add_task("training", total=100, completed=round(100 * training.share))
+
+        def report(progress: Progress) -> None:
+            figures = {key: round(value, 4) for key, value in progress.figures.items()}
+            log.write(
+                json.dumps({"step": progress.step, "seconds": round(progress.seconds), **figures}) + "\n"
+            )
+            log.flush()
+            bar.update(task, completed=100 * progress.share, description=f"step {progress.step}")
+
+        training.run(report)
+    if training.share >= 1:
+        save_network(training.trained(), output)
+        typer.echo(f"{training.step} steps in {training.seconds / 60:.0f} minutes: {output}")
+    else:
+        typer.echo(f"Stopped after {training.step} steps; the same command goes on.", err=True)
