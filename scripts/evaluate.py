@@ -13,7 +13,8 @@ from scripts import InputError, app
 
 if TYPE_CHECKING:
     from lib.learning.cases import CaseFiles
-    from lib.learning.evaluation import Corrective, Given, Method
+    from lib.learning.evaluation import Method
+    from lib.learning.protocols import Corrective, Given
     from lib.learning.results import Results
 
 evaluate = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Measure on your own cases.")
@@ -115,7 +116,9 @@ def segmentation(
     device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1, mps.")] = "cpu",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder for cases.csv, summary.json, report.html and clicks/."),
+        typer.Option(
+            "--output", "-o", help="Folder for report.html, summary.json, cases.csv, lesions.csv, clicks/."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -123,12 +126,12 @@ def segmentation(
 
     One lesion at a time: each gets its own clicks on the errors that its mask still has, and all lesions'
     masks together, after n clicks each, are the case's mask that is scored. Without clicks a mask is empty.
-    Ctrl+C keeps what is done. The HTML page numbers the cases and names none; cases.csv says which is which.
+    Ctrl+C keeps what is done. The page numbers the cases and names none; cases.csv says which is which.
 
     `segpet evaluate segmentation cases/ --unit SUVbw --model weights.safetensors -o results/`
     """
     from lib.learning.cases import find_cases
-    from lib.learning.evaluation import Corrective
+    from lib.learning.protocols import Corrective
     from lib.learning.results import Results
 
     if read_clicks and (protocol is not Protocol.autopet or embed is not None):
@@ -215,7 +218,7 @@ def _given(folder: Path | None, seed: int) -> "Given":
 
     from lib.learning.autopet import GivenClicks, read_clicks, simulate_clicks
     from lib.learning.cases import Case, number_of
-    from lib.learning.evaluation import Given
+    from lib.learning.protocols import Given
 
     if folder and not folder.is_dir():
         raise InputError(f"There is no folder {folder} with clicks.")
@@ -270,7 +273,9 @@ def _print(summary: dict[str, Any], output: Path | None) -> None:
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     console.print(table)
     if output:
-        console.print(f"Written: {output / 'report.html'}, summary.json, cases.csv, clicks/", markup=False)
+        console.print(
+            f"Written: {output / 'report.html'}, summary.json, cases.csv, lesions.csv, clicks/", markup=False
+        )
 
 
 def _said(summary: dict[str, Any]) -> str:

@@ -43,12 +43,14 @@ class Case:
         volume: the image.
         objects: the lesions, each on its own.
         truth: all of them.
+        values: which each lesion has in the mask.
     """
 
     name: str
     volume: Volume
     objects: tuple[Crop, ...]
     truth: Crop
+    values: tuple[int, ...]
 
 
 def find_cases(folder: str | Path) -> list[CaseFiles]:
@@ -103,8 +105,9 @@ def read_case(
         mask = np.where(np.isin(mask, values), mask, 0).astype(mask.dtype)
     if embed is not None:
         volume, mask = embed_in_body(volume, mask, np.random.default_rng([embed, number_of(files.name)]))
-    objects = tuple(crop.tight() for _, crop in objects_of(mask, instances))
-    return Case(files.name, volume, objects, Crop.from_grid(mask))
+    objects = objects_of(mask, instances)
+    lesions = tuple(crop.tight() for _, crop in objects)
+    return Case(files.name, volume, lesions, Crop.from_grid(mask), tuple(value for value, _ in objects))
 
 
 def number_of(name: str) -> int:

@@ -10,25 +10,18 @@ A method is whatever turns clicks into masks behind the engine: a network, or re
 Without a click the mask is empty.
 """
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from lib.interaction import AnnotatedObject, Click, Engine, Prompts
-from lib.interaction.annotator import Annotator, next_click
 from lib.interaction.prompts import Index
 from lib.interaction.segmenter import Segmenter
-from lib.learning.autopet import GivenClicks
-from lib.learning.cases import Case, number_of
+from lib.learning.cases import Case
 from lib.learning.metrics import METRICS, dice, score
+from lib.learning.protocols import Corrective, Given
 from lib.pet import Crop
-
-LABEL = "lesion"
-#: Bound of the engine's states: those of one object, which are seen once.
-STATE_BYTES = 128 << 20
 
 
 @dataclass(frozen=True)
@@ -61,6 +54,21 @@ class State:
     scores: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class LesionRun:
+    """One lesion that was clicked on its own.
+
+    Args:
+        value: which it has in the case's mask.
+        volume_ml: the truth's.
+        dice: of its own mask, after 0, 1, 2 ... clicks.
+    """
+
+    value: int
+    volume_ml: float
+    dice: tuple[float, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """One method on one case.
@@ -73,6 +81,7 @@ class Run:
         tumor: all clicks in lesions, in their order.
         background: all clicks outside of them.
         mask: the last state's.
+        each: the lesions, where each was clicked on its own.
     """
 
     method: str
@@ -82,88 +91,7 @@ class Run:
     tumor: tuple[Index, ...]
     background: tuple[Index, ...]
     mask: Crop
-
-
-@dataclass(frozen=True)
-class Corrective:
-    """Clicks on the errors of each lesion, one lesion at a time.
-
-    Args:
-        annotator: how the voxel is chosen (see `lib.interaction.annotator`).
-        seed: of `random` and `human`.
-    """
-
-    annotator: Annotator = "centre"
-    seed: int = 0
-
-    def masks(self, method: Method, case: Case, clicks: int, made: list[Click]) -> list[tuple[Crop, float]]:
-        """Return the case's mask after 0 to `clicks` clicks an object, each with the mean time of a click.
-
-        Args:
-            method: what is evaluated.
-            case: on what.
-            clicks: of each object.
-            made: takes every click.
-        """
-        engine = Engine(method.segmenter, STATE_BYTES)
-        union = [Crop.empty()] * (clicks + 1)
-        seconds: list[list[float]] = [[] for _ in union]
-        for number, truth in enumerate(case.objects):
-            rng = np.random.default_rng([self.seed, number_of(case.name), number])
-            for n, (mask, spent) in enumerate(self._one(engine, case, truth, clicks, rng, made)):
-                union[n] = union[n].union(mask)
-                if spent is not None:
-                    seconds[n].append(spent)
-        return [(mask, _mean(spent)) for mask, spent in zip(union, seconds, strict=True)]
-
-    def _one(
-        self,
-        engine: Engine[Any],
-        case: Case,
-        truth: Crop,
-        clicks: int,
-        rng: np.random.Generator,
-        made: list[Click],
-    ) -> Iterator[tuple[Crop, float | None]]:
-        """Yield the mask of one object after 0, 1 ... clicks; no time where there was no error left."""
-        objects: Sequence[AnnotatedObject] = ()
-        done: list[Click] = []
-        mask = Crop.empty()
-        yield mask, None
-        for _ in range(clicks):
-            # A voxel that was clicked is not clicked again, whatever the method made of it.
-            click = next_click(truth, _as_told(mask, done), case.volume.spacing, self.annotator, rng)
-            if click is None:
-                yield mask, None
-                continue
-            done.append(click)
-            made.append(click)
-            objects, mask, spent = _clicked(engine, case, objects, _prompts(done))
-            yield mask, spent
-
-
-@dataclass(frozen=True)
-class Given:
-    """Clicks made beforehand, as autoPET IV has them.
-
-    Args:
-        clicks: those of a case.
-    """
-
-    clicks: Callable[[Case], GivenClicks]
-
-    def masks(self, method: Method, case: Case, clicks: int, made: list[Click]) -> list[tuple[Crop, float]]:
-        """Return the case's mask after 0 to `clicks` clicks of each kind (see `Corrective.masks`)."""
-        engine = Engine(method.segmenter, STATE_BYTES)
-        given = self.clicks(case)
-        made += [Click(at, positive=True) for at in given.tumor[:clicks]]
-        made += [Click(at, positive=False) for at in given.background[:clicks]]
-        objects: Sequence[AnnotatedObject] = ()
-        masks = [(Crop.empty(), float("nan"))]
-        for n in range(1, clicks + 1):
-            objects, mask, spent = _clicked(engine, case, objects, given.first(n, LABEL))
-            masks.append((mask, spent))
-        return masks
+    each: tuple[LesionRun, ...] = ()
 
 
 def evaluate(
@@ -185,11 +113,10 @@ def evaluate(
     Raises:
         PromptError: a click on a voxel without a value.
     """
-    made: list[Click] = []
-    masks = protocol.masks(method, case, max(clicks), made)
+    course = protocol.run(method.segmenter, case, max(clicks))
     states = []
     last: tuple[Crop, dict[str, float]] | None = None
-    for n, (mask, seconds) in enumerate(masks):
+    for n, (mask, seconds) in enumerate(zip(course.masks, course.seconds, strict=True)):
         scores: dict[str, float] = {}
         if n in clicks:
             # A click that changes nothing needs no second scoring.
@@ -198,14 +125,16 @@ def evaluate(
             scores = last[1]
         value = scores["dice"] if scores else dice(case.truth, mask) if case.objects else float("nan")
         states.append(State(n, value, seconds, scores))
+    lesions = zip(case.values, case.objects, course.lesion_dice, strict=False)  # given clicks tell none apart
     return Run(
         method.name,
         case.name,
         len(case.objects),
         tuple(states),
-        tuple(click.index for click in made if click.positive),
-        tuple(click.index for click in made if not click.positive),
-        masks[-1][0],
+        tuple(click.index for click in course.clicks if click.positive),
+        tuple(click.index for click in course.clicks if not click.positive),
+        course.masks[-1],
+        tuple(LesionRun(value, truth.count * case.volume.voxel_ml, dices) for value, truth, dices in lesions),
     )
 
 
@@ -229,38 +158,18 @@ def rows(run: Run, number: int) -> Iterator[dict[str, Any]]:
             }
 
 
-def _clicked(
-    engine: Engine[Any], case: Case, objects: Sequence[AnnotatedObject], prompts: Prompts
-) -> tuple[Sequence[AnnotatedObject], Crop, float]:
-    """Return the objects after a request, all that they cover, and the seconds it took."""
-    begin = time.perf_counter()
-    update = engine.update(case.volume, objects, prompts)
-    spent = time.perf_counter() - begin
-    mask = Crop.empty()
-    for part in update.masks.values():
-        mask = mask.union(part)
-    return update.objects, mask, spent
-
-
-def _prompts(clicks: Sequence[Click]) -> Prompts:
-    positive = sorted(click.index for click in clicks if click.positive)
-    negative = sorted(click.index for click in clicks if not click.positive)
-    return Prompts({LABEL: tuple(positive)} if positive else {}, tuple(negative))
-
-
-def _as_told(mask: Crop, clicks: Sequence[Click]) -> Crop:
-    """Return a mask with every clicked voxel as the click says."""
-    for click in clicks:
-        if click.positive != mask.contains(click.index):
-            point = Crop(click.index, np.ones((1, 1, 1), dtype=np.bool_))
-            if click.positive:
-                mask = mask.union(point)
-            else:
-                array = mask.array.copy()
-                array[tuple(np.subtract(click.index, mask.start))] = False
-                mask = Crop(mask.start, array)
-    return mask
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if values else float("nan")
+def lesion_rows(run: Run, number: int) -> Iterator[dict[str, Any]]:
+    """Yield a line of a table for each lesion and scored state of a run (see `rows`)."""
+    for place, lesion in enumerate(run.each, start=1):
+        for state in run.states:
+            if state.scores:
+                yield {
+                    "number": number,
+                    "case": run.case,
+                    "method": run.method,
+                    "lesion": place,
+                    "value": lesion.value,
+                    "volume_ml": round(lesion.volume_ml, 4),
+                    "clicks": state.clicks,
+                    "dice": round(lesion.dice[state.clicks], 5),
+                }

@@ -64,6 +64,7 @@ def render(
 <p>Mean height of the curve over clicks; clicks until a Dice is reached (all clicks where it is not), and the
 share of cases that reach it.</p>
 <div class="wide">{_over_clicks(methods)}</div>
+{_by_size(methods)}
 {_pictures(worst, str(methods[0]["weights"]) if methods else "")}
 </body></html>
 """
@@ -104,6 +105,21 @@ def _over_clicks(methods: Sequence[Mapping[str, Any]]) -> str:
             cells += [_mean(to_reach), "" if share is None else f"{100 * share:.0f} %"]
         lines.append(_row(cells, first=True))
     return _table(titles, lines)
+
+
+def _by_size(methods: Sequence[Mapping[str, Any]]) -> str:
+    """Return the table of single lesions, where there are any."""
+    if not any(method["lesions"] for method in methods):
+        return ""
+    clicks = list(methods[0]["clicks"])
+    lines = []
+    for method in methods:
+        for place, (size, group) in enumerate(method["lesions"].items()):
+            cells = [escape(str(method["weights"])) if place == 0 else "", size, str(group["count"])]
+            cells += [_mean(group["clicks"][n]["dice"]) for n in clicks]
+            lines.append(_row(cells, first=place == 0))
+    titles = ["method", "size", "lesions", *(f"Dice after {n}" for n in clicks)]
+    return f'<h2>By lesion size</h2><div class="wide">{_table(titles, lines)}</div>'
 
 
 def _pictures(worst: Sequence[Picture], method: str) -> str:

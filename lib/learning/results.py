@@ -2,14 +2,14 @@
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lib.learning.autopet import write_clicks
 from lib.learning.cases import Case
-from lib.learning.evaluation import Method, Run, rows
+from lib.learning.evaluation import Method, Run, lesion_rows, rows
 from lib.learning.gallery import WorstCases
 from lib.learning.page import render
 from lib.learning.summary import summarise
@@ -19,8 +19,9 @@ from lib.pet import Crop
 class Results:
     """Collects runs; memory does not grow with the images, and every case is on disk when it is done.
 
-    Into the folder go `cases.csv` (a line for each case, method and number of clicks; the only file with the
-    cases' names), `clicks/METHOD/NAME_clicks.json`, and with `write` also `summary.json` and `report.html`.
+    Into the folder go `cases.csv` (a line for each case, method and number of clicks), `lesions.csv` (the
+    same for each lesion, where each is clicked on its own), `clicks/METHOD/NAME_clicks.json`, and with
+    `write` also `summary.json` and `report.html`, which have no case's name.
 
     Args:
         models: the methods that are evaluated; the first has its worst cases drawn.
@@ -45,7 +46,8 @@ class Results:
         self._worst = WorstCases()
         if folder:
             (folder / "clicks").mkdir(parents=True, exist_ok=True)
-            (folder / "cases.csv").unlink(missing_ok=True)
+            for table in ("cases.csv", "lesions.csv"):
+                (folder / table).unlink(missing_ok=True)
 
     def add(self, number: int, case: Case, run: Run) -> None:
         """Take one method's run on a case."""
@@ -53,7 +55,8 @@ class Results:
             self._worst.consider(number, case, run)
         self._runs[run.method].append(replace(run, mask=Crop.empty()))
         if self.folder:
-            self._write_rows(run, number)
+            _append(self.folder / "cases.csv", rows(run, number))
+            _append(self.folder / "lesions.csv", lesion_rows(run, number))
             clicks = self.folder / "clicks" / run.method
             clicks.mkdir(exist_ok=True)
             write_clicks(clicks / f"{run.case}_clicks.json", run.tumor, run.background)
@@ -98,20 +101,20 @@ class Results:
         page = render(methods_of(summary), settings, self._worst.pictures)
         (self.folder / "report.html").write_text(page, encoding="utf-8")
 
-    def _write_rows(self, run: Run, number: int) -> None:
-        assert self.folder
-        path = self.folder / "cases.csv"
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer: Any = None
-            for row in rows(run, number):
-                if writer is None:
-                    writer = csv.DictWriter(file, row)
-                    if new:
-                        writer.writeheader()
-                writer.writerow(row)
-
 
 def methods_of(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return every method's numbers in a summary, the models first."""
     return [*summary.get("models", [summary]), *summary["baselines"]]
+
+
+def _append(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Append to a table, with the heads first where it is new."""
+    table = list(lines)
+    if not table:
+        return
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, table[0])
+        if new:
+            writer.writeheader()
+        writer.writerows(table)

@@ -1,5 +1,6 @@
 """What many cases say about a method: means with their intervals, by the number of clicks."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from lib.learning.bootstrap import Mean, bootstrap_mean
 from lib.learning.evaluation import Run
 from lib.learning.metrics import METRICS, area_over_clicks, clicks_to_reach
 
+#: Groups of lesions by volume, ml: up to the first, between two, above the last.
+SIZES_ML = (1.0, 5.0, 20.0, 100.0)
 #: What counts as good enough for the number of clicks that it takes.
 GOOD_DICE = (0.8, 0.85)
 
@@ -20,6 +23,7 @@ def summarise(name: str, digest: str, runs: Sequence[Run], seed: int = 0) -> dic
     bootstrap interval over cases; cases without a value are left out) and `seconds`, the mean time of that
     click. `area_over_clicks` is the mean height of the curve. `clicks_to_dice` is the mean number of clicks
     to a Dice, the most clicks made where it is not reached (NoC), and the share of cases that `reached` it.
+    `lesions` holds by size the mean Dice of the lesions, where each was clicked on its own.
 
     Args:
         name: the method's.
@@ -46,7 +50,20 @@ def summarise(name: str, digest: str, runs: Sequence[Run], seed: int = 0) -> dic
             for key in METRICS
         },
         "clicks_to_dice": {f"{good:g}": _to_reach(good, runs, seed) for good in GOOD_DICE},
+        "lesions": _by_size(runs, clicks, seed),
     }
+
+
+def _by_size(runs: Sequence[Run], clicks: Sequence[int], seed: int) -> dict[str, Any]:
+    groups = {}
+    for low, high in itertools.pairwise((0.0, *SIZES_ML, float("inf"))):
+        lesions = [lesion for run in runs for lesion in run.each if low < lesion.volume_ml <= high]
+        if lesions:
+            name = f"up to {high:g} ml" if low == 0 else f"above {low:g} ml"
+            name = name if low == 0 or np.isinf(high) else f"{low:g} to {high:g} ml"
+            dices = {str(n): {"dice": _mean([lesion.dice[n] for lesion in lesions], seed)} for n in clicks}
+            groups[name] = {"count": len(lesions), "clicks": dices}
+    return groups
 
 
 def _to_reach(threshold: float, runs: Sequence[Run], seed: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from lib.pet import Crop, Volume, make_phantom
 def phantom_case():
     phantom = make_phantom(3)
     lesions = [Crop.from_grid(phantom.lesions == n) for n in range(1, int(phantom.lesions.max()) + 1)]
-    return Case("phantom", phantom.volume, tuple(lesions), Crop.from_grid(phantom.lesions > 0))
+    return Case("phantom", phantom.volume, tuple(lesions), Crop.from_grid(phantom.lesions > 0), ())
 
 
 def test_ten_clicks_of_each_kind_begin_with_the_middles_of_the_lesions(phantom_case):
@@ -42,7 +42,7 @@ def test_background_clicks_lie_in_hot_places_without_lesion(phantom_case):
 
 
 def test_a_case_without_lesion_gets_background_clicks_alone(phantom_case):
-    healthy = Case("healthy", phantom_case.volume, (), Crop.empty())
+    healthy = Case("healthy", phantom_case.volume, (), Crop.empty(), ())
     clicks = simulate_clicks(healthy, np.random.default_rng(0))
     assert clicks.tumor == ()
     assert len(clicks.background) == 10

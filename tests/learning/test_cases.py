@@ -77,6 +77,7 @@ def test_values_of_an_instance_map_are_lesions_of_their_own(tmp_path, image):
     in_folders(tmp_path, "case", image, instances)
     files = find_cases(tmp_path)[0]
     assert [lesion.count for lesion in read_case(files).objects] == [8, 8, 1]
+    assert read_case(files, values=[2, 9]).values == (2, 9)
     assert [lesion.count for lesion in read_case(files, values=[2, 9]).objects] == [8, 1]
     assert [lesion.count for lesion in read_case(files, values=[2]).objects] == [8]
 

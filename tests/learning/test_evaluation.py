@@ -9,8 +9,9 @@ from lib.interaction import RegionGrower
 from lib.interaction.segmenter import State
 from lib.learning.autopet import GivenClicks
 from lib.learning.cases import Case
-from lib.learning.evaluation import Corrective, Given, Method, evaluate, rows
-from lib.learning.metrics import METRICS
+from lib.learning.evaluation import Method, evaluate, lesion_rows, rows
+from lib.learning.metrics import METRICS, dice
+from lib.learning.protocols import Corrective, Given
 from lib.learning.summary import summarise
 from lib.pet import Crop, Volume
 
@@ -33,7 +34,7 @@ def case():
         image[parts[-1]] = 3
         image[ball(shape, middle, 3)] = 10
     lesions = tuple(Crop.from_grid(part) for part in parts)
-    return Case("two", Volume(image, AFFINE, "SUVbw"), lesions, lesions[0].union(lesions[1]))
+    return Case("two", Volume(image, AFFINE, "SUVbw"), lesions, lesions[0].union(lesions[1]), (4, 9))
 
 
 class Obedient:
@@ -116,14 +117,14 @@ def test_a_voxel_is_not_clicked_twice_even_if_nobody_listens(case):
 
 def test_nothing_is_clicked_when_nothing_is_wrong(case):
     voxel = Crop((4, 4, 4), np.ones((1, 1, 2), bool))
-    result = run(Case("tiny", case.volume, (voxel,), voxel), Deaf(), (5,))
+    result = run(Case("tiny", case.volume, (voxel,), voxel, (1,)), Deaf(), (5,))
     assert len(result.tumor) == 1
     assert [state.dice for state in result.states] == [0, 1, 1, 1, 1, 1]
     assert math.isnan(result.states[5].seconds)
 
 
 def test_a_case_without_lesion_is_not_clicked_and_has_no_dice(case):
-    result = run(Case("healthy", case.volume, (), Crop.empty()), Obedient())
+    result = run(Case("healthy", case.volume, (), Crop.empty(), ()), Obedient())
     assert (result.tumor, result.background) == ((), ())
     assert math.isnan(result.states[-1].dice)
     assert result.states[-1].scores["fpv_ml"] == 0
@@ -150,7 +151,7 @@ def test_given_clicks_are_made_in_the_whole_case_n_of_each_kind(case):
 
 
 def test_rows_have_empty_cells_where_there_is_no_value(case):
-    lines = list(rows(run(Case("healthy", case.volume, (), Crop.empty()), Obedient()), 7))
+    lines = list(rows(run(Case("healthy", case.volume, (), Crop.empty(), ()), Obedient()), 7))
     assert [line["clicks"] for line in lines] == [0, 1, 3]
     assert lines[0]["number"] == 7
     assert (lines[1]["dice"], lines[1]["seconds"], lines[1]["fpv_ml"]) == ("", "", 0)
@@ -172,8 +173,35 @@ def test_a_summary_holds_means_and_intervals_over_cases(case):
     assert summary["clicks_to_dice"]["0.8"]["mean"] == ((needed[0] if needed else 8) + 8) / 2
 
 
+def test_each_lesion_has_its_own_dice_and_size(case):
+    result = run(case, Obedient(), (0, 3))
+    lines = list(lesion_rows(result, 1))
+    assert [(line["lesion"], line["value"], line["clicks"]) for line in lines] == [
+        (1, 4, 0),
+        (1, 4, 3),
+        (2, 9, 0),
+        (2, 9, 3),
+    ]
+    assert lines[1]["volume_ml"] == pytest.approx(case.objects[0].count * 0.064)
+    own = Crop.from_grid(result.mask.to_grid(case.volume.shape)[:20])
+    assert lines[1]["dice"] == pytest.approx(dice(case.objects[0], own), abs=1e-5)
+
+
+def test_lesions_are_summarised_by_size(case):
+    voxel = Crop((4, 4, 4), np.ones((1, 1, 2), bool))
+    tiny = Case("tiny", case.volume, (voxel,), voxel, (1,))
+    groups = summarise("w", "d", [run(case, Obedient()), run(tiny, Deaf())])["lesions"]
+    assert {name: group["count"] for name, group in groups.items()} == {"up to 1 ml": 1, "20 to 100 ml": 2}
+    assert groups["up to 1 ml"]["clicks"]["1"]["dice"]["mean"] == 1
+
+
+def test_given_clicks_tell_no_lesion_apart(case):
+    given = GivenClicks(((10, 15, 15),), ())
+    assert list(lesion_rows(run(case, RegionGrower(), (1,), Given(lambda _: given)), 1)) == []
+
+
 def test_a_summary_of_negative_studies_has_no_dice(case):
-    summary = summarise("w", "d", [run(Case("healthy", case.volume, (), Crop.empty()), Obedient())])
+    summary = summarise("w", "d", [run(Case("healthy", case.volume, (), Crop.empty(), ()), Obedient())])
     assert summary["clicks"]["3"]["dice"] == {"mean": None, "ci95": [None, None], "cases": 0}
     assert summary["clicks"]["3"]["fpv_ml"]["mean"] == 0
     assert summary["clicks_to_dice"]["0.85"]["reached"] is None

@@ -33,7 +33,7 @@ def a_run(dice, case="secret name"):
 def case():
     lesion = Crop((1, 1, 1), np.ones((3, 2, 2), bool))
     image = np.random.default_rng(0).uniform(0, 5, (10, 10, 10)).astype(np.float32)
-    return Case("secret name", Volume(image, np.diag([4.0, 4.0, 4.0, 1.0]), "SUVbw"), (lesion,), lesion)
+    return Case("secret name", Volume(image, np.diag([4.0, 4.0, 4.0, 1.0]), "SUVbw"), (lesion,), lesion, (1,))
 
 
 @pytest.fixture

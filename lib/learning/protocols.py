@@ -1,0 +1,153 @@
+"""Protocols of evaluation: who clicks where, and what the engine makes of it."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lib.interaction import AnnotatedObject, Click, Engine, Prompts
+from lib.interaction.annotator import Annotator, next_click
+from lib.interaction.segmenter import Segmenter
+from lib.learning.autopet import GivenClicks
+from lib.learning.cases import Case, number_of
+from lib.learning.metrics import dice
+from lib.pet import Crop
+
+LABEL = "lesion"
+#: Bound of the engine's states: those of one object, which are seen once.
+STATE_BYTES = 128 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What happened to a case.
+
+    Args:
+        masks: the case's mask after 0, 1, 2 ... clicks.
+        seconds: mean time of the click that led there; NaN where none was made.
+        clicks: every click, in its order.
+        lesion_dice: for each lesion that was clicked on its own, its Dice after 0, 1, 2 ... clicks.
+    """
+
+    masks: tuple[Crop, ...]
+    seconds: tuple[float, ...]
+    clicks: tuple[Click, ...]
+    lesion_dice: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Corrective:
+    """Clicks on the errors of each lesion, one lesion at a time.
+
+    Args:
+        annotator: how the voxel is chosen (see `lib.interaction.annotator`).
+        seed: of `random` and `human`.
+    """
+
+    annotator: Annotator = "centre"
+    seed: int = 0
+
+    def run(self, segmenter: Segmenter[Any], case: Case, count: int) -> Course:
+        """Click each lesion of a case `count` times, or until nothing is wrong."""
+        engine = Engine(segmenter, STATE_BYTES)
+        union = [Crop.empty()] * (count + 1)
+        seconds: list[list[float]] = [[] for _ in union]
+        made: list[Click] = []
+        lesion_dice = []
+        for number, truth in enumerate(case.objects):
+            rng = np.random.default_rng([self.seed, number_of(case.name), number])
+            dices: list[float] = []
+            for n, (mask, spent) in enumerate(self._one(engine, case, truth, count, rng, made)):
+                union[n] = union[n].union(mask)
+                # Without a click the mask is the one before.
+                dices.append(dice(truth, mask) if spent is not None or not dices else dices[-1])
+                if spent is not None:
+                    seconds[n].append(spent)
+            lesion_dice.append(tuple(dices))
+        means = tuple(float(np.mean(spent)) if spent else float("nan") for spent in seconds)
+        return Course(tuple(union), means, tuple(made), tuple(lesion_dice))
+
+    def _one(
+        self,
+        engine: Engine[Any],
+        case: Case,
+        truth: Crop,
+        count: int,
+        rng: np.random.Generator,
+        made: list[Click],
+    ) -> Iterator[tuple[Crop, float | None]]:
+        """Yield the mask of one object after 0, 1 ... clicks; no time where there was no error left."""
+        objects: Sequence[AnnotatedObject] = ()
+        done: list[Click] = []
+        mask = Crop.empty()
+        yield mask, None
+        for _ in range(count):
+            # A voxel that was clicked is not clicked again, whatever the method made of it.
+            click = next_click(truth, _as_told(mask, done), case.volume.spacing, self.annotator, rng)
+            if click is None:
+                yield mask, None
+                continue
+            done.append(click)
+            made.append(click)
+            objects, mask, spent = _clicked(engine, case, objects, _prompts(done))
+            yield mask, spent
+
+
+@dataclass(frozen=True)
+class Given:
+    """Clicks made beforehand, as autoPET IV has them.
+
+    Args:
+        clicks: those of a case.
+    """
+
+    clicks: Callable[[Case], GivenClicks]
+
+    def run(self, segmenter: Segmenter[Any], case: Case, count: int) -> Course:
+        """Let a case have its first click of each kind, then its second, up to `count`."""
+        engine = Engine(segmenter, STATE_BYTES)
+        given = self.clicks(case)
+        objects: Sequence[AnnotatedObject] = ()
+        masks, seconds = [Crop.empty()], [float("nan")]
+        for n in range(1, count + 1):
+            objects, mask, spent = _clicked(engine, case, objects, given.first(n, LABEL))
+            masks.append(mask)
+            seconds.append(spent)
+        made = [Click(at, positive=True) for at in given.tumor[:count]]
+        made += [Click(at, positive=False) for at in given.background[:count]]
+        return Course(tuple(masks), tuple(seconds), tuple(made))
+
+
+def _clicked(
+    engine: Engine[Any], case: Case, objects: Sequence[AnnotatedObject], prompts: Prompts
+) -> tuple[Sequence[AnnotatedObject], Crop, float]:
+    """Return the objects after a request, all that they cover, and the seconds it took."""
+    begin = time.perf_counter()
+    update = engine.update(case.volume, objects, prompts)
+    spent = time.perf_counter() - begin
+    mask = Crop.empty()
+    for part in update.masks.values():
+        mask = mask.union(part)
+    return update.objects, mask, spent
+
+
+def _prompts(clicks: Sequence[Click]) -> Prompts:
+    positive = sorted(click.index for click in clicks if click.positive)
+    negative = sorted(click.index for click in clicks if not click.positive)
+    return Prompts({LABEL: tuple(positive)} if positive else {}, tuple(negative))
+
+
+def _as_told(mask: Crop, clicks: Sequence[Click]) -> Crop:
+    """Return a mask with every clicked voxel as the click says."""
+    for click in clicks:
+        if click.positive != mask.contains(click.index):
+            point = Crop(click.index, np.ones((1, 1, 1), dtype=np.bool_))
+            if click.positive:
+                mask = mask.union(point)
+            else:
+                array = mask.array.copy()
+                array[tuple(np.subtract(click.index, mask.start))] = False
+                mask = Crop(mask.start, array)
+    return mask
