@@ -27,11 +27,10 @@ def cases(tmp_path_factory):
         random = np.random.default_rng(seed)
         lesions = np.zeros((48, 40, 56), np.uint16)
         for number, middle in enumerate(((14, 12, 14), (34, 26, 16), (22, 20, 40))[: 2 + seed], start=1):
-            i, j, k = np.ogrid[:48, :40, :56] - np.reshape(middle, (3, 1, 1, 1))
-            lesions[i**2 + j**2 + k**2 <= random.uniform(3, 7) ** 2] = number
-        image = gaussian_filter(np.where(lesions, 9.0, 0.8), 0.7) + 0.05 * random.standard_normal(
-            lesions.shape
-        )
+            squared = ((np.indices(lesions.shape) - np.reshape(middle, (3, 1, 1, 1))) ** 2).sum(axis=0)
+            lesions[squared <= random.uniform(3, 7) ** 2] = number
+        image = gaussian_filter(np.where(lesions, 9.0, 0.8), 0.7)
+        image += 0.05 * random.standard_normal(lesions.shape)
         (folder / name).mkdir()
         nibabel.save(
             nibabel.Nifti1Image(image.astype(np.float32), affine), folder / name / "PET_image.nii.gz"
