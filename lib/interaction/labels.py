@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from lib.interaction.objects import AnnotatedObject
 from lib.interaction.prompts import BACKGROUND, PromptError
 from lib.pet import Crop
+from lib.pet.organ_names import is_organ_name
 
 DEFAULT_LABELS = (
     BACKGROUND,
@@ -27,22 +28,29 @@ DEFAULT_LABELS = (
     "lung_lower_lobe_right",
 )
 
-_LESION = re.compile(r"lesion|tumou?r|metasta|lymphoma|node", re.IGNORECASE)
+_LESION = re.compile(r"lesion|tumou?r|metasta|lymphoma|cancer|carcinoma|sarcoma|nod(e|ul)|gtv", re.IGNORECASE)
 _NAME = re.compile(r"\w[\w .()-]{0,63}")
+#: What MONAI Label's requests call their other parameters: a label of that name could not be told from these.
+_RESERVED = frozenset(
+    {"client_id", "description", "device", "file", "foreground", "image", "label", "label_info", "label_tag"}
+    | {"method", "model", "name", "output", "params", "reset_state", "result_compress", "result_dtype"}
+    | {"result_extension", "roi", "save_label", "session", "study", "value"}
+)
 
 
 def read_labels(text: str) -> tuple[str, ...]:
     """Return label names from a comma-separated list, `background` first; a name's place is its class.
 
     Raises:
-        PromptError: no name, a name twice, more than 255, or one that is not made of letters, digits, blanks,
-            `_`, `-`,
-            `.` and brackets.
+        PromptError: no name, a name twice, more than 255, or one that cannot be a label: not made of letters,
+            digits, blanks and `_-.()`, or the name of another parameter of a request.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
     names = [name for name in names if name != BACKGROUND]
     if not names or len(names) > 255 or len(set(names)) < len(names):
         raise PromptError("Labels must be 1 to 255 different names, separated by commas.")
+    if taken := _RESERVED.intersection(names):
+        raise PromptError(f"'{min(taken)}' cannot be a label: requests have a parameter of that name.")
     for name in names:
         if not _NAME.fullmatch(name):
             raise PromptError(
@@ -52,8 +60,8 @@ def read_labels(text: str) -> tuple[str, ...]:
 
 
 def is_lesion(label: str) -> bool:
-    """Whether a label's name says that it is disease: lesion, tumour, metastasis, lymphoma, node."""
-    return bool(_LESION.search(label))
+    """Whether a label means disease: its name says so, or it is no organ that is known here."""
+    return label != BACKGROUND and (bool(_LESION.search(label)) or not is_organ_name(label))
 
 
 def class_map(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lib.interaction import DEFAULT_LABELS, AnnotatedObject, PromptError, class_map, instance_map, read_labels
+from lib.interaction.labels import is_lesion
 from lib.pet import Crop
 
 LABELS = ("background", "lesion", "liver", "spleen")
@@ -44,3 +45,33 @@ def test_names_are_read_with_background_first():
 def test_names_that_could_be_something_else_are_refused(text):
     with pytest.raises(PromptError):
         read_labels(text)
+
+
+@pytest.mark.parametrize("name", ["image", "label", "model", "foreground", "client_id", "method"])
+def test_a_label_cannot_be_called_as_another_parameter_is(name):
+    with pytest.raises(PromptError, match="a parameter of that name"):
+        read_labels(f"lesion,{name}")
+
+
+@pytest.mark.parametrize(
+    ("label", "disease"),
+    [
+        ("lesion", True),
+        ("GTV", True),
+        ("primary", True),
+        ("lymph node", True),
+        ("liver lesion", True),
+        ("liver", False),
+        ("kidney_left", False),
+        ("Left kidneys", False),
+        ("urinary_bladder", False),
+        ("lung_upper_lobe_right", False),
+        ("parotid glands", False),
+    ],
+)
+def test_what_is_no_known_organ_counts_as_disease(label, disease):
+    assert is_lesion(label) == disease
+
+
+def test_the_default_labels_hold_one_lesion():
+    assert [label for label in DEFAULT_LABELS[1:] if is_lesion(label)] == ["lesion"]
