@@ -7,6 +7,9 @@ from typing import Any
 BACKGROUND = "background"
 FOREGROUND = "foreground"
 
+#: Clicks of a request at most: each is decoded, and others wait meanwhile.
+MOST_CLICKS = 1000
+
 Index = tuple[int, int, int]
 
 
@@ -46,6 +49,8 @@ class Prompts:
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if sum(map(len, self.positive.values())) + len(self.negative) > MOST_CLICKS:
+            raise PromptError(f"At most {MOST_CLICKS} clicks are taken at a time.")
         for label, clicked in self.positive.items():
             both = sorted(set(clicked) & set(self.against(label)))
             if both:
@@ -72,8 +77,7 @@ def read_prompts(request: Mapping[str, Any], labels: Sequence[str], shape: Seque
 
     Raises:
         PromptError: a list that holds no voxels, a voxel outside the image, one that is clicked twice with
-            different
-            meanings, or clicks of unknown labels alone.
+            different meanings, more clicks than MOST_CLICKS, or clicks of unknown labels alone.
     """
     names = [label for label in labels if label != BACKGROUND]
     positive = {name: _voxels(request[name], name, shape) for name in names if request.get(name)}

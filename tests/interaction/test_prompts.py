@@ -87,3 +87,12 @@ def test_a_voxel_with_two_meanings_is_refused():
 
 def test_whole_numbers_as_floats_are_accepted():
     assert read_prompts({"lesion": [[1.0, 2.0, 3.0]]}, LABELS, SHAPE).positive == {"lesion": ((1, 2, 3),)}
+
+
+def test_more_clicks_than_a_request_may_hold_are_refused():
+    voxels = [[i, j, k] for i in range(10) for j in range(20) for k in range(6)]
+    with pytest.raises(PromptError, match="At most 1000 clicks"):
+        read_prompts({"lesion": voxels}, LABELS, SHAPE)
+    with pytest.raises(PromptError, match="At most 1000 clicks"):
+        read_prompts({"lesion": voxels[:600], "background": voxels[600:]}, LABELS, SHAPE)
+    assert len(read_prompts({"lesion": voxels[:1000]}, LABELS, SHAPE).positive["lesion"]) == 1000
