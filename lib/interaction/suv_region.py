@@ -1,14 +1,15 @@
 """Region growing as PET readers know it: share of the maximum, fixed value, or steepest edge."""
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from lib.interaction.prompts import Index, PromptError, Step
 from lib.interaction.segmenter import State, Stopwatch
@@ -20,8 +21,10 @@ Method = Literal["percent", "fixed", "gradient"]
 REACH_MM = 12.0
 #: What a positive click adds where its own voxel is too cold for the region that it means.
 BRUSH_MM = 8.0
-#: A region ends at this distance from its click: bounds time and leaks.
+#: A region ends at this distance from its click along each axis: bounds time and leaks.
 EXTENT_MM = 150.0
+#: The fixed threshold where none is given (Barrington 2021, for lymphoma).
+FIXED_SUV = 4.0
 #: Thresholds tried by the gradient method, as shares of the local maximum.
 GRADIENT_SHARES = np.arange(0.20, 0.81, 0.05)
 
@@ -33,8 +36,17 @@ class _Box:
     """The part of a volume around a click."""
 
     start: Index
-    values: NDArray[np.float32]
+    values: NDArray
     spacing: tuple[float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class _Grown:
+    """The region of one positive click."""
+
+    part: Crop
+    region: dict[str, Any]
+    warnings: tuple[str, ...] = ()
 
 
 class RegionGrower:
@@ -47,28 +59,33 @@ class RegionGrower:
 
     Args:
         method: `percent`: threshold at `value` % of the local maximum (41 % by default: Boellaard 2015, EANM
-            guideline); `fixed`: at `value` in the volume's unit (4.0 by default); `gradient`: at the one of
-            the isocontours between 20 % and 80 % along which the mean gradient is steepest; `value` is not
-            used.
+            guideline); `fixed`: at `value` in the volume's unit (4.0 where that is SUV); `gradient`: at the
+            one of the isocontours between 20 % and 80 % along which the mean gradient is steepest; `value` is
+            not used.
         value: see `method`.
+        cache_bytes: bound of the regions kept, one a click.
 
     Raises:
         PromptError: an unknown method, or a value out of range.
     """
 
-    def __init__(self, method: Method = "percent", value: float | None = None) -> None:
+    def __init__(
+        self, method: Method = "percent", value: float | None = None, cache_bytes: int = 64 << 20
+    ) -> None:
         if method not in get_args(Method):
             raise PromptError(f"The method of suv_region must be one of {', '.join(get_args(Method))}.")
-        self.method = method
-        self.value = (
-            {"percent": 41.0, "fixed": 4.0, "gradient": 0.0}[method] if value is None else float(value)
-        )
-        if method == "percent" and not 0 < self.value <= 100:
+        given = 41.0 if method == "percent" and value is None else value
+        if method == "percent" and (given is None or not 0 < given <= 100):
             raise PromptError("The threshold must be above 0 and at most 100 % of the local maximum.")
-        if method == "fixed" and not (np.isfinite(self.value) and self.value > 0):
+        if method == "fixed" and given is not None and not (np.isfinite(given) and given > 0):
             raise PromptError("The fixed threshold must be a number above 0.")
+        self.method = method
+        self.value = None if method == "gradient" else given
         self.name = "suv_region"
         self.digest = hashlib.sha256(f"{method} {self.value}".encode()).hexdigest()
+        self._grown: LRUCache[tuple[str, Index], _Grown] = LRUCache(
+            cache_bytes, getsizeof=lambda grown: grown.part.array.nbytes + 1024
+        )
 
     def anchor(self, volume: Volume, click: Index, taken: Sequence[Index]) -> None:
         """Return nothing: region growing has no regions to share."""
@@ -85,34 +102,59 @@ class RegionGrower:
         clicks = [click for step in steps for click in step]
         positive = [click.index for click in clicks if click.positive]
         negative = [click.index for click in clicks if not click.positive]
-        mask, regions = Crop.empty(), []
         with watch.stage("grow"):
-            for index in positive:
-                part, region = self._grow(volume, index)
-                mask = mask.union(part)
-                regions.append(region)
+            grown = [self._grow(volume, index) for index in positive]
+            mask = functools.reduce(Crop.union, (one.part for one in grown), Crop.empty())
             if positive and negative:
                 mask = _nearer_to(mask, positive, negative, volume.spacing)
-        return State(mask=mask, bytes=mask.array.nbytes, regions=tuple(regions))
+        return State(
+            mask=mask,
+            bytes=mask.array.nbytes,
+            regions=tuple(one.region for one in grown),
+            warnings=tuple({text: None for one in grown for text in one.warnings}),
+        )
 
-    def _grow(self, volume: Volume, click: Index) -> tuple[Crop, dict[str, Any]]:
+    def _grow(self, volume: Volume, click: Index) -> "_Grown":
+        """Return the region of one click; a click's region does not depend on the others."""
+        key = (volume.digest, click)
+        if (kept := self._grown.get(key)) is not None:
+            return kept
+        grown = self._grow_anew(volume, click)
+        if grown.part.array.nbytes + 1024 <= self._grown.maxsize:
+            self._grown[key] = grown
+        return grown
+
+    def _grow_anew(self, volume: Volume, click: Index) -> "_Grown":
         near, middle = _box_around(volume, click, REACH_MM)
         maximum, peak = _hottest_uphill(near, middle)
         if maximum <= 0:
-            return Crop.empty(), {"click": list(click), "threshold": None, "maximum": maximum}
+            return _Grown(Crop.empty(), {"click": list(click), "threshold": None, "maximum": maximum})
         box, _ = _box_around(volume, click, EXTENT_MM)
         peak = peak + np.subtract(near.start, box.start)
-        threshold = self._threshold(box, peak, maximum)
+        threshold = self._threshold(volume.unit, box, peak, maximum)
         region = Crop(box.start, _connected(box.values >= threshold, peak)).tight()
+        warnings = []
+        if _meets_bound(region, box, volume.shape):
+            warnings.append(
+                f"The region leaks up to {EXTENT_MM:.0f} mm away; raise the threshold, or click outside."
+            )
         if not region.contains(click):
             brush = _squared_distance(near, middle) <= BRUSH_MM**2
             region = region.union(Crop(near.start, brush).tight())
-        return region, {"click": list(click), "threshold": round(threshold, 4), "maximum": round(maximum, 4)}
+            warnings.append(
+                f"The click is below the threshold of {threshold:.4g}; a ball around it was added."
+            )
+        described = {"click": list(click), "threshold": round(threshold, 4), "maximum": round(maximum, 4)}
+        return _Grown(region, described, tuple(warnings))
 
-    def _threshold(self, box: _Box, peak: NDArray[np.int64], maximum: float) -> float:
+    def _threshold(self, unit: str, box: _Box, peak: NDArray[np.int64], maximum: float) -> float:
+        if self.method == "fixed" and self.value is None and unit != "SUVbw":
+            raise PromptError(
+                "This image's values are no SUV: give the fixed threshold as a value in its unit."
+            )
         if self.method == "fixed":
-            return self.value
-        if self.method == "percent":
+            return FIXED_SUV if self.value is None else self.value
+        if self.value is not None:
             return self.value / 100 * maximum
         # Every isocontour lies within the lowest one.
         largest = Crop.from_grid(_connected(box.values >= GRADIENT_SHARES[0] * maximum, peak))
@@ -144,15 +186,23 @@ def _hottest_uphill(box: _Box, seed: NDArray[np.int64]) -> tuple[float, NDArray[
     return float(box.values[hottest]), np.array(hottest)
 
 
-def _squared_distance(box: _Box, index: NDArray[np.int64]) -> NDArray[np.float64]:
+def _squared_distance(box: _Box, index: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return the squared distance, mm, of every voxel of the box from one of them."""
     axes = [
-        (np.arange(size) - at) * spacing
+        ((np.arange(size) - at) * spacing).astype(np.float32)
         for size, at, spacing in zip(box.values.shape, index, box.spacing, strict=True)
     ]
     i, j, k = np.ix_(*axes)
-    squared: NDArray[np.float64] = i**2 + j**2 + k**2
+    squared: NDArray[np.float32] = i**2 + j**2 + k**2
     return squared
+
+
+def _meets_bound(region: Crop, box: _Box, shape: tuple[int, int, int]) -> bool:
+    """Whether a region ends where its box ends, and not the image."""
+    ends = zip(region.start, region.stop, box.start, np.add(box.start, box.values.shape), shape, strict=True)
+    return bool(region.array.size) and any(
+        (start == first > 0) or (stop == last < size) for start, stop, first, last, size in ends
+    )
 
 
 def _connected(mask: NDArray[np.bool_], seed: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -165,12 +215,14 @@ def _nearer_to(
     mask: Crop, positive: list[Index], negative: list[Index], spacing: tuple[float, float, float]
 ) -> Crop:
     """Return what is nearer to a positive click than to any negative one, and connected to a positive one."""
-    voxels = np.argwhere(mask.array)
-    place = (voxels + mask.start) * spacing
-    to_positive, _ = cKDTree(np.multiply(positive, spacing)).query(place)
-    to_negative, _ = cKDTree(np.multiply(negative, spacing)).query(place)
-    near = np.zeros_like(mask.array)
-    near[tuple(voxels[to_positive <= to_negative].T)] = True
+    box = _Box(mask.start, mask.array, spacing)
+    to_positive, to_negative = (
+        functools.reduce(
+            np.minimum, (_squared_distance(box, np.subtract(click, mask.start)) for click in clicks)
+        )
+        for clicks in (positive, negative)
+    )
+    near = mask.array & (to_positive <= to_negative)
     parts, _ = ndimage.label(near, structure=TOUCHING)
     clicked = {
         int(parts[tuple(np.subtract(index, mask.start))]) for index in positive if mask.contains(index)

@@ -88,7 +88,7 @@ def test_positive_clicks_add_their_regions(volume):
 @pytest.mark.parametrize("method", ["percent", "fixed", "gradient"])
 @pytest.mark.parametrize("values", [np.zeros((9, 9, 9)), np.full((9, 9, 9), -2.0), np.full((9, 9, 2), 5.0)])
 def test_images_without_contrast_neither_fail_nor_hang(method, values):
-    volume = Volume(values.astype(np.float32), np.eye(4), "unknown")
+    volume = Volume(values.astype(np.float32), np.eye(4), "SUVbw")
     mask = mask_of(RegionGrower(method), volume, ((4, 4, 1), True))
     assert mask.all() if values.max() > 0 else not mask.any()
 
@@ -102,7 +102,30 @@ def test_an_impossible_threshold_is_refused(method, value):
         RegionGrower(method, value)
 
 
-def test_a_leak_stays_within_the_extent():
+def test_the_fixed_threshold_must_be_given_where_values_are_no_suv(volume):
+    activity = Volume(volume.array, volume.affine, "Bq/ml")
+    with pytest.raises(PromptError, match="give the fixed threshold"):
+        mask_of(RegionGrower("fixed"), activity, ((20, 20, 20), True))
+    assert mask_of(RegionGrower("fixed", 9.0), activity, ((20, 20, 20), True)).any()
+
+
+def test_the_gradient_method_has_no_value_of_its_own():
+    assert RegionGrower("gradient", 3.0).digest == RegionGrower("gradient").digest
+
+
+def test_a_region_that_was_grown_is_kept_and_the_bound_holds(volume):
+    grower = RegionGrower(cache_bytes=20_000)
+    first = mask_of(grower, volume, ((20, 20, 20), True))
+    for k in range(5, 50):
+        mask_of(grower, volume, ((20, 20, k), True))
+        assert grower._grown.currsize <= 20_000
+    np.testing.assert_array_equal(mask_of(grower, volume, ((20, 20, 20), True)), first)
+
+
+def test_a_leak_stays_within_the_extent_and_is_said():
     volume = Volume(np.full((20, 20, 400), 5.0, dtype=np.float32), np.diag([4.0, 4.0, 4.0, 1.0]), "SUVbw")
     mask = mask_of(RegionGrower(), volume, ((10, 10, 200), True))
     assert np.ptp(np.flatnonzero(mask.any(axis=(0, 1)))) * 4.0 <= 304
+    step = (Click((10, 10, 200), positive=True),)
+    state = RegionGrower().advance(volume, None, None, [step], Stopwatch())
+    assert "leaks up to 150 mm" in state.warnings[0]
