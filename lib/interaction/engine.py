@@ -34,6 +34,7 @@ class Update:
         regions: the parts of the image that were looked at, with the object's id.
         warnings: what the annotator should know, in plain words.
         seconds: time of each stage.
+        highest: the highest number that an object of the study ever had.
         doubts: those of the warnings that are about one object, by id; only of objects with some.
     """
 
@@ -42,6 +43,7 @@ class Update:
     regions: list[dict[str, Any]]
     warnings: tuple[str, ...]
     seconds: dict[str, float]
+    highest: int
     doubts: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -60,12 +62,15 @@ class Engine(Generic[S]):
         )
         self._turn = Lock()
 
-    def update(self, volume: Volume, objects: Sequence[AnnotatedObject], prompts: Prompts) -> Update:
+    def update(
+        self, volume: Volume, objects: Sequence[AnnotatedObject], prompts: Prompts, highest: int = 0
+    ) -> Update:
         """Bring objects up to date with everything that a viewer says now.
 
-        A positive click is decoded alone first: where its mask touches an object of its label, it corrects
-        that object, else it begins a new one. An object without a positive click is gone. Background is
-        negative for every object, another label's positive click for this one.
+        A positive click that adjoins an object of its label corrects that object; any other is decoded alone
+        first, and corrects the object that its mask touches, or else begins a new one. An object without a
+        positive click is gone. Background is negative for every object, another label's positive click for
+        this one.
 
         A proposed object stays without its seeds being sent. A positive click in it makes it a draft; before
         that, a negative one in it rejects all of it.
@@ -74,6 +79,7 @@ class Engine(Generic[S]):
             volume: the study's image.
             objects: the objects as the last update left them (none at first).
             prompts: all clicks that the viewer holds.
+            highest: the highest number that an object of the study ever had; none is given twice.
 
         Raises:
             PromptError: a positive click on a voxel that has no value.
@@ -84,13 +90,13 @@ class Engine(Generic[S]):
                     raise PromptError(f"The click {voxel} of {label} is on a voxel without a value (NaN).")
         watch = Stopwatch()
         with self._turn:
-            kept = [
-                shorter
-                for obj in objects
-                if (shorter := _without_taken_back(obj, prompts)).positive
-                and not self._is_rejected(volume, shorter, prompts, watch)
-            ]
-            updated = self._with_new_clicks(volume, kept, prompts, next_id=_next_id(objects), watch=watch)
+            kept: list[AnnotatedObject] = []
+            for obj in objects:
+                shorter = _without_taken_back(obj, prompts)
+                if shorter.positive and not self._is_rejected(volume, shorter, prompts, watch):
+                    kept.append(self._anchored_anew(volume, obj, shorter, kept))
+            highest = max([highest, *(obj.id for obj in objects)])
+            updated = self._with_new_clicks(volume, kept, prompts, highest, watch)
             states = {obj.id: self._state(volume, obj.anchor, obj.steps, watch) for obj in updated}
         doubts = {obj.id: doubts for obj in updated if (doubts := _doubts(states[obj.id]))}
         warnings = [f"{obj.label} {obj.id}: {text}" for obj in updated for text in doubts.get(obj.id, ())]
@@ -102,8 +108,18 @@ class Engine(Generic[S]):
             ],
             warnings=(*prompts.warnings, *warnings),
             seconds=dict(watch.seconds),
+            highest=max([highest, *states]),
             doubts=doubts,
         )
+
+    def _anchored_anew(
+        self, volume: Volume, before: AnnotatedObject, obj: AnnotatedObject, others: list[AnnotatedObject]
+    ) -> AnnotatedObject:
+        """Return the object, with another anchor where the click that chose its own is gone."""
+        first = _first_click(obj)
+        if first == _first_click(before):
+            return obj
+        return replace(obj, anchor=self.segmenter.anchor(volume, first, _anchors(others)))
 
     def _is_rejected(self, volume: Volume, obj: AnnotatedObject, prompts: Prompts, watch: Stopwatch) -> bool:
         """Whether an annotator clicked against a proposal without having taken it up."""
@@ -117,7 +133,7 @@ class Engine(Generic[S]):
         volume: Volume,
         objects: list[AnnotatedObject],
         prompts: Prompts,
-        next_id: int,
+        highest: int,
         watch: Stopwatch,
     ) -> list[AnnotatedObject]:
         """Return the objects with a step more for the clicks they do not know yet, and the new objects."""
@@ -134,14 +150,12 @@ class Engine(Generic[S]):
                 point = Crop(voxel, np.ones((1, 1, 1), dtype=bool))
                 owner = self._touched(volume, objects, label, point, alone, watch)
                 if owner is None:
-                    anchor = self.segmenter.anchor(
-                        volume, voxel, [obj.anchor for obj in objects if obj.anchor]
-                    )
+                    anchor = self.segmenter.anchor(volume, voxel, _anchors(objects))
                     mask = self._state(volume, anchor, ((click,),), watch).mask.union(point)
                     owner = self._touched(volume, objects, label, mask, alone, watch)
                     if owner is None:
-                        owner = AnnotatedObject.new(next_id, label, anchor)
-                        next_id += 1
+                        highest += 1
+                        owner = AnnotatedObject.new(highest, label, anchor)
                         objects.append(owner)
                     alone[owner.id].append(mask)
                 added[owner.id].append(click)
@@ -208,5 +222,9 @@ def _doubts(state: State) -> tuple[str, ...]:
     return (*state.warnings, *empty)
 
 
-def _next_id(objects: Sequence[AnnotatedObject]) -> int:
-    return max((obj.id for obj in objects), default=0) + 1
+def _first_click(obj: AnnotatedObject) -> Index:
+    return next(click.index for step in obj.steps for click in step if click.positive)
+
+
+def _anchors(objects: Sequence[AnnotatedObject]) -> list[Index]:
+    return [obj.anchor for obj in objects if obj.anchor]

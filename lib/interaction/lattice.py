@@ -51,9 +51,9 @@ class Lattice:
         offset = np.array(index, dtype=float)[self._source_axis] - self._source_middle
         return self._middle + offset / self._step
 
-    def cube_centred_on(self, point: NDArray[np.float64]) -> Index:
-        """Return the first lattice voxel of the cube whose middle voxel (size // 2) is nearest to a point."""
-        r, a, s = (np.floor(point + 0.5).astype(int) - self.size // 2).tolist()
+    def cube_at(self, index: Index) -> Index:
+        """Return the first lattice voxel of the cube with its middle (size // 2) at a source voxel."""
+        r, a, s = (np.floor(self.from_source(index) + 0.5).astype(int) - self.size // 2).tolist()
         return r, a, s
 
     def cut(self, start: Index) -> torch.Tensor:
@@ -87,16 +87,17 @@ class Lattice:
             lies in the cube).
         """
         cells = logits.shape[0]
-        matrices, box_start = [], [0] * 3
+        matrices, used_cells, box_start = [], [], [0] * 3
         for axis, first in enumerate(start):
             source = np.arange(self.volume.shape[self._source_axis[axis]])
             lattice = self._middle[axis] + (source - self._source_middle[axis]) / self._step[axis]
             in_cube = np.flatnonzero((lattice >= first - 0.5) & (lattice < first + self.size - 0.5))
             cell = (lattice[in_cube] - first + 0.5) * (cells / self.size) - 0.5
             matrix, used = _interpolation(cell, len_source=cells)
-            matrices.append(np.pad(matrix, ((0, 0), (used.start, cells - used.stop))))
+            matrices.append(matrix)
+            used_cells.append(used)
             box_start[self._source_axis[axis]] = int(in_cube[0]) if in_cube.size else 0
-        values = _along_axes(logits.float(), matrices)
+        values = _along_axes(logits[tuple(used_cells)].float(), matrices)
         source_order = np.argsort(self._source_axis).tolist()
         return (box_start[0], box_start[1], box_start[2]), values.permute(*source_order).numpy()
 

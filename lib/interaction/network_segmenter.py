@@ -47,11 +47,13 @@ class NetworkSegmenter:
         self._embeddings: LRUCache[tuple[str, Index], Any] = LRUCache(cache_bytes, getsizeof=embedding_bytes)
 
     def anchor(self, volume: Volume, click: Index, taken: Sequence[Index]) -> Index:
-        """Return the first taken region in whose inner part a click lies, else the one centred on it."""
+        """Return the first taken voxel whose region has a click in its inner part, else the click."""
         lattice = self._lattice(volume)
         point = lattice.from_source(click)
-        shared = (start for start in taken if regions.in_inner_part(point, start, self._size))
-        return next(shared, lattice.cube_centred_on(point))
+        shared = (
+            voxel for voxel in taken if regions.in_inner_part(point, lattice.cube_at(voxel), self._size)
+        )
+        return next(shared, click)
 
     @torch.inference_mode()
     def advance(
@@ -73,12 +75,12 @@ class NetworkSegmenter:
             if not any(regions.in_cube(point, start, self._size) for _, point in new for start in looked_at):
                 return before
 
-        candidates = list(logits) + ([anchor] if anchor else [])
+        candidates = list(logits) + ([lattice.cube_at(anchor)] if anchor else [])
         clicked = set(logits)
         for click, point in new:
             if click.positive:
                 home = (start for start in candidates if regions.in_inner_part(point, start, self._size))
-                start = next(home, None) or lattice.cube_centred_on(point)
+                start = next(home, None) or lattice.cube_at(click.index)
                 candidates.append(start)
                 clicked.add(start)
         for start in sorted(clicked):

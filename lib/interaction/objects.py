@@ -8,8 +8,6 @@ from pydicom.uid import generate_uid
 
 from lib.interaction.prompts import Click, Index, PromptError, Step
 
-STATUSES = ("proposed", "draft", "accepted")
-
 
 @dataclass(frozen=True)
 class AnnotatedObject:
@@ -20,8 +18,8 @@ class AnnotatedObject:
         label: name of its class.
         uid: tracking UID (DICOM TID 1411), the same for as long as the object exists.
         status: proposed, draft or accepted.
-        anchor: where its first region begins (a network's lattice), so that steps give the same mask after a
-            restart.
+        anchor: voxel (i, j, k) on which its first region is centred, its own first click or that of an object
+            nearby whose region it shares; part of the steps, for another anchor gives another mask.
         steps: its clicks, a step for every request that added some; negative clicks of the study are among
             them.
         seeds: those of its clicks that nobody made: a proposal's. No viewer has to send them.
@@ -79,8 +77,8 @@ class AnnotatedObject:
             )
             anchor = None
             if stored["anchor"] is not None:
-                r, a, s = (int(at) for at in stored["anchor"])
-                anchor = (r, a, s)
+                i, j, k = (int(at) for at in stored["anchor"])
+                anchor = (i, j, k)
             seeds = frozenset((int(i), int(j), int(k)) for i, j, k in stored.get("seeds", ()))
             return cls(
                 id=int(stored["id"]),

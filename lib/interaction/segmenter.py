@@ -54,7 +54,7 @@ class Segmenter(Protocol[S]):
     digest: str
 
     def anchor(self, volume: Volume, click: Index, taken: Sequence[Index]) -> Index | None:
-        """Return where a new object's first region begins; `taken` are those of others, to be shared."""
+        """Return the voxel on which a new object's first region is centred: its click, or a taken one."""
 
     def advance(
         self, volume: Volume, anchor: Index | None, before: S | None, steps: Sequence[Step], watch: Stopwatch

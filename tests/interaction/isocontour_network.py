@@ -22,7 +22,8 @@ class IsocontourNetwork(nn.Module):
         super().__init__()
         self.config = Size()
         self.device_marker = nn.Parameter(torch.zeros(1))
-        self.encoded = self.decoded = 0
+        self.encoded = 0
+        self.given, self.gave = [], []
 
     def normalise(self, cube):
         return cube
@@ -32,12 +33,19 @@ class IsocontourNetwork(nn.Module):
         return torch.nn.functional.avg_pool3d(volume, 2)
 
     def decode(self, embedding, points=None, labels=None, mask_logits=None):
-        self.decoded += 1
+        self.given.append(mask_logits)
         cells = (points[0] // 2).long().clamp(0, 15)
         values = embedding[0, 0][cells[:, 0], cells[:, 1], cells[:, 2]]
         logits = embedding - values[labels[0] == 1].mean() / 2
+        if mask_logits is not None:
+            logits = logits + 0.05 * torch.tanh(mask_logits)
         for cell, label in zip(cells, labels[0], strict=True):
             if label == 0:
                 near = torch.stack(torch.meshgrid(*[torch.arange(16)] * 3, indexing="ij"), -1) - cell
                 logits = torch.where((near.abs().amax(-1) <= 1)[None, None], -1.0, logits)
+        self.gave.append(logits)
         return logits
+
+    @property
+    def decoded(self):
+        return len(self.gave)

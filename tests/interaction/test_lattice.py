@@ -53,7 +53,7 @@ def test_a_region_equals_torchios_resample_canonical_crop_and_z_score(affine, sp
     volume = random_volume(spacing=spacing, **affine)
     click = (20, 10, 28)
     lattice = Lattice(volume, 1.5, size)
-    start = lattice.cube_centred_on(lattice.from_source(click))
+    start = lattice.cube_at(click)
 
     subject = tio.Subject(
         pet=tio.ScalarImage(tensor=torch.from_numpy(volume.array.copy())[None], affine=volume.affine)
@@ -79,7 +79,7 @@ def test_a_one_voxel_target_lies_in_the_middle_of_its_region_in_every_orientatio
     values[click] = 1.0
     volume = Volume(values, affine_of((4.0, 3.0, 5.0), order=order, signs=signs), "SUVbw")
     lattice = Lattice(volume, 1.5, 32)
-    start = lattice.cube_centred_on(lattice.from_source(click))
+    start = lattice.cube_at(click)
     cube = lattice.cut(start).numpy()
     hottest = np.argwhere(cube == cube.max())
     # One voxel of 4 x 3 x 5 mm may be hottest at two lattice voxels that lie evenly about its centre.
@@ -135,4 +135,4 @@ def test_voxels_without_a_value_count_as_zero():
 def test_a_single_slice_stays_a_single_slice():
     lattice = Lattice(random_volume(shape=(30, 30, 1)), 1.5, 32)
     assert lattice.shape[2] == 1
-    assert lattice.cut(lattice.cube_centred_on(lattice.from_source((15, 15, 0)))).any()
+    assert lattice.cut(lattice.cube_at((15, 15, 0))).any()

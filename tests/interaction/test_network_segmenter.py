@@ -8,6 +8,8 @@ import torch
 from isocontour_network import IsocontourNetwork
 
 from lib.interaction import AnnotatedObject, Engine, NetworkSegmenter, Prompts
+from lib.interaction.lattice import Lattice
+from lib.interaction.network_segmenter import _merge
 from lib.network import SegAnyPET, SegAnyPETConfig
 from lib.pet import Volume
 
@@ -112,6 +114,70 @@ def test_a_negative_click_shrinks_and_a_far_one_changes_nothing(engine, network)
     )
     assert three.masks[1].count == two.masks[1].count
     assert network.decoded == decoded
+
+
+def test_a_region_is_decoded_with_its_logits_of_the_step_before(engine, network):
+    volume = volume_of(ball((40, 40, 40), (20, 20, 20), 6))
+    one = engine.update(volume, (), Prompts({"lesion": ((20, 20, 20),)}))
+    engine.update(volume, one.objects, Prompts({"lesion": ((20, 20, 20),)}, ((20, 20, 24),)))
+    assert network.given[0] is None
+    torch.testing.assert_close(network.given[-1], network.gave[0], rtol=0, atol=0)
+
+
+def test_a_neighbour_is_decoded_with_the_logits_where_it_overlaps(engine, network):
+    values = np.full((40, 40, 80), 0.1, dtype=np.float32)
+    values[14:26, 14:26, :] = 10.0
+    engine.update(volume_of(values), (), Prompts({"lesion": ((20, 20, 40),)}))
+    overlap = network.given[1][0, 0].numpy()
+    parent = network.gave[0][0, 0].numpy()
+    up = bool(overlap[:, :, :8].any())  # which half of the neighbour the first region covers
+    ours, theirs = (overlap[:, :, :8], parent[:, :, 8:]) if up else (overlap[:, :, 8:], parent[:, :, :8])
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert not (overlap[:, :, 8:] if up else overlap[:, :, :8]).any()
+
+
+def test_where_regions_disagree_the_one_whose_middle_is_nearer_wins():
+    lattice = Lattice(volume_of(np.zeros((60, 60, 60), dtype=np.float32)), SPACING, 32)
+    yes, no = torch.ones((1, 1, 16, 16, 16)), -torch.ones((1, 1, 16, 16, 16))
+    grid = _merge(lattice, {(14, 14, 4): yes, (14, 14, 20): no}).to_grid((60, 60, 60))
+    assert grid[30, 30, 22]
+    assert not grid[30, 30, 34]
+    assert grid[30, 30, 5]
+    assert not grid[30, 30, 50]
+
+
+def test_an_object_keeps_its_mask_when_another_whose_region_it_shares_is_deleted(engine):
+    values = ball((40, 40, 40), (20, 20, 16), 3)
+    volume = volume_of(ball((40, 40, 40), (20, 20, 23), 3, values))
+    both = engine.update(volume, (), Prompts({"lesion": ((20, 20, 16),), "liver": ((20, 20, 23),)}))
+    assert both.objects[1].anchor == (20, 20, 16)
+    alone = engine.update(volume, both.objects, Prompts({"lesion": (), "liver": ((20, 20, 23),)}))
+    assert alone.objects[0].uid == both.objects[1].uid
+    assert alone.objects[0].anchor == (20, 20, 16)
+
+
+def test_an_object_whose_first_click_is_taken_back_is_as_if_it_began_with_the_next(engine):
+    volume = volume_of(ball((60, 60, 60), (30, 30, 30), 8))
+    first = engine.update(volume, (), Prompts({"lesion": ((30, 30, 26),)}))
+    second = engine.update(volume, first.objects, Prompts({"lesion": ((30, 30, 26), (30, 30, 33))}))
+    third = engine.update(volume, second.objects, Prompts({"lesion": ((30, 30, 33),)}))
+    fresh = engine.update(volume, (), Prompts({"lesion": ((30, 30, 33),)}))
+    assert (third.objects[0].anchor, third.objects[0].steps) == (
+        fresh.objects[0].anchor,
+        fresh.objects[0].steps,
+    )
+    np.testing.assert_array_equal(third.masks[1].to_grid(volume.shape), fresh.masks[1].to_grid(volume.shape))
+
+
+def test_objects_of_one_network_go_on_with_another_of_other_spacing(seganypet):
+    volume = volume_of(ball((40, 40, 40), (20, 20, 20), 6))
+    prompts = Prompts({"lesion": ((20, 20, 20),)})
+    objects = Engine(NetworkSegmenter(IsocontourNetwork())).update(volume, (), prompts).objects
+    other = Engine(NetworkSegmenter(seganypet))
+    taken_over, fresh = other.update(volume, objects, prompts), other.update(volume, (), prompts)
+    np.testing.assert_array_equal(
+        taken_over.masks[1].to_grid(volume.shape), fresh.masks[1].to_grid(volume.shape)
+    )
 
 
 def test_embeddings_are_bounded_in_bytes(network):
