@@ -70,7 +70,8 @@ def next_click(
 def _in_one_box(a: Crop, b: Crop) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
     """Return the first voxel of the box that holds both masks, and both masks in it."""
     both = a.union(b)
-    return np.array(both.start), a.to_grid(both.stop)[both.slices], b.to_grid(both.stop)[both.slices]
+    start, stop = np.array(both.start), np.array(both.stop)
+    return start, a.window(start, stop), b.window(start, stop)
 
 
 def _largest(errors: list[NDArray[np.bool_]]) -> NDArray[np.bool_]:

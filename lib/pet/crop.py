@@ -88,12 +88,12 @@ class Crop:
         stop = np.minimum(np.add(self.stop, 1), other.stop)
         if (start >= stop).any():
             return False
-        near = self._window(start - 1, stop + 1)
+        near = self.window(start - 1, stop + 1)
         # A 3x3x3 dilation is one of three voxels along each axis in turn.
         near = near[:-2] | near[1:-1] | near[2:]
         near = near[:, :-2] | near[:, 1:-1] | near[:, 2:]
         near = near[:, :, :-2] | near[:, :, 1:-1] | near[:, :, 2:]
-        return bool((near & other._window(start, stop)).any())
+        return bool((near & other.window(start, stop)).any())
 
     def union(self, other: "Crop") -> "Crop":
         """Return the mask of the voxels in either, in the smallest box that holds both boxes."""
@@ -102,7 +102,7 @@ class Crop:
         start = np.minimum(self.start, other.start)
         stop = np.maximum(self.stop, other.stop)
         i, j, k = start.tolist()
-        return Crop((i, j, k), self._window(start, stop) | other._window(start, stop))
+        return Crop((i, j, k), self.window(start, stop) | other.window(start, stop))
 
     def to_grid(self, shape: Sequence[int]) -> NDArray[np.bool_]:
         """Return the mask on a whole grid of this shape, bool [i, j, k] in Fortran order.
@@ -121,7 +121,7 @@ class Crop:
         if any(stop > size for stop, size in zip(self.stop, shape, strict=True)):
             raise VolumeError(f"The crop ends at {self.stop}, beyond a grid of shape {tuple(shape)}.")
 
-    def _window(self, start: NDArray[np.integer], stop: NDArray[np.integer]) -> NDArray[np.bool_]:
+    def window(self, start: NDArray[np.integer], stop: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Return the mask between two grid indices, False outside the box; start may be negative."""
         window = np.zeros(tuple(stop - start), dtype=np.bool_, order="F")
         first = np.maximum(start, self.start)
