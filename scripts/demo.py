@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from lib.pet import Phantom
 
 FOLDER = Path.home() / ".segpet" / "demo"
-PATIENTS = 3
+#: Name, seed and tracer of the digital patients; one click finds the largest lesion of the first.
+PATIENTS = (("phantom-1", 46, "FDG"), ("phantom-2", 56, "PSMA"), ("phantom-3", 20, "DOTATATE"))
 LABELS = "lesion,liver,kidney_left,kidney_right,heart,spleen,aorta,urinary_bladder"
 
 
@@ -29,11 +30,11 @@ def demo(
 ) -> None:
     """Try SegPET: draw three digital patients, start the server, click one lesion, and wait for you.
 
-    Nothing is downloaded and nothing leaves this machine. Without `--model` the click grows a region
-    (`suv_region`); with weights it goes to the network (`segpet`).
+    Nothing is downloaded and nothing leaves this machine. With weights the click goes to the network
+    (`segpet`); where there are none, or with `--model none`, it grows a region (`suv_region`).
     """
-    phantoms = _phantoms(folder / "studies")
-    task = "segpet" if model else "suv_region"
+    phantoms = _phantoms(folder)
+    task = "segpet" if _has_weights(model) else "suv_region"
     typer.echo("Starting the server ...")
     options = {"state": folder / "state", "labels": LABELS, "model": model}
     with running_server(folder / "studies", port, options, folder / "server.log") as url:
@@ -56,24 +57,32 @@ def demo(
                 time.sleep(3600)
 
 
-def _phantoms(studies: Path) -> "dict[str, Phantom]":
+def _has_weights(model: str | None) -> bool:
+    from apps.segpet.options import BUNDLED
+    from lib.network.registry import default_weights
+
+    return model != "none" if model else default_weights([BUNDLED]) is not None
+
+
+def _phantoms(folder: Path) -> "dict[str, Phantom]":
     """Return the digital patients by study name; their images are written where they are missing."""
     import nibabel
 
     from lib.pet import make_phantom
 
+    studies = folder / "studies"
     studies.mkdir(mode=0o700, parents=True, exist_ok=True)
     phantoms = {}
-    with typer.progressbar(range(1, PATIENTS + 1), label="Drawing digital patients") as seeds:
-        for seed in seeds:
-            name, phantom = f"phantom-{seed}", make_phantom(seed)
-            phantoms[name] = phantom
+    with typer.progressbar(PATIENTS, label="Drawing digital patients") as patients:
+        for name, seed, tracer in patients:
+            phantoms[name] = phantom = make_phantom(seed, tracer=tracer)
             if not (studies / f"{name}.nii.gz").exists():
                 (studies / f"{name}.json").write_text(json.dumps({"Units": "g/mL"}))
-                nibabel.save(
-                    nibabel.Nifti1Image(phantom.volume.array, phantom.volume.affine),
-                    studies / f"{name}.nii.gz",
-                )
+                part = (
+                    folder / f"{name}.nii.gz"
+                )  # written beside the studies: an interrupted demo leaves no half
+                nibabel.save(nibabel.Nifti1Image(phantom.volume.array, phantom.volume.affine), part)
+                part.replace(studies / part.name)
     return phantoms
 
 

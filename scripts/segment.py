@@ -37,7 +37,9 @@ def segment(
     ] = None,
     label: Annotated[str, typer.Option(help="What the object is.")] = "lesion",
     method: Annotated[Method, typer.Option(help="The network, or region growing.")] = Method.segpet,
-    model: Annotated[Path | None, typer.Option(help="Weights for the network: .pth or .safetensors.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Weights: a file, or a name that `segpet weights list` shows.")
+    ] = None,
     contour: Annotated[
         Contour, typer.Option(help="suv_region: share of the maximum, fixed value, or steepest edge.")
     ] = Contour.percent,
@@ -69,11 +71,13 @@ def segment(
     labels = read_labels(label)
     if method is Method.suv_region:
         segmenter = RegionGrower(contour.value, threshold)
-    elif model is None:
-        raise InputError("The network needs weights: name a file with --model, or use --method suv_region.")
     else:
-        segmenter = NetworkSegmenter(load_network(model, usable_device(device)))
+        segmenter = NetworkSegmenter(load_network(_weights(model), usable_device(device)))
     volume = read_volume(image, unit)
+    if len(labels) != 2:
+        raise InputError("One label is given at a time; segment again for another.")
+    if output.resolve() == image.resolve():
+        raise InputError("The mask would overwrite the image: give --output another name.")
     background, name = labels
     clicks = {name: [_voxel(text) for text in point], background: [_voxel(text) for text in negative or []]}
     prompts = read_prompts(clicks, labels, volume.shape)
@@ -83,6 +87,17 @@ def segment(
     write_mask(output, class_map(volume.shape, update.objects, update.masks, labels), volume.affine)
     result = describe(volume, update, engine)
     typer.echo(json.dumps({"mask": str(output), **result}, indent=2) if as_json else _as_text(result, output))
+
+
+def _weights(model: str | None) -> Path:
+    from apps.segpet.options import BUNDLED
+    from lib.network.registry import default_weights, resolve_weights
+
+    if model is not None:
+        return resolve_weights(model, [BUNDLED])
+    if (best := default_weights([BUNDLED])) is None:
+        raise InputError("The network needs weights: name a file with --model, or use --method suv_region.")
+    return best.path
 
 
 def _voxel(text: str) -> list[int]:

@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +17,12 @@ import typer
 from scripts import InputError, app
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Where it listens.")]
-Model = Annotated[Path | None, typer.Option(help="Weights of SegAnyPET: .pth or .safetensors.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="Weights: a file, a name that `segpet weights list` shows, or `none`."
+    ),
+]
 
 
 @app.command()
@@ -39,7 +45,8 @@ def serve(
 ) -> None:
     """Serve studies to 3D Slicer and OHIF with MONAI Label's API, until Ctrl+C.
 
-    Without `--model` the region growing task `suv_region` works alone. Labels are saved under
+    Without `--model` the weights count that `segpet weights list` marks; where there are none, the region
+    growing task `suv_region` works alone. Labels are saved under
     `STUDIES/labels/final`, every version of them and the journal of all clicks in the state folder.
 
     `segpet serve --studies /data/pet --model seganypet_v2.pth --unit SUVbw`
@@ -68,6 +75,9 @@ def running_server(studies: Path, port: int, options: dict[str, Any], log: Path)
         typer.Exit: it did not start; its last line is printed.
     """
     url = f"http://127.0.0.1:{port}"
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise InputError(f"Port {port} is taken, maybe by another server: choose one with --port.")
     with log.open("wb") as file:
         command = _command(str(studies), "127.0.0.1", port, options)
         process = subprocess.Popen(command, stdout=file, stderr=file)

@@ -112,3 +112,21 @@ def test_bad_input_is_one_sentence_and_status_2(study, tmp_path):
         assert "Traceback" not in said
         assert expected in said, (expected, said)
     assert not out.exists()
+
+
+def test_the_image_is_never_overwritten(study):
+    image, point, _ = study
+    before = image.read_bytes()
+    result = segment(image, "--method", "suv_region", "--point", point, "-o", image)
+    assert result.exit_code == 2
+    assert "overwrite the image" in result.stderr
+    assert image.read_bytes() == before
+
+
+def test_two_labels_at_once_are_refused(study, tmp_path):
+    image, point, _ = study
+    result = segment(
+        image, "--label", "a,b", "--method", "suv_region", "--point", point, "-o", tmp_path / "m.nii"
+    )
+    assert result.exit_code == 2
+    assert "One label" in result.stderr

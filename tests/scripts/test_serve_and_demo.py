@@ -68,3 +68,10 @@ def test_what_cannot_be_served_is_one_sentence_and_status_2(arguments, sentence,
     assert sentence in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_does_not_click_in_another_server(tmp_path, port):
+    with socket.create_server(("127.0.0.1", port)):
+        result = CliRunner().invoke(app, ["demo", "--folder", str(tmp_path), "--port", str(port)])
+    assert result.exit_code == 2
+    assert f"Port {port} is taken" in result.stderr
