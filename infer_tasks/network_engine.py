@@ -25,7 +25,7 @@ class NetworkEngine:
     def __init__(self, weights: Path | None, device: torch.device, cache: Path) -> None:
         self._weights, self._device, self._cache = weights, device, cache
         self._engine: Engine | None = None
-        self._fault: CheckpointError | None = None
+        self._fault = ""
         self._lock = Lock()
 
     def get(self) -> Engine:
@@ -42,13 +42,13 @@ class NetworkEngine:
                 "suv_region."
             )
         with self._lock:
-            if self._fault is not None:
-                raise self._fault
+            if self._fault:
+                raise CheckpointError(self._fault)
             if self._engine is None:
                 try:
                     network = load_network(self._weights, self._device, cache=self._cache)
                 except CheckpointError as fault:
-                    self._fault = fault
+                    self._fault = str(fault)  # not itself: it holds on to what its frames hold
                     raise
                 self._engine = Engine(NetworkSegmenter(network))
             return self._engine

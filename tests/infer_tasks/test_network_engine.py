@@ -22,7 +22,10 @@ def test_a_file_that_cannot_be_used_is_tried_once_and_told_every_time(tmp_path, 
 
     monkeypatch.setattr(module, "load_network", counted)
     engine = NetworkEngine(weights, "cpu", tmp_path / "cache")
-    for _ in range(2):
-        with pytest.raises(CheckpointError, match=r"weights\.pth"):
+    frames = []
+    for _ in range(5):
+        with pytest.raises(CheckpointError, match=r"weights\.pth") as error:
             engine.get()
+        frames.append(len(error.traceback))
     assert len(tries) == 1
+    assert len(set(frames[1:])) == 1  # a traceback that grows would keep every request's memory
