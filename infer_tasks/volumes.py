@@ -8,10 +8,12 @@ from threading import Lock
 from cachetools import LRUCache
 
 from lib.pet import Preflight, Volume, VolumeError, read_volume
+from lib.pet.sidecar import sidecar_of
 
 _MOST_PRELOADS = 4
 
-Key = tuple[Path, int, int]
+Stamp = tuple[int, int]
+Key = tuple[Path, Stamp, Stamp | None]
 
 
 class Volumes:
@@ -70,8 +72,15 @@ class Volumes:
 
 
 def _key(path: Path) -> Key:
+    if (image := _stamp(path)) is None:
+        raise VolumeError("The study's image is no longer there, or cannot be opened.")
+    return path, image, _stamp(sidecar_of(path))
+
+
+def _stamp(path: Path) -> Stamp | None:
+    """Return when a file changed last, and its size; None where there is none that can be opened."""
     try:
         status = path.stat()
-    except OSError as error:
-        raise VolumeError("The study's image is no longer there, or cannot be opened.") from error
-    return path, status.st_mtime_ns, status.st_size
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size

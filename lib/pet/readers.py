@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.pet.dicom import read_dicom_series
-from lib.pet.image_files import read_image_file, suffix_of
+from lib.pet.image_files import read_image_file
 from lib.pet.preflight import Preflight
-from lib.pet.sidecar import header_of, read_sidecar, unit_of
+from lib.pet.sidecar import header_of, read_sidecar, sidecar_of, unit_of
 from lib.pet.suv import suv_factors
 from lib.pet.volume import UNITS, Volume, VolumeError
 
@@ -47,8 +47,7 @@ def read_volume(
     array, affine = read_image_file(path)
     if unit is not None:
         return Volume(array, affine, unit, Preflight.of_file(unit, "as stated when it was opened"))
-    sidecar = path.with_name(path.name[: -len(suffix_of(path))] + ".json")
-    return _as_sidecar_says(array, affine, read_sidecar(sidecar))
+    return _as_sidecar_says(array, affine, read_sidecar(sidecar_of(path)))
 
 
 def _as_sidecar_says(

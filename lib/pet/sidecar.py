@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from lib.pet.image_files import suffix_of
 from lib.pet.nuclides import HALF_LIVES, nuclide_of
 from lib.pet.scan_header import ScanHeader
 from lib.pet.volume import VolumeError
@@ -23,6 +24,11 @@ _UNITS = {  # BIDS says "Bq/mL"; without blanks and in lower case
 }
 _BECQUEREL = {"bq": 1.0, "kbq": 1e3, "mbq": 1e6, "gbq": 1e9}
 _TIME_ZERO = datetime(2000, 1, 1)  # any day: only differences count
+
+
+def sidecar_of(image: Path) -> Path:
+    """Return where the sidecar of a NIfTI or NRRD file would be: NAME.json beside it."""
+    return image.with_name(image.name[: len(image.name) - len(suffix_of(image))] + ".json")
 
 
 def read_sidecar(path: Path) -> Mapping[str, Any]:

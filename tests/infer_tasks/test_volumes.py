@@ -43,6 +43,17 @@ def test_an_image_that_changed_is_read_again(tmp_path, reads):
     assert volumes.get(path).array.max() == 2
 
 
+def test_an_image_whose_sidecar_changed_is_read_again(tmp_path):
+    path, volumes = image(tmp_path), Volumes()
+    assert volumes.get(path).unit == "unknown"
+    (tmp_path / "a.json").write_text('{"Units": "Bq/mL"}')
+    assert volumes.get(path).unit == "Bq/ml"
+    (tmp_path / "a.json").write_text('{"Units": "g/mL"}')
+    assert volumes.get(path).unit == "SUVbw"
+    (tmp_path / "a.json").unlink()
+    assert volumes.get(path).unit == "unknown"
+
+
 def test_many_threads_read_an_image_once(tmp_path, reads):
     path, volumes = image(tmp_path, size=100), Volumes()
     threads = [threading.Thread(target=volumes.get, args=(path,)) for _ in range(8)]
