@@ -1,5 +1,7 @@
-"""Saving: a label is checked, kept as a version, and written in the journal before MONAI Label has it."""
+"""Saving: a label is checked and kept as a version before it takes its place, and then journaled."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +14,7 @@ from lib.pet import Volume, read_mask
 
 
 class LabelKeeper:
-    """Does what has to come before a label is saved; a `BeforeSave`.
+    """Does what has to come before and after a label is saved; a `Saving`.
 
     Args:
         workspace: where versions and journal are kept.
@@ -21,8 +23,13 @@ class LabelKeeper:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
-    def __call__(self, study: str, image: Path, label: Path, tag: str, params: dict[str, Any]) -> None:
-        """Check the label's grid, keep it as a version (but for `original`, a model's own), journal the save.
+    @contextmanager
+    def __call__(
+        self, study: str, image: Path, label: Path, tag: str, params: dict[str, Any]
+    ) -> Iterator[None]:
+        """Check the label's grid and keep it as a version (`original`, a model's own, is none); then journal.
+
+        A save that fails is not in the journal. Its version may be there, where the disk failed after that.
 
         Raises:
             VolumeError: the label or the image cannot be read.
@@ -40,6 +47,7 @@ class LabelKeeper:
             event["version"] = self._workspace.versions.save(
                 study, label, objects, author, status=cast(Any, tag)
             )
+        yield
         self._workspace.journal.append(study, event)
 
 

@@ -84,6 +84,8 @@ class SegPET(MONAILabelApp):
     def on_init_complete(self) -> None:
         """Clean up after a killed server, and begin to load the weights. Only a server calls this."""
         self.workspace.clear_results()
+        if isinstance(datastore := self.datastore(), Studies):
+            datastore.clear_parts()
         super().on_init_complete()
         self._network.load_in_background()
 

@@ -7,6 +7,8 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.strategy import Strategy
 
+from apps.segpet.studies import is_moment
+
 
 class Random(Strategy):
     """A random study without a final label; the longer ago it was last proposed, the likelier.
@@ -27,6 +29,7 @@ class Random(Strategy):
             datastore.get_image_info(study).get("strategy", {}).get(request["strategy"], {}).get("ts", 0)
             for study in studies
         ]
-        weights = [max(now - moment, 1) for moment in proposed]
+        # A list of studies may be older than the checks of what is written into it.
+        weights = [max(now - (moment if is_moment(moment) else 0), 1) for moment in proposed]
         (place,) = random.choices(range(len(studies)), weights=weights)
         return {"id": studies[place], "weight": weights[place]}

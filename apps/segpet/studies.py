@@ -4,23 +4,31 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Callable
+import shutil
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from typing import Any
 
 from fastapi import HTTPException
 from filelock import FileLock
-from monailabel.datastore.local import LocalDatastore
+from monailabel.datastore.local import DataModel, LocalDatastore
 
 from apps.segpet.failures import told_to_client
 from infer_tasks.requests import EXTENSIONS
-from lib.store import write_atomic
+from lib.store import sync, write_atomic
 
 TAGS = ("final", "original", "draft", "submitted", "reviewed")
 
-#: Called before a label is saved: the image's id and path, the label's file, its tag, a client's parameters.
-BeforeSave = Callable[[str, Path, Path, str, dict[str, Any]], None]
+#: Surrounds the moment in which a label takes its place: the image's id and path, the label's file, its tag,
+#: a client's parameters. What it raises on entering keeps the label from being saved.
+Saving = Callable[[str, Path, Path, str, dict[str, Any]], AbstractContextManager[None]]
+
+_PART = ".saving-"
 
 
 class Studies(LocalDatastore):
@@ -29,15 +37,19 @@ class Studies(LocalDatastore):
     MONAI Label's class is written for one thread, but its own file watcher is a second one, and empties the
     list of images for a moment at every save: here everybody waits their turn.
 
+    An image may be a link to a file anywhere: whoever may write in the folder decides what the studies are. A
+    link counts as the file it stands for, under its own name, with the sidecar beside the link.
+
     Args:
         folder: where the images are; labels go to `labels/TAG/` in it.
         auto_reload: follow files that come and go.
-        before_save: see `BeforeSave`; what it raises keeps the label from being saved.
+        saving: see `Saving`.
     """
 
-    def __init__(self, folder: str, auto_reload: bool, before_save: BeforeSave) -> None:
+    def __init__(self, folder: str, auto_reload: bool, saving: Saving) -> None:
         self._turn = RLock()
-        self._before_save = before_save
+        self._saving = saving
+        self._saves: defaultdict[str, Lock] = defaultdict(Lock)
         super().__init__(folder, extensions=[f"*{end}" for end in EXTENSIONS], auto_reload=auto_reload)
 
     def known_image(self, image_id: Any) -> Path:
@@ -52,26 +64,75 @@ class Studies(LocalDatastore):
     ) -> str:
         """Save a label in MONAI Label's layout; returns the label's id.
 
-        Raises HTTPException: an unknown image, a tag not in TAGS, another file format, or what `before_save`
-        finds wrong.
+        A reader sees the former file or the new one; whoever may read the studies folder may read it. Saves
+        of one study wait for each other, so that the last version is what the file holds.
+
+        Raises HTTPException: an unknown image, a tag not in TAGS, another file format, or what `saving` finds
+        wrong.
         """
         path, tag, label = self.known_image(image_id), checked_tag(label_tag), Path(label_filename)
         ending = label_ending(label.name)
-        with told_to_client():
-            self._before_save(image_id, path, label, tag, label_info)
-        with self._turn:
-            label_id = super().save_label(image_id, label_filename, tag, dict(label_info))
-            folder = Path(self._datastore.label_path(tag))
+        refuse_unreadable(label_info)
+        folder = Path(self._datastore.label_path(tag))
+        with (
+            told_to_client(),
+            self._saves[image_id],
+            self._part(label, folder) as part,
+            self._saving(image_id, path, label, tag, label_info),
+            self._turn,
+        ):
+            part.replace(folder / f"{image_id}{ending}")
+            info = {**label_info, "ts": int(time.time()), "name": f"{image_id}{ending}"}
+            self._datastore.objects[image_id].labels[tag] = DataModel(info=info, ext=ending)
+            self._update_datastore_file()
             for other in set(EXTENSIONS) - {ending}:  # the label's former file, in another format
                 (folder / f"{image_id}{other}").unlink(missing_ok=True)
-        return label_id
+            sync(folder)
+        return image_id
+
+    def clear_parts(self) -> None:
+        """Delete what a killed server left of labels that it was saving."""
+        for part in Path(self._datastore.label_path(None)).glob(f"*/{_PART}*"):
+            part.unlink(missing_ok=True)
+
+    def get_image_uri(self, image_id: str) -> str:
+        """Return an image's path in the folder, "" where there is none.
+
+        MONAI Label's own follows links, to where no sidecar is and names may be a patient's.
+        """
+        with self._turn:
+            image = self._datastore.objects.get(image_id)
+        return str(Path(self._datastore_path) / f"{image_id}{image.image.ext}") if image else ""
+
+    def get_image_info(self, image_id: str) -> dict[str, Any]:
+        """Return what is known of an image, `path` among it."""
+        with self._turn:
+            known: dict[str, Any] = super().get_image_info(image_id)
+        return {**known, "path": self.get_image_uri(image_id)} if known else known
+
+    def datalist(self, full_path: bool = True) -> list[dict[str, str]]:
+        """Return the paths of images and their final labels; without `full_path` within the folder."""
+        with self._turn:
+            listed = [
+                {"image": self.get_image_uri(study), "label": self.get_label_uri(study, "final")}
+                for study in self.get_labeled_images()
+            ]
+        base = "" if full_path else f"{self._datastore_path}{os.sep}"
+        return [{key: path.removeprefix(base) for key, path in pair.items()} for pair in listed]
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         """Add to what is known of an image; HTTPException where it would break the strategies."""
         self.known_image(image_id)
+        refuse_unreadable(info)
         _check_strategies(info.get("strategy", {}))
         with self._turn:
             super().update_image_info(image_id, info)
+
+    def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
+        """Add to what is known of a label."""
+        refuse_unreadable(info)
+        with self._turn:
+            super().update_label_info(label_id, label_tag, info)
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Refuse: studies come into the folder by those who may write there."""
@@ -84,6 +145,26 @@ class Studies(LocalDatastore):
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Refuse: a label that is wrong is followed by a better version, maybe an empty one."""
         raise HTTPException(403, "Labels are never deleted; save an empty mask instead.")
+
+    @contextlib.contextmanager
+    def _part(self, label: Path, folder: Path) -> Iterator[Path]:
+        """Copy a label into its folder under a hidden name; deleted unless it is moved to its place."""
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=_PART)
+        part = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as copy, label.open("rb") as file:
+                shutil.copyfileobj(file, copy, 1 << 20)
+            part.chmod(Path(self._datastore_path).stat().st_mode & 0o666)
+            sync(part)
+            yield part
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _list_files(self, path: str, patterns: Iterable[str]) -> dict[str, str]:
+        """Leave out hidden files, as macOS makes beside others, and names that cannot be told to a client."""
+        files: dict[str, str] = super()._list_files(path, patterns)
+        return {name: file for name, file in files.items() if not name.startswith(".") and _is_text(name)}
 
     def _update_datastore_file(self, lock: bool = True) -> None:
         """Write the list of images and labels; a crash leaves the old or the new one, never half of it."""
@@ -101,10 +182,35 @@ def checked_tag(tag: str) -> str:
     return tag
 
 
+def refuse_unreadable(value: Any) -> None:
+    """Raise HTTPException 422 for what could be kept but not read or sent again: NaN, broken Unicode."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False, default=str).encode()
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(
+            422,
+            "JSON can only hold finite numbers and valid Unicode here; leave out NaN, Infinity and lone "
+            "surrogates.",
+        ) from error
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_moment(value: Any) -> bool:
+    """Whether a value says in whole seconds since 1970 when something was."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40
+
+
 def _check_strategies(proposed: Any) -> None:
     """Raise HTTPException 422 unless it says for each strategy when it proposed the image."""
     if not isinstance(proposed, dict) or not all(
-        isinstance(entry, dict) and isinstance(entry.get("ts", 0), int) for entry in proposed.values()
+        isinstance(entry, dict) and is_moment(entry.get("ts", 0)) for entry in proposed.values()
     ):
         raise HTTPException(422, "What is known of an image under `strategy` is for the strategies to write.")
 
@@ -132,9 +238,6 @@ for _name in (
     "_init_from_datastore_file",
     "_on_any_event",
     "_reconcile_datastore",
-    "datalist",
-    "get_image_info",
-    "get_image_uri",
     "get_label_info",
     "get_label_uri",
     "get_labeled_images",
@@ -144,6 +247,5 @@ for _name in (
     "list_images",
     "refresh",
     "status",
-    "update_label_info",
 ):
     _in_turn(_name)

@@ -1,6 +1,6 @@
 """What a team has made: the state folder, the journal of each study, labels and their versions."""
 
-from lib.store.atomic import write_atomic
+from lib.store.atomic import sync, write_atomic
 from lib.store.errors import StoreError
 from lib.store.journal import Journal
 from lib.store.labels import LabelVersion, LabelVersions
@@ -14,5 +14,6 @@ __all__ = [
     "StoreError",
     "default_state",
     "open_state",
+    "sync",
     "write_atomic",
 ]

@@ -5,13 +5,16 @@ from typing import Any
 
 from fastapi import HTTPException
 
+from apps.segpet.studies import refuse_unreadable
+
 
 def json_object(text: str, field: str) -> dict[str, Any]:
-    """Return the JSON object of a form field; HTTPException 422 where it is none."""
+    """Return the JSON object of a form field; HTTPException 422 where it is none, or `refuse_unreadable`."""
     try:
         value = json.loads(text or "{}")
     except (ValueError, RecursionError) as error:
         raise HTTPException(422, f"The form field {field} must hold JSON.") from error
     if not isinstance(value, dict):
         raise HTTPException(422, f"The form field {field} must hold a JSON object.")
+    refuse_unreadable(value)
     return value
