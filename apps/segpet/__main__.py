@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument(
         "--conf", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"),
-        help="labels, model, state, unit or device",
+        help="labels, model, state, unit, device or hosts",
     )  # fmt: skip
     arguments = parser.parse_args()
     sys.path.insert(0, str(ROOT))
@@ -34,6 +34,7 @@ def main() -> None:
         read_options(conf, studies)
     except OptionError as error:
         parser.error(str(error))
+    conf["hosts"] = ",".join(filter(None, [conf.get("hosts"), arguments.host]))
     os.environ |= environment(studies, arguments.port, conf)
 
     # MONAI Label reads its settings from the environment when it is first imported, so only now.

@@ -11,7 +11,7 @@ from lib.network import DeviceError, usable_device
 from lib.store import StateFolder, StoreError, open_state
 
 UNITS = ("SUVbw", "Bq/ml")
-_KEYS = ("labels", "model", "state", "unit", "device")
+_KEYS = ("labels", "model", "state", "unit", "device", "hosts")
 
 
 class OptionError(ValueError):
@@ -59,3 +59,8 @@ def read_options(conf: Mapping[str, str], studies: str) -> Options:
     except (PromptError, StoreError, DeviceError) as error:
         raise OptionError(str(error)) from error
     return Options(labels, model, state, unit, device)
+
+
+def names_of(hosts: str | None) -> tuple[str, ...]:
+    """Return the names that the option `hosts` says the server goes by; they are separated by commas."""
+    return tuple(name.strip() for name in (hosts or "").split(",") if name.strip())

@@ -23,6 +23,8 @@ from fastapi.responses import JSONResponse
 from monailabel.config import settings
 from monailabel.interfaces.utils.app import app_instance
 
+from apps.segpet.failures import UNEXPECTED
+from apps.segpet.options import names_of
 from apps.segpet.routes import datastore, infer, session, work
 from apps.segpet.shield import Shield
 
@@ -54,7 +56,13 @@ def malformed(_: Request, error: Any) -> JSONResponse:
     return JSONResponse({"detail": f"The request is malformed ({'; '.join(faults)})."}, status_code=422)
 
 
+@api.exception_handler(Exception)
+def unexpected(_: Request, __: Exception) -> JSONResponse:
+    """Say that something failed, and nothing of the inside; the shield logs where."""
+    return JSONResponse({"detail": UNEXPECTED}, status_code=500)
+
+
 origins = [str(origin).rstrip("/") for origin in settings.MONAI_LABEL_CORS_ORIGINS]
 if origins:
     api.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
-app = Shield(api, origins)
+app = Shield(api, origins, names_of(settings.MONAI_LABEL_APP_CONF.get("hosts")))

@@ -1,5 +1,6 @@
-"""What stands before all routes: limits of size, the same origin, no trace when something fails."""
+"""What stands before all routes: limits of size, the server's own names, the same origin."""
 
+import ipaddress
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -7,27 +8,35 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from apps.segpet.failures import UNEXPECTED, log_unexpected
+from apps.segpet.failures import log_unexpected
 
 _READS_ONLY = ("GET", "HEAD", "OPTIONS")
+_OTHER_NAME = (
+    "This server does not go by that name; where it should, start it with `--conf hosts NAME`, or with "
+    "MONAI_LABEL_CORS_ORIGINS for another origin."
+)
 #: Bytes that a request's body may have, by the beginning of its path; the first that fits counts.
 _LIMITS = (("/session", 4 << 30), ("/datastore/label", 1 << 30), ("", 4 << 20))
 
 
 class Shield:
-    """ASGI middleware: refuses large bodies (413) and pages of other origins (403), hides traces (500).
+    """ASGI middleware: refuses large bodies (413), pages of other origins, and names not its own (403).
 
     A browser sends `Origin` with every request that changes something: without a check, any web page that a
-    member of staff has open could save labels here. Programs send none, and may do everything.
+    member of staff has open could save labels here. Programs send none, and may do everything. A page's own
+    name can be made to lead here (DNS rebinding), and is then its origin: so `Host` is checked too.
 
     Args:
-        app: what is behind it.
+        app: what is behind it; it answers when something in it fails, and the failure is logged here.
         origins: other origins that may use the server, such as `https://viewer.hospital.example`.
+        hosts: names that the server goes by, beside this machine's own and those of `origins`.
     """
 
-    def __init__(self, app: ASGIApp, origins: Iterable[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, origins: Iterable[str] = (), hosts: Iterable[str] = ()) -> None:
         self._app = app
         self._origins = frozenset(origins)
+        named = (urlsplit(origin).hostname for origin in self._origins)
+        self._hosts = frozenset(filter(None, (*named, *(host.lower() for host in hosts))))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it."""
@@ -35,6 +44,9 @@ class Shield:
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        if not self._is_own_name(headers.get("host", "")):
+            await _answer(send, 403, _OTHER_NAME)
+            return
         if scope["method"] not in _READS_ONLY and not self._may_change(headers):
             await _answer(send, 403, "Pages of other origins may not use this server.")
             return
@@ -63,12 +75,26 @@ class Shield:
         except Exception as error:
             if not body.too_large:
                 log_unexpected(error)
-            if not started:
-                await _answer(send, *((413, body.refusal) if body.too_large else (500, UNEXPECTED)))
+            elif not started:
+                await _answer(send, 413, body.refusal)
+
+    def _is_own_name(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:  # a bracket that does not close
+            return False
+        return name in self._hosts or _is_this_machine(name)
 
     def _may_change(self, headers: dict[str, str]) -> bool:
         origin = headers.get("origin")
         return origin is None or origin in self._origins or urlsplit(origin).netloc == headers.get("host")
+
+
+def _is_this_machine(name: str) -> bool:
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 class _Body:

@@ -5,7 +5,9 @@ import json
 import logging
 
 import pytest
+from starlette.testclient import TestClient
 
+from apps.segpet.routes import work
 from apps.segpet.shield import Shield
 
 
@@ -20,11 +22,11 @@ async def reads(scope, receive, send):
     await send({"type": "http.response.body", "body": str(size).encode()})
 
 
-async def fails(scope, receive, send):
-    raise KeyError("Doe_Jane")
+async def unread(scope, receive, send):
+    raise AssertionError("the app was asked")
 
 
-def ask(app, chunks=(b"",), path="/infer/x", method="POST", headers=(), origins=()):
+def ask(app, chunks=(b"",), path="/infer/x", method="POST", headers=(), origins=(), hosts=()):
     """Return status and body of one request."""
     waiting = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
     waiting[-1]["more_body"] = False
@@ -37,8 +39,9 @@ def ask(app, chunks=(b"",), path="/infer/x", method="POST", headers=(), origins=
         sent.append(message)
 
     scope = {"type": "http", "method": method, "path": path}
+    headers = [("host", "localhost"), *headers]
     scope["headers"] = [(name.encode(), value.encode()) for name, value in headers]
-    asyncio.run(Shield(app, origins)(scope, receive, send))
+    asyncio.run(Shield(app, origins, hosts)(scope, receive, send))
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     return sent[0]["status"], sent[1]["body"]
 
@@ -61,7 +64,7 @@ def test_uploads_have_a_larger_limit():
 
 
 def test_a_stated_length_over_the_limit_is_refused_unread():
-    assert ask(fails, headers=[("content-length", str(1 << 40))])[0] == 413
+    assert ask(unread, headers=[("content-length", str(1 << 40))])[0] == 413
 
 
 @pytest.mark.parametrize(
@@ -78,14 +81,48 @@ def test_a_stated_length_over_the_limit_is_refused_unread():
 )
 def test_only_its_own_and_named_origins_may_change_things(origin, status):
     headers = [("origin", origin), ("host", "segpet.example:8000")]
-    assert ask(reads, headers=headers, origins=["https://viewer.example"])[0] == status
-    assert ask(reads, headers=headers, method="GET")[0] == 200
+    known = {"origins": ["https://viewer.example"], "hosts": ["segpet.example"]}
+    assert ask(reads, headers=headers, **known)[0] == status
+    assert ask(reads, headers=headers, method="GET", **known)[0] == 200
 
 
-def test_a_failure_says_nothing_of_the_inside(caplog):
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"])
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:8000", 200),
+        ("127.0.0.1:8000", 200),
+        ("[::1]:8000", 200),
+        ("SegPET.example:8000", 200),
+        ("viewer.example", 200),
+        ("evil.example:8000", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("localhost@evil.example", 403),
+        ("10.0.0.7:8000", 403),
+        ("[::1", 403),
+        ("", 403),
+    ],
+)
+def test_a_name_that_was_led_here_by_its_owner_reads_and_changes_nothing(host, status, method):
+    headers = [("host", host), ("origin", f"http://{host}")]
+    known = {"origins": ["https://viewer.example"], "hosts": ["segpet.example"]}
+    assert ask(reads, headers=headers, method=method, **known)[0] == status
+
+
+def test_a_failure_says_nothing_of_the_inside(caplog, monkeypatch):
+    monkeypatch.setenv("MONAI_LABEL_RELOAD_APP_LIB", "false")  # the import sets it, for good
+    from apps.segpet.server import api
+
+    monkeypatch.setattr(work, "app_instance", _fails)
+    client = TestClient(Shield(api), "http://localhost", raise_server_exceptions=False)
     with caplog.at_level(logging.ERROR):
-        status, body = ask(fails)
-    assert status == 500
-    assert "Doe_Jane" not in body.decode() + caplog.text
+        reply = client.get("/info/")
+    assert reply.status_code == 500
+    assert reply.json()["detail"].endswith("its log says where.")
+    assert "Doe_Jane" not in reply.text + caplog.text
     assert "KeyError" in caplog.text
     assert "test_shield.py" in caplog.text
+
+
+def _fails():
+    raise KeyError("Doe_Jane")
