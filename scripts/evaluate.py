@@ -104,6 +104,14 @@ def segmentation(
             help="autopet: folder with NAME_clicks.json; made by the challenge's rules if not given."
         ),
     ] = None,
+    proposals: Annotated[
+        bool,
+        typer.Option(
+            "--proposals",
+            help="Without clicks the mask is what automatic seeds propose (autopet: clicks correct it); "
+            "recall and false seeds are measured.",
+        ),
+    ] = False,
     value: Annotated[
         list[int] | None, typer.Option(help="A value of the masks that is lesion. Repeat; all if not given.")
     ] = None,
@@ -125,8 +133,9 @@ def segmentation(
     """Let simulated annotators click through your cases, and score the masks after each number of clicks.
 
     One lesion at a time: each gets its own clicks on the errors that its mask still has, and all lesions'
-    masks together, after n clicks each, are the case's mask that is scored. Without clicks a mask is empty.
-    Ctrl+C keeps what is done. The page numbers the cases and names none; cases.csv says which is which.
+    masks together, after n clicks each, are the case's mask that is scored. Without clicks a mask is empty,
+    unless there are --proposals. Ctrl+C keeps what is done. The page numbers the cases and names none;
+    cases.csv says which is which.
 
     `segpet evaluate segmentation cases/ --unit SUVbw --model weights.safetensors -o results/`
     """
@@ -138,14 +147,15 @@ def segmentation(
         raise InputError("--read-clicks needs --protocol autopet, and the cases as they are: no --embed.")
     rules: Corrective | Given
     if protocol is Protocol.autopet:
-        counts, rules = _counts(clicks or "0,1,2,3,4,5,6,7,8,9,10"), _given(read_clicks, seed)
+        counts, rules = _counts(clicks or "0,1,2,3,4,5,6,7,8,9,10"), _given(read_clicks, seed, proposals)
     else:
-        counts, rules = _counts(clicks or "0,1,3,5,10"), Corrective(annotator.value, seed)
+        counts, rules = _counts(clicks or "0,1,3,5,10"), Corrective(annotator.value, seed, proposals)
     cases = find_cases(studies)
     models, baselines = _models(model or [], device), _baselines(method or list(Baseline))
     settings = {
         "protocol": protocol.value,
         "annotator": annotator.value if protocol is Protocol.corrective else None,
+        "proposals": proposals or None,
         "embed": embed,
         "surface_tolerance_mm": tolerance,
         "seed": seed,
@@ -181,7 +191,7 @@ def _run(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from lib.interaction import PromptError
+    from lib.interaction import PromptError, propose_seeds, seed_recall
     from lib.learning.cases import CaseError, read_case
     from lib.learning.evaluation import evaluate
     from lib.pet import VolumeError
@@ -192,6 +202,8 @@ def _run(
         for number, files in enumerate(cases, start=1):
             try:
                 case = read_case(files, **reading)
+                if rules.proposals:
+                    results.add_seeds(seed_recall(propose_seeds(case.volume), case.objects))
                 for method in (*results.models, *results.baselines):
                     if method.name == Baseline.suv_fixed and case.volume.unit != "SUVbw":
                         continue
@@ -212,7 +224,7 @@ def _counts(text: str) -> list[int]:
     return counts
 
 
-def _given(folder: Path | None, seed: int) -> "Given":
+def _given(folder: Path | None, seed: int, proposals: bool) -> "Given":
     """Return autoPET's protocol with clicks from files, or made by its rules."""
     import numpy as np
 
@@ -228,7 +240,7 @@ def _given(folder: Path | None, seed: int) -> "Given":
             return read_clicks(folder / f"{case.name}_clicks.json", case.volume)
         return simulate_clicks(case, np.random.default_rng([seed, number_of(case.name)]))
 
-    return Given(clicks_of)
+    return Given(clicks_of, proposals)
 
 
 def _models(paths: list[Path], device: str) -> "list[Method]":

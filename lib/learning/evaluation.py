@@ -7,7 +7,7 @@ A method is whatever turns clicks into masks behind the engine: a network, or re
 * *given*: autoPET IV's. The clicks are made beforehand, the same for every method; the case is clicked as a
   whole, and n clicks are n in tumour and n in background.
 
-Without a click the mask is empty.
+Without a click the mask is empty, or holds what automatic seeds propose.
 """
 
 from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ class State:
     Args:
         clicks: how many: of each object, or of each kind.
         dice: of the case's mask; NaN without a lesion.
-        seconds: mean time of the click that led here; NaN where none was made.
+        seconds: mean time of the click that led here, or of the proposals; NaN where there is none.
         scores: every one of METRICS, where this number of clicks is one that was asked for; else empty.
     """
 

@@ -32,7 +32,10 @@ figure { margin: 1rem 0; } figure img { max-width: 100%; border: 1px solid #ddd;
 
 
 def render(
-    methods: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], worst: Sequence[Picture] = ()
+    methods: Sequence[Mapping[str, Any]],
+    settings: Mapping[str, Any],
+    worst: Sequence[Picture] = (),
+    seeds: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the page.
 
@@ -40,6 +43,7 @@ def render(
         methods: what `lib.learning.summary.summarise` returned, the one that matters first.
         settings: how it was measured, as title and value.
         worst: pictures of cases, of the first method.
+        seeds: what `lib.learning.summary.summarise_seeds` returned.
     """
     curves = [Curve(str(method["weights"]), style, ()) for style, method in enumerate(methods)]
     legend = "".join(f"<li>{key(curve)} {escape(curve.name)}</li>" for curve in curves)
@@ -65,6 +69,7 @@ def render(
 share of cases that reach it.</p>
 <div class="wide">{_over_clicks(methods)}</div>
 {_by_size(methods)}
+{_seeds(seeds)}
 {_pictures(worst, str(methods[0]["weights"]) if methods else "")}
 </body></html>
 """
@@ -120,6 +125,15 @@ def _by_size(methods: Sequence[Mapping[str, Any]]) -> str:
             lines.append(_row(cells, first=place == 0))
     titles = ["method", "size", "lesions", *(f"Dice after {n}" for n in clicks)]
     return f'<h2>By lesion size</h2><div class="wide">{_table(titles, lines)}</div>'
+
+
+def _seeds(seeds: Mapping[str, Any] | None) -> str:
+    if seeds is None:
+        return ""
+    return (
+        f"<h2>Automatic seeds</h2><p>{seeds['found']} of {seeds['lesions']} lesions have a seed. For each "
+        f"patient: recall {_mean(seeds['recall'])}, false seeds {_mean(seeds['false'])}.</p>"
+    )
 
 
 def _pictures(worst: Sequence[Picture], method: str) -> str:

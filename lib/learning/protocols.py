@@ -1,5 +1,9 @@
-"""Protocols of evaluation: who clicks where, and what the engine makes of it."""
+"""Protocols of evaluation: who clicks where, and what the engine makes of it.
 
+Before the first click a mask is empty, or holds what automatic seeds propose (design: `segpet_auto`).
+"""
+
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.interaction import AnnotatedObject, Click, Engine, Prompts
+from lib.interaction import AnnotatedObject, Click, Engine, Prompts, Update, propose_objects, propose_seeds
 from lib.interaction.annotator import Annotator, next_click
 from lib.interaction.segmenter import Segmenter
 from lib.learning.autopet import GivenClicks
@@ -26,7 +30,7 @@ class Course:
 
     Args:
         masks: the case's mask after 0, 1, 2 ... clicks.
-        seconds: mean time of the click that led there; NaN where none was made.
+        seconds: mean time of the click that led there, at first of the proposals; NaN where there is none.
         clicks: every click, in its order.
         lesion_dice: for each lesion that was clicked on its own, its Dice after 0, 1, 2 ... clicks.
     """
@@ -44,10 +48,12 @@ class Corrective:
     Args:
         annotator: how the voxel is chosen (see `lib.interaction.annotator`).
         seed: of `random` and `human`.
+        proposals: without clicks, the mask is what is proposed. Clicked lesions begin anew.
     """
 
     annotator: Annotator = "centre"
     seed: int = 0
+    proposals: bool = False
 
     def run(self, segmenter: Segmenter[Any], case: Case, count: int) -> Course:
         """Click each lesion of a case `count` times, or until nothing is wrong."""
@@ -66,6 +72,9 @@ class Corrective:
                 if spent is not None:
                     seconds[n].append(spent)
             lesion_dice.append(tuple(dices))
+        if self.proposals:
+            _, union[0], spent = _proposed(engine, case)
+            seconds[0].append(spent)
         means = tuple(float(np.mean(spent)) if spent else float("nan") for spent in seconds)
         return Course(tuple(union), means, tuple(made), tuple(lesion_dice))
 
@@ -101,16 +110,21 @@ class Given:
 
     Args:
         clicks: those of a case.
+        proposals: the clicks correct what is proposed, as in a viewer.
     """
 
     clicks: Callable[[Case], GivenClicks]
+    proposals: bool = False
 
     def run(self, segmenter: Segmenter[Any], case: Case, count: int) -> Course:
         """Let a case have its first click of each kind, then its second, up to `count`."""
         engine = Engine(segmenter, STATE_BYTES)
         given = self.clicks(case)
         objects: Sequence[AnnotatedObject] = ()
-        masks, seconds = [Crop.empty()], [float("nan")]
+        mask, spent = Crop.empty(), float("nan")
+        if self.proposals:
+            objects, mask, spent = _proposed(engine, case)
+        masks, seconds = [mask], [spent]
         for n in range(1, count + 1):
             objects, mask, spent = _clicked(engine, case, objects, given.first(n, LABEL))
             masks.append(mask)
@@ -120,6 +134,13 @@ class Given:
         return Course(tuple(masks), tuple(seconds), tuple(made))
 
 
+def _proposed(engine: Engine[Any], case: Case) -> tuple[Sequence[AnnotatedObject], Crop, float]:
+    """Return the proposed objects, all that they cover, and the seconds it took."""
+    begin = time.perf_counter()
+    update = propose_objects(engine, case.volume, LABEL, propose_seeds(case.volume))
+    return update.objects, _union(update), time.perf_counter() - begin
+
+
 def _clicked(
     engine: Engine[Any], case: Case, objects: Sequence[AnnotatedObject], prompts: Prompts
 ) -> tuple[Sequence[AnnotatedObject], Crop, float]:
@@ -127,10 +148,11 @@ def _clicked(
     begin = time.perf_counter()
     update = engine.update(case.volume, objects, prompts)
     spent = time.perf_counter() - begin
-    mask = Crop.empty()
-    for part in update.masks.values():
-        mask = mask.union(part)
-    return update.objects, mask, spent
+    return update.objects, _union(update), spent
+
+
+def _union(update: Update) -> Crop:
+    return functools.reduce(Crop.union, update.masks.values(), Crop.empty())
 
 
 def _prompts(clicks: Sequence[Click]) -> Prompts:

@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lib.interaction import SeedRecall
 from lib.learning.autopet import write_clicks
 from lib.learning.cases import Case
 from lib.learning.evaluation import Method, Run, lesion_rows, rows
 from lib.learning.gallery import WorstCases
 from lib.learning.page import render
-from lib.learning.summary import summarise
+from lib.learning.summary import summarise, summarise_seeds
 from lib.pet import Crop
 
 
@@ -44,6 +45,7 @@ class Results:
         self.left_out: list[dict[str, Any]] = []
         self._runs: dict[str, list[Run]] = {method.name: [] for method in (*models, *baselines)}
         self._worst = WorstCases()
+        self._seeds: list[SeedRecall] = []
         if folder:
             (folder / "clicks").mkdir(parents=True, exist_ok=True)
             for table in ("cases.csv", "lesions.csv"):
@@ -61,6 +63,10 @@ class Results:
             clicks.mkdir(exist_ok=True)
             write_clicks(clicks / f"{run.case}_clicks.json", run.tumor, run.background)
 
+    def add_seeds(self, seeds: SeedRecall) -> None:
+        """Take a case's automatic seeds as they meet its lesions."""
+        self._seeds.append(seeds)
+
     def leave_out(self, number: int, reason: str) -> None:
         """Note that a case could not be used."""
         self.left_out.append({"number": number, "reason": reason})
@@ -75,7 +81,7 @@ class Results:
 
         One model: its own numbers (`weights`, `cases`, `clicks` ...: see `summarise`) with `baselines`, a
         list of the same form, and `settings`. Several: the same under `models`, a list. Without a model the
-        first baseline stands in its place.
+        first baseline stands in its place. `seeds`: how automatic seeds met the lesions, where they count.
         """
         of = {
             method.name: summarise(method.name, method.segmenter.digest, self._runs[method.name], self.seed)
@@ -86,6 +92,8 @@ class Results:
         if not models:
             models, baselines = baselines[:1], baselines[1:]
         rest = {"baselines": baselines, "settings": self.settings, "left_out": self.left_out}
+        if self._seeds:
+            rest["seeds"] = summarise_seeds(self._seeds, self.seed)
         return {**models[0], **rest} if len(models) == 1 else {"models": models, **rest}
 
     def write(self) -> None:
@@ -98,7 +106,7 @@ class Results:
             title.replace("_", " "): value for title, value in self.settings.items() if value is not None
         }
         settings["cases left out"] = len(self.left_out)
-        page = render(methods_of(summary), settings, self._worst.pictures)
+        page = render(methods_of(summary), settings, self._worst.pictures, summary.get("seeds"))
         (self.folder / "report.html").write_text(page, encoding="utf-8")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lib.interaction import SeedRecall
 from lib.learning.bootstrap import Mean, bootstrap_mean
 from lib.learning.evaluation import Run
 from lib.learning.metrics import METRICS, area_over_clicks, clicks_to_reach
@@ -51,6 +52,21 @@ def summarise(name: str, digest: str, runs: Sequence[Run], seed: int = 0) -> dic
         },
         "clicks_to_dice": {f"{good:g}": _to_reach(good, runs, seed) for good in GOOD_DICE},
         "lesions": _by_size(runs, clicks, seed),
+    }
+
+
+def summarise_seeds(seeds: Sequence[SeedRecall], seed: int = 0) -> dict[str, Any]:
+    """Return how automatic seeds met the lesions: recall and false seeds, means over patients and counts.
+
+    Args:
+        seeds: one a patient; one without lesions has no recall.
+        seed: of the intervals.
+    """
+    return {
+        "recall": _mean([one.found / one.total if one.total else float("nan") for one in seeds], seed),
+        "false": _mean([float(one.false) for one in seeds], seed),
+        "found": sum(one.found for one in seeds),
+        "lesions": sum(one.total for one in seeds),
     }
 
 

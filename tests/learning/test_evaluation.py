@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from lib.interaction import RegionGrower
+from lib.interaction import RegionGrower, SeedRecall
 from lib.interaction.segmenter import State
 from lib.learning.autopet import GivenClicks
 from lib.learning.cases import Case
 from lib.learning.evaluation import Method, evaluate, lesion_rows, rows
 from lib.learning.metrics import METRICS, dice
 from lib.learning.protocols import Corrective, Given
-from lib.learning.summary import summarise
+from lib.learning.summary import summarise, summarise_seeds
 from lib.pet import Crop, Volume
 
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
@@ -148,6 +148,42 @@ def test_given_clicks_are_made_in_the_whole_case_n_of_each_kind(case):
     assert result.states[0].scores["fnv_ml"] == pytest.approx(case.truth.count * 0.064)
     assert result.states[1].scores["fnv_ml"] == pytest.approx(case.objects[1].count * 0.064)
     assert result.states[2].scores["fnv_ml"] == 0
+
+
+@pytest.fixture
+def hot_case(case):
+    """One lesion that stands out, and a spot as hot that is none."""
+    image = np.ones(case.volume.shape, np.float32)
+    lesion, spot = ball(image.shape, (10, 15, 15), 4), ball(image.shape, (30, 15, 15), 3)
+    image[lesion] = image[spot] = 12
+    crop = Crop.from_grid(lesion)
+    return Case("hot", Volume(image, AFFINE, "SUVbw"), (crop,), crop, (1,)), Crop.from_grid(spot)
+
+
+def test_proposals_are_the_mask_without_clicks_and_clicked_lesions_begin_anew(hot_case):
+    case, spot = hot_case
+    states = run(case, RegionGrower(), (0, 1), Corrective(proposals=True)).states
+    assert states[0].scores["fnv_ml"] == 0
+    assert states[0].scores["fpv_ml"] == pytest.approx(spot.count * 0.064, rel=0.3)
+    assert states[0].seconds > 0
+    assert states[1].scores["fpv_ml"] == 0
+
+
+def test_given_clicks_correct_what_is_proposed(hot_case):
+    case, _ = hot_case
+    given = GivenClicks(((10, 15, 15), (10, 15, 15)), ((2, 2, 2), (30, 15, 15)))
+    states = run(case, RegionGrower(), (0, 1, 2), Given(lambda _: given, proposals=True)).states
+    assert [state.scores["fpv_ml"] > 0 for state in states] == [True, True, False]
+    assert [state.scores["fnv_ml"] for state in states] == [0, 0, 0]
+
+
+def test_seeds_are_summarised_over_patients():
+    seeds = [SeedRecall(1, 4, 2), SeedRecall(3, 4, 0), SeedRecall(0, 0, 7)]
+    summary = summarise_seeds(seeds)
+    assert (summary["found"], summary["lesions"]) == (4, 8)
+    assert summary["recall"]["mean"] == pytest.approx(0.5)
+    assert summary["recall"]["cases"] == 2
+    assert summary["false"]["mean"] == 3
 
 
 def test_rows_have_empty_cells_where_there_is_no_value(case):

@@ -145,16 +145,31 @@ def test_autopets_protocol_has_eleven_states_on_the_same_clicks(cases, tmp_path)
         assert [len(of_kind) for of_kind in json.loads(one).values()] == [10, 10]
 
 
+def test_proposals_are_measured_with_their_seeds(cases, tmp_path):
+    result = evaluate(
+        cases, "--unit", "SUVbw", "--clicks", "0,1", "--proposals", "--method", "suv_region",
+        "-o", tmp_path, "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert summary["clicks"]["0"]["dice"]["mean"] > 0.6
+    assert (summary["seeds"]["found"], summary["seeds"]["lesions"]) == (5, 5)
+    assert "5 of 5 lesions have a seed" in (tmp_path / "report.html").read_text()
+
+
 def test_models_are_compared_with_each_other_and_with_the_baseline(cases, weights):
     result = evaluate(
-        cases, "--clicks", "1", "--model", weights, "--model", weights, "--method", "suv_region", "--json"
-    )
+        cases, "--clicks", "1", "--value", "1", "--model", weights, "--model", weights,
+        "--method", "suv_region", "--json",
+    )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     summary = json.loads(result.stdout)
     assert [model["weights"] for model in summary["models"]] == ["small", "small (2)"]
     assert summary["models"][0]["digest"] == summary["models"][1]["digest"]
     assert summary["models"][0]["clicks"]["1"]["dice"] == summary["models"][1]["clicks"]["1"]["dice"]
     assert [baseline["weights"] for baseline in summary["baselines"]] == ["suv_region"]
+    # Of each case only the lesion with this value counts.
+    assert sum(group["count"] for group in summary["baselines"][0]["lesions"].values()) == 2
 
 
 def test_without_suv_a_fixed_suv_is_left_out(cases):
