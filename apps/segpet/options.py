@@ -7,9 +7,12 @@ from pathlib import Path
 import torch
 
 from lib.interaction import DEFAULT_LABELS, PromptError, read_labels
-from lib.network import DeviceError, usable_device
+from lib.network import CheckpointError, DeviceError, usable_device
+from lib.network.registry import default_weights, resolve_weights
 from lib.store import StateFolder, StoreError, open_state
 
+#: Weights that come with the app.
+BUNDLED = Path(__file__).resolve().parent / "model"
 UNITS = ("SUVbw", "Bq/ml")
 _KEYS = ("labels", "model", "state", "unit", "device", "hosts")
 
@@ -24,7 +27,7 @@ class Options:
 
     Args:
         labels: names in use, `background` first.
-        model: file of weights, or None.
+        model: file of weights, or None: the tasks of the network then have none.
         state: where everything is kept that outlives the server.
         unit: what the values of files are that do not say it themselves; None: unknown.
         device: where the network runs.
@@ -46,9 +49,7 @@ def read_options(conf: Mapping[str, str], studies: str) -> Options:
     conf = {key: value for key, value in conf.items() if value not in (None, "")}
     if unknown := sorted(set(conf) - {*_KEYS, "server_mode"}):  # the last one is MONAI Label's own
         raise OptionError(f"There is no option {', '.join(unknown)}; there are {', '.join(_KEYS)}.")
-    model = Path(conf["model"]).expanduser().absolute() if "model" in conf else None
-    if model is not None and not model.is_file():
-        raise OptionError(f"There are no weights at {model}: the option model must be the path of a file.")
+    model = _model(conf.get("model"))
     unit = conf.get("unit")
     if unit not in (None, *UNITS):
         raise OptionError(f"The option unit must be one of {', '.join(UNITS)}, not {unit}.")
@@ -64,3 +65,22 @@ def read_options(conf: Mapping[str, str], studies: str) -> Options:
 def names_of(hosts: str | None) -> tuple[str, ...]:
     """Return the names that the option `hosts` says the server goes by; they are separated by commas."""
     return tuple(name.strip() for name in (hosts or "").split(",") if name.strip())
+
+
+def _model(asked: str | None) -> Path | None:
+    """Return the file of weights: the one asked for by path or name, else the best that is here."""
+    if asked == "none":
+        return None
+    if asked is None:
+        best = default_weights([BUNDLED])
+        return best.path if best else None
+    try:
+        model = resolve_weights(asked, [BUNDLED]).absolute()
+    except CheckpointError as error:
+        raise OptionError(str(error)) from error
+    if not model.is_file():
+        raise OptionError(
+            f"There are no weights at {model}: the option model must be the path of a file, a name that "
+            "`segpet weights list` shows, or none."
+        )
+    return model

@@ -46,6 +46,7 @@ class Server:
         """Start the server and wait until it answers."""
         environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
         environment.pop("PYTHONPATH", None)
+        environment["SEGPET_WEIGHTS"] = str(self.folder / "weights")
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, cwd=self.folder, env=environment, stdout=log, stderr=log

@@ -33,7 +33,7 @@ def bare(tmp_path_factory):
     for name in ("one", "two", "three"):
         save_image(folder / f"studies/{name}.nii.gz", image(), GRID)
     (folder / "studies/broken.nii.gz").write_bytes(b"no image")
-    server = Server(folder, unit="SUVbw", labels="liver,lesion")
+    server = Server(folder, unit="SUVbw", labels="liver,lesion", model="none")
     try:
         yield server.start()
     finally:

@@ -21,7 +21,7 @@ def plain(tmp_path_factory, phantom) -> Iterator[Server]:
     (folder / "studies").mkdir()
     save_image(folder / "studies/Roe_Richard.nii.gz", phantom.volume.array, phantom.volume.affine)
     save_image(folder / "outside.nii.gz", phantom.volume.array, phantom.volume.affine)
-    server = Server(folder, plain=True, labels="lesion,liver", unit="SUVbw")
+    server = Server(folder, plain=True, labels="lesion,liver", unit="SUVbw", model="none")
     try:
         yield server.start()
     finally:
