@@ -1,6 +1,8 @@
 """The canvas: a voxel grid somewhere in the room, into which shapes are painted box by box."""
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,20 +29,26 @@ class Grid:
     @property
     def spacing(self) -> NDArray[np.float64]:
         """Mm along i, j, k."""
-        return np.linalg.norm(self.affine[:3, :3], axis=0)
+        return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0), dtype=np.float64)
+
+    @cached_property
+    def _to_index(self) -> NDArray[np.float64]:
+        return np.asarray(np.linalg.inv(self.affine), dtype=np.float64)
 
     def box(self, bounds: Bounds, margin: float = 0.0) -> Box | None:
         """Return the part (k, j, i) of the grid that holds what lies within bounds; None outside of it."""
         low, high = bounds
-        corners = np.array(np.meshgrid(*zip(low - margin, high + margin, strict=True))).reshape(3, -1)
-        inverse = np.linalg.inv(self.affine)
-        index = inverse[:3, :3] @ corners + inverse[:3, 3:]
-        start = np.clip(np.floor(index.min(axis=1)), 0, self.shape).astype(int)
-        stop = np.clip(np.ceil(index.max(axis=1)) + 1, 0, self.shape).astype(int)
-        if (start >= stop).any():
-            return None
-        i, j, k = (slice(int(first), int(last)) for first, last in zip(start, stop, strict=True))
-        return k, j, i
+        middle = self._to_index[:3, :3] @ ((low + high) / 2) + self._to_index[:3, 3]
+        half = abs(self._to_index[:3, :3]) @ ((high - low) / 2 + margin)
+        box = []
+        for first, last, size in zip(
+            (middle - half).tolist(), (middle + half).tolist(), self.shape, strict=True
+        ):
+            start, stop = max(math.floor(first), 0), min(math.ceil(last) + 1, size)
+            if start >= stop:
+                return None
+            box.append(slice(start, stop))
+        return box[2], box[1], box[0]
 
     def coordinates(self, box: Box) -> Coordinates:
         """Return x, y, z (LPS mm) of a part's voxel centres, in arrays that broadcast to its shape."""

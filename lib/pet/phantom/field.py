@@ -10,6 +10,10 @@ from lib.pet.volume import VolumeError
 
 Orientation = Literal["straight", "odd"]
 
+#: Voxels of real reconstructions, mm: Siemens mCT, GE (256 and 128), Philips, Siemens Vision.
+SCANNER_VOXELS_MM = (
+    (4.07, 4.07, 3.0), (2.73, 2.73, 3.27), (5.47, 5.47, 3.27), (4.0, 4.0, 4.0), (1.65, 1.65, 1.65),
+)  # fmt: skip
 _TRUNK_MIDDLE = 0.655  # of the body's length, from the soles: between chin and crotch
 _ABOVE_VERTEX_MM = 25.0
 _HANDS_UP_MM = 170.0

@@ -232,4 +232,4 @@ class _Painter:
         # What is small needs more contrast to be seen at all: partial volume takes most of it.
         low = float(np.interp(diameter, (6, 20), (3.5, low)))
         low = min(max(low, _LEAST_OF_BLOOD * self.blood / max(background, 1e-3)), high)
-        return float(low * (high / low) ** (self.random.random() ** 0.7))
+        return float(low * (high / low) ** self.random.random())

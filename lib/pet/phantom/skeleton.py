@@ -50,7 +50,7 @@ def _spine(vary: Variation) -> Iterator[Part]:
             yield from parts((arch, sides), "bone", name)
             yield Part(body, "marrow", name, factor)
     spine = [(0, 42, 1560), (0, 52, 1440), (0, 84, 1310), (0, 74, 1176), (0, 66, 1130)]
-    yield from parts(vary.tube(spine, 6.5, 0, 20), "spinal_cord", "spinal_cord")
+    yield from parts(vary.tube(spine, 5, 0, 20), "spinal_cord", "spinal_cord")
     yield Part(vary.ellipsoid((0, 60, 945), (42, 17, 50), (-22, 0, 0)), "marrow", "sacrum")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lib.pet.nuclides import HALF_LIVES
 from lib.pet.tracers import tracer_named
 
 _TABLE = Path(__file__).parents[1] / "data" / "phantom_uptake.toml"
@@ -131,13 +132,15 @@ def _uptake(name: str, entry: Any, file: str) -> Uptake:
     if unknown:
         raise UptakeError(f"{wrong}names '{unknown[0]}'; the body's tissues are {', '.join(TISSUES)}.")
     for tissue, pair in tissues.items():
-        if not (isinstance(pair, list) and len(pair) == 2 and all(map(_is_suv, pair))):
+        if not (isinstance(pair, list) and len(pair) == 2 and all(_is_number(one, 0, 500) for one in pair)):
             raise UptakeError(f"{wrong}must give {tissue} two numbers from 0 to 500: mean SUV and its SD.")
-    if not all(_is_suv(entry[field]) for field in ("dose_mbq", "uptake_minutes")):
-        raise UptakeError(f"{wrong}must give dose_mbq and uptake_minutes as numbers from 0 to 500.")
-    lists = [entry["aliases"], entry["sources"], [entry["nuclide"]]]
+    if not (_is_number(entry["dose_mbq"], 1, 5000) and _is_number(entry["uptake_minutes"], 0, 1000)):
+        raise UptakeError(f"{wrong}must give dose_mbq, 1 to 5000, and uptake_minutes, 0 to 1000.")
+    if entry["nuclide"] not in HALF_LIVES:
+        raise UptakeError(f"{wrong}must name a nuclide: one of {', '.join(HALF_LIVES)}.")
+    lists = entry["aliases"], entry["sources"]
     if not all(isinstance(one, list) and all(isinstance(text, str) for text in one) for one in lists):
-        raise UptakeError(f"{wrong}must give nuclide as text, aliases and sources as lists of texts.")
+        raise UptakeError(f"{wrong}must give aliases and sources as lists of texts.")
     return Uptake(
         tracer=name,
         aliases=tuple(entry["aliases"]),
@@ -149,5 +152,5 @@ def _uptake(name: str, entry: Any, file: str) -> Uptake:
     )
 
 
-def _is_suv(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 500
+def _is_number(value: Any, lowest: float, highest: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and lowest <= value <= highest

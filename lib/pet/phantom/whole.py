@@ -35,10 +35,11 @@ class Phantom:
     Args:
         volume: the image, unit "SUVbw".
         labels: uint8 [i, j, k], class of each voxel; 0 is everything else.
-        names: class -> name, of what is in the field, and "lesion" always. A class has the same number in
+        names: class -> name, of those in `labels`, and "lesion" always. A class has the same number in
             every phantom.
         lesions: uint16 [i, j, k], 1 to n where the n lesions are, the largest first; they are of class
             "lesion".
+        organs: uint8 [i, j, k], class of what was there before the lesions were.
         findings: the n lesions.
         patient: who it is.
         uptake: the tracer's table.
@@ -50,6 +51,7 @@ class Phantom:
     labels: NDArray[np.uint8]
     names: dict[int, str]
     lesions: NDArray[np.uint16]
+    organs: NDArray[np.uint8]
     findings: tuple[Lesion, ...]
     patient: Patient
     uptake: Uptake
@@ -118,6 +120,7 @@ def make_phantom(
     levels = uptake.draw(of_uptake)
     canvas = _paint_body(grid, patient, levels, of_body)
     count = int(of_lesions.integers(_LESIONS[0], _LESIONS[1] + 1)) if lesions is None else lesions
+    organs = canvas.labels.copy()
     instances, findings = paint_lesions(canvas, of_lesions, count, chosen, largest_mm, levels["blood"])
 
     fwhm, cv = float(of_scan.uniform(*FWHM_MM)), float(of_scan.uniform(*LIVER_CV))
@@ -135,7 +138,7 @@ def make_phantom(
     names = {int(number): CLASSES[int(number)] for number in present if number}
     names[LESION_CLASS] = CLASSES[LESION_CLASS]
     volume = Volume(image.T, to_ras @ grid.affine, "SUVbw")
-    return Phantom(volume, canvas.labels.T, names, instances.T, findings, patient, uptake, fwhm, cv)
+    return Phantom(volume, canvas.labels.T, names, instances.T, organs.T, findings, patient, uptake, fwhm, cv)
 
 
 def _paint_body(
