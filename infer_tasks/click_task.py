@@ -1,8 +1,6 @@
 """From a viewer's request to the viewer's reply: what all click-driven infer tasks have in common."""
 
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,11 @@ from infer_tasks.requests import Ask, ask_of
 from infer_tasks.sessions import SessionKey
 from infer_tasks.workspace import Workspace
 from lib.interaction import Engine, Update, class_map, describe
+from lib.interaction.segmenter import Stopwatch
 from lib.pet import Volume
 
-_STAGES = ("load", "read", "encode", "decode", "mask", "write")
+#: All of them are in every reply, those of which nothing was needed too.
+_STAGES = ("load", "read", "encode", "decode", "numbers", "mask", "write")
 
 
 class ClickTask(InferTask):
@@ -64,32 +64,29 @@ class ClickTask(InferTask):
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return the path of the mask's file, which the caller deletes, and the reply's parameters."""
-        begin, seconds = time.perf_counter(), dict.fromkeys(_STAGES, 0.0)
-        with _stage(seconds, "load"):
+        watch = Stopwatch()
+        with watch.stage("total"):
+            path, reply = self._answer(request, watch)
+        seconds = dict.fromkeys(_STAGES, 0.0) | watch.seconds
+        reply["latencies"] = {stage: round(spent, 4) for stage, spent in seconds.items()}
+        return str(path), reply
+
+    def _answer(self, request: Mapping[str, Any], watch: Stopwatch) -> tuple[Path, dict[str, Any]]:
+        with watch.stage("load"):
             engine = self.engine(request)
-        with _stage(seconds, "read"):
+        with watch.stage("read"):
             volume = self.workspace.volumes.get(Path(request["image"]))
         ask = ask_of(request, self.workspace.labels, volume.shape)
         update = self.updated(request["study"], engine, volume, ask)
         for stage, spent in update.seconds.items():
-            seconds[stage] = seconds.get(stage, 0.0) + spent
-        classes = self.classes(ask.label)
-        with _stage(seconds, "mask"):
+            watch.seconds[stage] += spent
+        # A saved label is for all who read it later: its values are the server's, whatever the viewer shows.
+        classes = self.workspace.labels if ask.save else self.classes(ask.label)
+        with watch.stage("numbers"):
+            reply = describe(volume, update, engine)
+            del reply["seconds"]  # they are among the latencies, as MONAI Label calls them
+        with watch.stage("mask"):
             mask = class_map(volume.shape, update.objects, update.masks, classes)
-        with _stage(seconds, "write"):
+        with watch.stage("write"):
             path = self.workspace.write_result(mask, volume.affine, ask.extension)
-        seconds["total"] = time.perf_counter() - begin
-        reply = describe(volume, update, engine)
-        del reply["seconds"]  # they are among the latencies, as MONAI Label calls them
-        return str(path), {
-            "label_names": {name: value for value, name in enumerate(classes)},
-            "latencies": {stage: round(spent, 4) for stage, spent in seconds.items()},
-            **reply,
-        }
-
-
-@contextmanager
-def _stage(seconds: dict[str, float], name: str) -> Iterator[None]:
-    begin = time.perf_counter()
-    yield
-    seconds[name] += time.perf_counter() - begin
+        return path, {"label_names": {name: value for value, name in enumerate(classes)}, **reply}

@@ -24,6 +24,7 @@ class Ask:
         client: what the viewer calls itself, or "".
         reset: forget what was clicked before.
         extension: the file format of the mask, one of EXTENSIONS.
+        save: the mask becomes a label.
     """
 
     prompts: Prompts
@@ -31,6 +32,7 @@ class Ask:
     client: str
     reset: bool
     extension: str
+    save: bool
 
 
 def ask_of(request: Mapping[str, Any], labels: Sequence[str], shape: Sequence[int]) -> Ask:
@@ -61,8 +63,13 @@ def ask_of(request: Mapping[str, Any], labels: Sequence[str], shape: Sequence[in
         prompts = read_foreground_prompts(request, label, shape)
     else:
         prompts = read_prompts(request, labels, shape)
-    reset = request.get("reset_state") in (True, "true", "True", 1)
-    return Ask(prompts, label, client, reset, extension)
+    reset, save = (is_true(request.get(key)) for key in ("reset_state", "save_label"))
+    return Ask(prompts, label, client, reset, extension, save)
+
+
+def is_true(value: Any) -> bool:
+    """Whether a parameter is set, in the forms in which viewers write it."""
+    return value in (True, "true", "True", 1)
 
 
 def _current_label(request: Mapping[str, Any], labels: Sequence[str]) -> str:

@@ -11,38 +11,50 @@ from infer_tasks.workspace import Workspace
 from lib.interaction import Engine
 
 
-class SegPETTask(ClickTask):
+class NetworkTask(ClickTask):
+    """Answers with the network, for one kind of a viewer's tools.
+
+    Args:
+        workspace: what the tasks share.
+        network: loads the weights.
+        name, type, description: as `ClickTask`.
+    """
+
+    def __init__(
+        self, workspace: Workspace, network: NetworkEngine, name: str, type: InferType, description: str
+    ) -> None:
+        super().__init__(workspace, name, type, description)
+        self._network = network
+
+    def engine(self, request: Mapping[str, Any]) -> Engine:
+        """Return the network's engine; waits until the weights are loaded."""
+        return self._network.get()
+
+
+class SegPETTask(NetworkTask):
     """`segpet`: clicks of several labels at once, negative clicks as those of `background`."""
 
     def __init__(self, workspace: Workspace, network: NetworkEngine) -> None:
         super().__init__(
             workspace,
+            network,
             "segpet",
             InferType.DEEPEDIT,
             "SegAnyPET: click on lesions and organs of any label; click on background to take away",
         )
-        self._network = network
-
-    def engine(self, request: Mapping[str, Any]) -> Engine:
-        """Return the network's engine; waits until the weights are loaded."""
-        return self._network.get()
 
 
-class SegPETClickTask(ClickTask):
+class SegPETClickTask(NetworkTask):
     """`segpet_click`: foreground and background clicks of one label."""
 
     def __init__(self, workspace: Workspace, network: NetworkEngine) -> None:
         super().__init__(
             workspace,
+            network,
             "segpet_click",
             InferType.DEEPGROW,
             "SegAnyPET: foreground and background clicks of the chosen label",
         )
-        self._network = network
-
-    def engine(self, request: Mapping[str, Any]) -> Engine:
-        """Return the network's engine; waits until the weights are loaded."""
-        return self._network.get()
 
     def classes(self, label: str) -> tuple[str, ...]:
         """Return background and the label alone: of a DeepGrow result, Slicer takes the 1 for the label."""

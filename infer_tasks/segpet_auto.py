@@ -6,9 +6,9 @@ from typing import Any
 
 from monailabel.interfaces.tasks.infer_v2 import InferType
 
-from infer_tasks.click_task import ClickTask
 from infer_tasks.network_engine import NetworkEngine, WeightsMissingError
 from infer_tasks.requests import Ask
+from infer_tasks.segpet import NetworkTask
 from infer_tasks.sessions import SessionKey
 from infer_tasks.workspace import Workspace
 from lib.interaction import Engine, RegionGrower, Update, lesion_label, propose_seeds
@@ -17,7 +17,7 @@ from lib.pet import Volume
 _CACHE_BYTES = 64 << 20
 
 
-class SegPETAutoTask(ClickTask):
+class SegPETAutoTask(NetworkTask):
     """`segpet_auto`: peaks of uptake, each decoded as one positive click of the first label that is a lesion.
 
     Its type is segmentation: OHIF's Auto-Segmentation, and what Slicer runs after Next Sample. The network
@@ -29,17 +29,17 @@ class SegPETAutoTask(ClickTask):
     def __init__(self, workspace: Workspace, network: NetworkEngine) -> None:
         super().__init__(
             workspace,
+            network,
             "segpet_auto",
             InferType.SEGMENTATION,
             "Lesions proposed without a click, for you to correct or reject; normal uptake is among them",
         )
-        self._network = network
         self._grower = Engine(RegionGrower(), cache_bytes=_CACHE_BYTES)
 
     def engine(self, request: Mapping[str, Any]) -> Engine:
         """Return the network's engine, or region growing where there are no weights."""
         try:
-            return self._network.get()
+            return super().engine(request)
         except WeightsMissingError:
             return self._grower
 

@@ -25,6 +25,7 @@ from apps.segpet.strategies import Random
 from apps.segpet.studies import Studies, checked_tag
 from apps.segpet.uploads import Uploads
 from infer_tasks.network_engine import NetworkEngine
+from infer_tasks.requests import is_true
 from infer_tasks.segpet import SegPETClickTask, SegPETTask
 from infer_tasks.segpet_auto import SegPETAutoTask
 from infer_tasks.suv_region import SUVRegionTask
@@ -106,7 +107,7 @@ class SegPET(MONAILabelApp):
         with told_to_client():
             task = self.task(request.get("model"))
             study, path = self._image_of(request)
-            saves = request.get("save_label") in (True, "true", "True", 1)
+            saves = is_true(request.get("save_label"))
             tag = checked_tag(request.get("label_tag") or "original")
             if saves and request.get("session"):
                 raise HTTPException(422, "An upload has no label to save; only a study on the server has.")
