@@ -202,12 +202,16 @@ def _run(
         for number, files in enumerate(cases, start=1):
             try:
                 case = read_case(files, **reading)
+                methods = [
+                    method
+                    for method in (*results.models, *results.baselines)
+                    if method.name != Baseline.suv_fixed or case.volume.unit == "SUVbw"
+                ]
+                # Added when all are done: an interrupted case must not count for some methods alone.
+                for run in [evaluate(method, case, rules, counts, tolerance) for method in methods]:
+                    results.add(number, case, run)
                 if rules.proposals:
                     results.add_seeds(seed_recall(propose_seeds(case.volume), case.objects))
-                for method in (*results.models, *results.baselines):
-                    if method.name == Baseline.suv_fixed and case.volume.unit != "SUVbw":
-                        continue
-                    results.add(number, case, evaluate(method, case, rules, counts, tolerance))
             except (CaseError, PromptError, VolumeError) as error:
                 results.leave_out(number, str(error))
                 progress.console.print(f"Case {number} was left out: {error}", markup=False)

@@ -142,7 +142,7 @@ def _pictures(worst: Sequence[Picture], method: str) -> str:
     figures = "".join(
         f'<figure><img alt="Case {picture.number}" '
         f'src="data:image/png;base64,{base64.b64encode(picture.png).decode()}">'
-        f"<figcaption>Case {picture.number}: Dice {picture.dice:.2f} after {picture.clicks} clicks"
+        f"<figcaption>Case {picture.number}: Dice {picture.dice:.2f}, clicks: {picture.clicks}"
         "</figcaption></figure>"
         for picture in worst
     )

@@ -77,7 +77,7 @@ def test_the_page_needs_nothing_but_itself(page):
 
 def test_the_page_names_no_case(page):
     assert "secret" not in re.sub(r"base64,[^\"]+", "", page)
-    assert "Case 12: Dice 0.30 after 1 clicks" in page
+    assert "Case 12: Dice 0.30, clicks: 1" in page
 
 
 def test_names_are_text_and_no_markup(page):
