@@ -82,7 +82,11 @@ def segmentation(
         typer.Option(min=0, metavar="SEED", help="Set each crop into a larger body first."),
     ] = None,
     model: Annotated[
-        list[Path] | None, typer.Option(help="Weights: .pth or .safetensors. Repeat to compare.")
+        list[str] | None,
+        typer.Option(
+            help="Weights: a file or a name (`segpet weights list`); repeat to compare. The best ones there "
+            "are if not given; none: baselines alone."
+        ),
     ] = None,
     method: Annotated[
         list[Baseline] | None,
@@ -115,6 +119,10 @@ def segmentation(
     value: Annotated[
         list[int] | None, typer.Option(help="A value of the masks that is lesion. Repeat; all if not given.")
     ] = None,
+    mask: Annotated[
+        str,
+        typer.Option(help="The file with the lesions, where each case is a folder."),
+    ] = "PET_mask.nii.gz",
     instances: Annotated[
         Instances,
         typer.Option(help="What one lesion is: each of the mask's values, each connected part, or auto."),
@@ -150,7 +158,7 @@ def segmentation(
         counts, rules = _counts(clicks or "0,1,2,3,4,5,6,7,8,9,10"), _given(read_clicks, seed, proposals)
     else:
         counts, rules = _counts(clicks or "0,1,3,5,10"), Corrective(annotator.value, seed, proposals)
-    cases = find_cases(studies)
+    cases = find_cases(studies, mask)
     models, baselines = _models(model or [], device), _baselines(method or list(Baseline))
     settings = {
         "protocol": protocol.value,
@@ -247,11 +255,18 @@ def _given(folder: Path | None, seed: int, proposals: bool) -> "Given":
     return Given(clicks_of, proposals)
 
 
-def _models(paths: list[Path], device: str) -> "list[Method]":
+def _models(wanted: list[str], device: str) -> "list[Method]":
+    """Return the networks that are named, the one that is taken by default, or none."""
+    from apps.segpet.options import BUNDLED
     from lib.interaction import NetworkSegmenter
     from lib.learning.evaluation import Method
     from lib.network import load_network, usable_device
+    from lib.network.registry import default_weights, resolve_weights
 
+    best = default_weights([BUNDLED])
+    paths = [resolve_weights(name, [BUNDLED]) for name in wanted if name != "none"]
+    if not wanted and best:
+        paths = [best.path]
     methods: list[Method] = []
     for path in paths:
         segmenter = NetworkSegmenter(load_network(path, usable_device(device)), EMBEDDING_BYTES)

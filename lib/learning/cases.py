@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,12 +53,17 @@ class Case:
     values: tuple[int, ...]
 
 
-def find_cases(folder: str | Path) -> list[CaseFiles]:
+def find_cases(folder: str | Path, mask: str = "PET_mask.nii.gz") -> list[CaseFiles]:
     """Find the cases in a folder, sorted by name; images that nobody has outlined are left out.
 
     Three layouts are known: nnU-Net's `imagesTr/NAME_0000.nii.gz` with `labelsTr/NAME.nii.gz` (of several
     channels the one that `dataset.json` calls PET or SUV), MONAI Label's `NAME.nii.gz` with
     `labels/final/NAME.nii.gz`, and a folder a case, `NAME/PET_image.nii.gz` with `NAME/PET_mask.nii.gz`.
+
+    Args:
+        folder: with the cases.
+        mask: the mask's name where each case is a folder; a phantom has `lesions.nii.gz` and `organs.nii.gz`
+            as well.
 
     Raises:
         CaseError: no such folder, or no case in it.
@@ -66,12 +71,11 @@ def find_cases(folder: str | Path) -> list[CaseFiles]:
     folder = Path(folder)
     if not folder.is_dir():
         raise CaseError(f"There is no folder {folder}.")
-    layouts: list[Callable[[Path], Iterable[CaseFiles]]] = [_nnunet, _monai_label, _folders]
-    for layout in layouts:
-        if cases := sorted(layout(folder), key=lambda case: case.name):
+    for found in (_nnunet(folder), _monai_label(folder), _folders(folder, mask)):
+        if cases := sorted(found, key=lambda case: case.name):
             return cases
     raise CaseError(
-        f"There is no case in {folder.name}: it must hold NAME/PET_image.nii.gz with NAME/PET_mask.nii.gz, "
+        f"There is no case in {folder.name}: it must hold NAME/PET_image.nii.gz with NAME/{mask}, "
         "imagesTr with labelsTr, or images with labels/final."
     )
 
@@ -115,9 +119,9 @@ def number_of(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
-def _folders(folder: Path) -> Iterable[CaseFiles]:
+def _folders(folder: Path, mask_name: str) -> Iterable[CaseFiles]:
     for image in folder.glob("*/PET_image.nii.gz"):
-        mask = image.with_name("PET_mask.nii.gz")
+        mask = image.parent / mask_name
         if mask.is_file():
             yield CaseFiles(image.parent.name, image, mask)
 

@@ -58,6 +58,14 @@ def test_every_layout_gives_the_same_cases(layout, tmp_path, image, mask):
     np.testing.assert_array_equal(case.truth.to_grid(mask.shape), mask == 1)
 
 
+def test_a_folder_may_hold_several_masks(tmp_path, image, mask):
+    in_folders(tmp_path, "case", image, mask)
+    save(tmp_path / "case" / "organs.nii.gz", 3 * mask)
+    assert read_case(find_cases(tmp_path, "organs.nii.gz")[0]).values == (3, 3)
+    with pytest.raises(CaseError, match=r"NAME/none\.nii"):
+        find_cases(tmp_path, "none.nii")
+
+
 def test_an_image_that_nobody_outlined_is_no_case(tmp_path, image, mask):
     as_monai_label(tmp_path, "done", image, mask)
     save(tmp_path / "open.nii.gz", image)

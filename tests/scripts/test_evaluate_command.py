@@ -62,6 +62,8 @@ def weights(tmp_path_factory):
 
 
 def evaluate(*arguments):
+    if "--model" not in arguments:
+        arguments = (*arguments, "--model", "none")
     return CliRunner().invoke(app, ["evaluate", "segmentation", *map(str, arguments)])
 
 
@@ -170,6 +172,18 @@ def test_models_are_compared_with_each_other_and_with_the_baseline(cases, weight
     assert [baseline["weights"] for baseline in summary["baselines"]] == ["suv_region"]
     # Of each case only the lesion with this value counts.
     assert sum(group["count"] for group in summary["baselines"][0]["lesions"].values()) == 2
+
+
+def test_the_best_weights_are_taken_where_none_are_named(cases, weights, tmp_path, monkeypatch):
+    from lib.network import registry
+
+    best = registry.WeightsFile(weights.stem, weights, is_own=True, official=None)
+    monkeypatch.setattr(registry, "default_weights", lambda bundled: best)
+    result = CliRunner().invoke(
+        app, ["evaluate", "segmentation", str(cases), "--clicks", "1", "--value", "1", "--json"]
+    )
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["weights"] == "small"
 
 
 def test_without_suv_a_fixed_suv_is_left_out(cases):
