@@ -19,9 +19,7 @@ from scripts import InputError, app
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Where it listens.")]
 Model = Annotated[
     str | None,
-    typer.Option(
-        help="Weights: a file, a name that `segpet weights list` shows, or `none`."
-    ),
+    typer.Option(help="Weights: a file, a name that `segpet weights list` shows, or `none`."),
 ]
 
 
