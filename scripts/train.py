@@ -29,7 +29,7 @@ def bundled(
     start: Annotated[
         Path | None, typer.Option(help="Weights of a compact network to begin with; new ones if not given.")
     ] = None,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 6e-4,
     phantoms: Annotated[int, typer.Option(min=0, help="Whole-body phantoms to learn from.")] = 60,
     batch: Annotated[int, typer.Option(min=2, help="Scenes a thread and step.")] = 2,
     seed: Annotated[int, typer.Option(help="Of all chance.")] = 0,
@@ -55,7 +55,10 @@ def bundled(
         raise InputError(f"{start} holds no compact network: begin with one, or with none.")
     config = network.config
     work.mkdir(parents=True, exist_ok=True)
-    patients = [patient for patient in read_patients(cases) if patient.name not in (leave_out or ())]
+    patients = read_patients(cases)
+    if unknown := set(leave_out or ()) - {patient.name for patient in patients}:
+        raise InputError(f"There is no case {sorted(unknown)[0]} in {cases}.")
+    patients = [patient for patient in patients if patient.name not in (leave_out or ())]
     bodies = make_training_phantoms(phantoms, config.spacing, work / "phantoms")
     scenes = Scenes(patients, bodies, config.image_size, config.spacing, seed)
     training = Training(network, scenes, recipe, work / "checkpoint.safetensors")

@@ -7,7 +7,6 @@ trimmed at random, turned, scaled and shifted, and blended into tissue of the sa
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -17,9 +16,9 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from lib.learning.analytic import background_scene
+from lib.learning.cases import Case, CaseError, find_cases, read_case
 from lib.learning.first_click import choose_click, region_offset
 from lib.learning.textures import Field, smooth_field
-from lib.pet import read_volume
 
 #: A crop loses so much of each side, mm.
 TRIM_MM = (5.0, 45.0)
@@ -29,10 +28,8 @@ SEAM_MM, SEAM_OUTSIDE_MM = 15.0, 5.0
 _AIR_GOES_ON = 0.65
 _QUIET_SUV = (0.1, 1.5)  # soft tissue without disease, air and organs left out
 _CLEAR_MM = 15.0  # what is nearer to the tumour is not quiet tissue
-
-
-class DatasetError(ValueError):
-    """A folder of cases cannot be used; the message says why."""
+_ENOUGH = 100  # voxels of quiet tissue; with fewer, level and noise are the typical ones
+_TYPICAL = (0.5, 0.12)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,32 +52,33 @@ class Patient:
 
 
 def read_patients(folder: Path) -> list[Patient]:
-    """Read the cases `NAME/PET_image.nii.gz` with `NAME/PET_mask.nii.gz`, in the order of their names.
+    """Read the cases of a folder (see `lib.learning.cases.find_cases`), in the order of their names.
 
     Raises:
-        DatasetError: there are none, or a mask is empty or does not fit its image.
+        CaseError: no case, or one without a tumour.
+        VolumeError: an image that cannot be read.
     """
-    cases = sorted(path.parent for path in folder.glob("*/PET_image.nii.gz"))
-    if not cases:
-        raise DatasetError(f"{folder} holds no cases NAME/PET_image.nii.gz with NAME/PET_mask.nii.gz.")
-    return [_read(case) for case in cases]
+    return [as_patient(read_case(files)) for files in find_cases(folder)]
 
 
-def _read(case: Path) -> Patient:
-    volume = read_volume(case / "PET_image.nii.gz")
-    mask = np.asarray(nibabel.load(case / "PET_mask.nii.gz").dataobj) > 0  # type: ignore[attr-defined]
-    if mask.shape != volume.shape or not mask.any():
-        raise DatasetError(f"The mask of {case.name} is empty, or has another shape than the image.")
-    image = np.nan_to_num(volume.array)
-    spacing = np.array(volume.spacing)
+def as_patient(case: Case) -> Patient:
+    """Return a case as the scenes need it; all that is outlined is one target.
+
+    Raises:
+        CaseError: nothing is outlined.
+    """
+    if not case.objects:
+        raise CaseError(f"Nothing is outlined in {case.name}: leave it out.")
+    image, spacing = np.nan_to_num(case.volume.array), np.array(case.volume.spacing)
+    mask = case.truth.to_grid(case.volume.shape)
     clear = ndimage.distance_transform_edt(~mask, sampling=spacing) > _CLEAR_MM
     quiet = clear & (image > _QUIET_SUV[0]) & (image < _QUIET_SUV[1])
-    level, noise = 0.5, 0.05
-    if quiet.sum() > 100:
+    level, noise = _TYPICAL
+    if quiet.sum() >= _ENOUGH:
         level = float(np.median(image[quiet]))
         detail = image - ndimage.gaussian_filter(image, 1.5)
         noise = 1.4826 * float(np.median(np.abs(detail[quiet])))
-    values = torch.from_numpy(np.stack((image, mask.astype(np.float32))))
+    values = torch.from_numpy(np.ascontiguousarray(np.stack((image, mask)), dtype=np.float32))
     return Patient(case.name, values, spacing, level, noise)
 
 

@@ -61,7 +61,7 @@ class Recipe:
     seed: int = 0
     batch: int = 2
     threads: int = 2
-    rate: float = 1e-3
+    rate: float = 6e-4
     decay: float = 0.01
     average: float = 0.997
 
@@ -192,8 +192,9 @@ class Training:
         """Return the gradient of each parameter on a part of the step's scenes, and figures to watch."""
         torch.set_num_threads(1)  # holds for this thread
         random = np.random.default_rng((self.recipe.seed, self.step, part, 1))
+        # The cache of weights in bfloat16 is shared by threads, and one of them may fill it without gradients.
         # Convolutions in bfloat16 take half the time on CPUs that have it; weights and losses stay float32.
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
             first, last = answers(self.network, batch, random)
         target = batch["target"]
         losses = [segmentation_loss(logits.float(), target) for logits in (first, last)]

@@ -176,6 +176,7 @@ class ClickDecoder(nn.Module):
         self.out_quarter = ResidualBlock(quarter)
         self.up_half = Conv3d(quarter, half, kernel=1)
         self.out_half = ResidualBlock(half, convolutions=1)
+        self.norm = nn.GroupNorm(1, half)
         self.logits = Conv3d(half, _BLOCK)
         nn.init.constant_(cast(Tensor, self.logits.bias), _PRIOR)
 
@@ -187,4 +188,4 @@ class ClickDecoder(nn.Module):
         deep = self.at_eighth(self.join_eighth(torch.cat((self.to_eighth(middle), eighth), 1)))
         middle = self.out_quarter(middle + upsample_nearest(self.up_quarter(deep)))
         fine = fine + upsample_nearest(self.up_half(middle))
-        return self.logits(F.silu(self.out_half(fine)))
+        return self.logits(F.silu(self.norm(self.out_half(fine))))
