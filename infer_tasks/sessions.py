@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from threading import Lock
-from typing import Any
 
 from cachetools import LRUCache
 
 from lib.interaction import AnnotatedObject, Engine, Prompts, Seed, Update, propose_objects
-from lib.pet import Volume
+from lib.pet import Crop, Volume
 from lib.store import Journal
 from lib.store.journal import Event
 
@@ -40,11 +39,30 @@ class SessionKey:
         return {name: value for name, value in asdict(self).items() if name != "study"}
 
 
+@dataclass(frozen=True)
+class Clicked:
+    """An object as an annotator left it.
+
+    Args:
+        object: the object with its clicks.
+        model: name of the infer task.
+        weights: digest of what turned the clicks into a mask.
+        mask: the object's mask; None where nobody asked for it since the server's start.
+    """
+
+    object: AnnotatedObject
+    model: str
+    weights: str
+    mask: Crop | None
+
+
 @dataclass
 class _Session:
     objects: tuple[AnnotatedObject, ...] = ()
     image: str = ""
     """Digest of the volume in which the clicks were made."""
+    masks: dict[AnnotatedObject, Crop] = field(default_factory=dict)
+    """Those of the objects, as the annotator sees them; none before the first answer after a restart."""
     turn: Lock = field(default_factory=Lock)
 
 
@@ -83,6 +101,7 @@ class Sessions:
             if update.objects != session.objects:
                 self._journal.append(key.study, _line(_CLICKS, key, volume, engine, update.objects))
                 session.objects = update.objects
+            session.masks = _masks(update)
         return update
 
     def propose(
@@ -102,35 +121,48 @@ class Sessions:
         with session.turn:
             self._journal.append(key.study, _line(_PROPOSED, key, volume, engine, update.objects))
             session.objects, session.image = update.objects, volume.digest
+            session.masks = _masks(update)
         return update
 
-    def objects_of(self, study: str, client: str) -> dict[str, Any]:
-        """Return what an annotator last clicked in a study, as the journal has it: model, weights, objects.
+    def objects_of(self, study: str, client: str, image: str) -> list[Clicked]:
+        """Return what an annotator has clicked in a study with all tasks and labels, as the journal has it.
 
-        The objects of all labels are there, also where the viewer sends the labels one by one.
+        Those of the task and label that were clicked in last come last.
+
+        Args:
+            study: the study's id.
+            client: what the viewer calls itself; "" where it does not.
+            image: digest of the study's volume; what was clicked in another one is left out.
         """
-        lines = self._lines(study, client)
-        if not lines:
-            return {"objects": []}
-        last = lines[-1]
-        newest = {line["label"]: line["objects"] for line in lines if line["model"] == last["model"]}
-        if not last["label"]:
-            newest = {"": last["objects"]}
-        objects = [obj for label in sorted(newest) for obj in newest[label]]
-        return {"model": last["model"], "weights": last["weights"], "objects": objects}
+        newest: dict[SessionKey, Event] = {}
+        for line in self._lines(study, client, image):
+            key = SessionKey(study, line["model"], line["client"], line["label"])
+            newest.pop(key, None)  # so that the order is that of the newest lines
+            newest[key] = line
+        found = []
+        for key, line in newest.items():
+            with self._lock:
+                masks = self._kept[key].masks if key in self._kept else {}
+            objects = [AnnotatedObject.from_dict(obj) for obj in line["objects"]]
+            found += [Clicked(obj, line["model"], line["weights"], masks.get(obj)) for obj in objects]
+        return found
 
     def _restored(self, key: SessionKey, volume: Volume) -> tuple[AnnotatedObject, ...]:
-        wanted = {"image": volume.digest, "model": key.model, "label": key.label}
-        lines = self._lines(key.study, key.client)
+        wanted = {"model": key.model, "label": key.label}
+        lines = self._lines(key.study, key.client, volume.digest)
         line = next((one for one in reversed(lines) if wanted.items() <= one.items()), None)
         return tuple(AnnotatedObject.from_dict(obj) for obj in line["objects"]) if line else ()
 
-    def _lines(self, study: str, client: str) -> list[Event]:
+    def _lines(self, study: str, client: str, image: str) -> list[Event]:
         """Return what an annotator clicked or was proposed, oldest first; the batch's where there is none."""
         events = self._journal.read(study)
-        lines = [line for line in events if line["event"] in (_CLICKS, _PROPOSED)]
+        lines = [line for line in events if line["event"] in (_CLICKS, _PROPOSED) and line["image"] == image]
         own = [line for line in lines if line["client"] == client]
         return own or [line for line in lines if line["client"] == BATCH and line["event"] == _PROPOSED]
+
+
+def _masks(update: Update) -> dict[AnnotatedObject, Crop]:
+    return {obj: update.masks[obj.id] for obj in update.objects}
 
 
 def _line(

@@ -32,11 +32,13 @@ class Workspace:
         self.versions = LabelVersions(state.folder("labels"))
         self._results = state.folder("results")
 
-    def write_result(self, mask: NDArray[np.uint8], affine: NDArray[np.float64], extension: str) -> Path:
+    def write_result(
+        self, mask: NDArray[np.unsignedinteger], affine: NDArray[np.float64], extension: str
+    ) -> Path:
         """Write a reply's mask to a file of its own; whoever sends it deletes it.
 
         Args:
-            mask: uint8 [i, j, k].
+            mask: uint8 or uint16 [i, j, k].
             affine: 4x4, voxel centre -> RAS+ mm.
             extension: .nrrd, .nii.gz or .nii.
         """

@@ -1,6 +1,6 @@
 """Saving: a label is checked and kept as a version before it takes its place, and then journaled."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -9,6 +9,7 @@ import numpy as np
 from fastapi import HTTPException
 from numpy.typing import NDArray
 
+from infer_tasks.instances import instances
 from infer_tasks.workspace import Workspace
 from lib.pet import Volume, read_mask
 
@@ -37,18 +38,38 @@ class LabelKeeper:
             StoreError: the state folder cannot be written.
         """
         mask, affine = read_mask(label)
-        _check_grid(mask, affine, self._workspace.volumes.get(image))
+        volume = self._workspace.volumes.get(image)
+        _check_grid(mask, affine, volume)
         client = str(params.get("client_id") or "")
         event = {"event": "save", "tag": tag, "client": client, "voxels": int(np.count_nonzero(mask))}
         if tag != "original":
-            objects = self._workspace.sessions.objects_of(study, client)
-            objects["label_info"] = params.get("label_info")
-            author = client or None
-            event["version"] = self._workspace.versions.save(
-                study, label, objects, author, status=cast(Any, tag)
-            )
+            names = _names(params.get("label_info"), self._workspace.labels)
+            clicked = self._workspace.sessions.objects_of(study, client, volume.digest)
+            grid, objects = instances(mask, names, clicked, volume.spacing)
+            file = self._workspace.write_result(grid, volume.affine, ".nii.gz")
+            try:
+                event["version"] = self._workspace.versions.save(
+                    study,
+                    label,
+                    {"objects": objects, "label_info": params.get("label_info")},
+                    author=client or None,
+                    status=cast(Any, tag),
+                    instance_file=file,
+                )
+            finally:
+                file.unlink(missing_ok=True)
         yield
         self._workspace.journal.append(study, event)
+
+
+def _names(label_info: Any, labels: Sequence[str]) -> dict[int, str]:
+    """Return the names of a mask's values: the viewer's own, where it tells them, else the server's."""
+    names = dict(enumerate(labels))
+    for entry in label_info if isinstance(label_info, list) else []:
+        match entry:
+            case {"idx": int(value), "name": str(name)}:
+                names[value] = name
+    return names
 
 
 def _check_grid(mask: NDArray, affine: NDArray[np.float64], volume: Volume) -> None:

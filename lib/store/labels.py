@@ -30,6 +30,8 @@ class LabelVersion:
     """When it was saved: UTC, ISO 8601, milliseconds."""
     mask: Path
     """The class map, in the format it was handed in."""
+    instances: Path | None = None
+    """The instance map, likewise; None where none was."""
 
     def objects(self) -> dict[str, Any]:
         """What was saved as `objects.json`."""
@@ -48,9 +50,15 @@ class LabelVersions:
         make_private(folder)
 
     def save(
-        self, study: str, mask_file: Path, objects: dict[str, Any], author: str | None, status: Status
+        self,
+        study: str,
+        mask_file: Path,
+        objects: dict[str, Any],
+        author: str | None,
+        status: Status,
+        instance_file: Path | None = None,
     ) -> int:
-        """Keep a copy of a class map and its objects as the study's new current version.
+        """Keep a copy of a class map, its objects and their instance map as the study's new current version.
 
         Returns:
             The version's number, from 1.
@@ -60,9 +68,10 @@ class LabelVersions:
         """
         if status not in get_args(Status):
             raise StoreError(f"A label's status is one of {', '.join(get_args(Status))}, not {status!r}.")
-        if not mask_file.is_file():
-            raise StoreError(f"There is no mask to save: {mask_file} is not a file.")
-        mask_name = "mask.nii.gz" if mask_file.name.endswith(".nii.gz") else f"mask{mask_file.suffix}"
+        files = {"mask": mask_file} | ({"instances": instance_file} if instance_file else {})
+        if missing := [file for file in files.values() if not file.is_file()]:
+            raise StoreError(f"There is no mask to save: {missing[0]} is not a file.")
+        names = {name: f"{name}{_ending(file)}" for name, file in files.items()}
         objects_json = to_json(objects)
         with self._locked(study) as folder:
             number = max(_numbers(folder), default=0) + 1
@@ -72,12 +81,13 @@ class LabelVersions:
                 "status": status,
                 "author": author,
                 "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                "mask": mask_name,
+                **names,
             }
             part = Path(tempfile.mkdtemp(dir=folder, suffix=".part"))
             try:
-                shutil.copyfile(mask_file, part / mask_name)
-                sync(part / mask_name)
+                for name, file in files.items():
+                    shutil.copyfile(file, part / names[name])
+                    sync(part / names[name])
                 write_atomic(part / "objects.json", objects_json)
                 write_atomic(part / "version.json", to_json(version))
                 part.rename(folder / str(number))
@@ -128,8 +138,17 @@ def _numbers(folder: Path) -> list[int]:
 def _version(folder: Path) -> LabelVersion:
     fields = _read(folder / "version.json")
     return LabelVersion(
-        fields["number"], fields["status"], fields["author"], fields["time"], folder / fields["mask"]
+        number=fields["number"],
+        status=fields["status"],
+        author=fields["author"],
+        time=fields["time"],
+        mask=folder / fields["mask"],
+        instances=folder / fields["instances"] if "instances" in fields else None,
     )
+
+
+def _ending(file: Path) -> str:
+    return ".nii.gz" if file.name.endswith(".nii.gz") else file.suffix
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -7,8 +7,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import requests
-from serving import Server, parse_nrrd, save_image
+from serving import Server, parse_nrrd, save_image, sts_pet
+
+from lib.pet import read_mask, read_volume
 
 MODELS = ("suv_region", "segpet")
 
@@ -78,15 +81,68 @@ def test_a_killed_server_goes_on_to_the_same_mask(tmp_path: Path, weights, phant
                 np.testing.assert_array_equal(again, whole[model][number])
         label = requests.get(f"{server.url}/datastore/label?label=only&tag=final")
         assert label.content == last.content
-        kept = json.loads((tmp_path / "state/labels/only/1/objects.json").read_text())
-        assert kept["model"] == MODELS[-1]
-        assert {obj["label"] for obj in kept["objects"]} == {"lesion"}
+        kept = json.loads((tmp_path / "state/labels/only/1/objects.json").read_text())["objects"]
+        assert {obj["label"] for obj in kept} == {"lesion"}
+        assert MODELS[-1] in {obj["model"] for obj in kept}
+        instances, _ = read_mask(tmp_path / "state/labels/only/1/instances.nii.gz")
+        np.testing.assert_array_equal(instances > 0, mask_of(last) > 0)
+        assert set(np.unique(instances)) == {0, *(obj["id"] for obj in kept)}
 
         # The only study has a label now: nothing is next, and that is no error.
         for _ in range(2):
             assert requests.post(f"{server.url}/activelearning/random", json={}).json() == {}
     finally:
         server.stop()
+
+
+def test_a_server_killed_on_a_real_study_goes_on_to_the_same_mask(tmp_path: Path, weights):
+    (tmp_path / "studies").mkdir()
+    sts_pet(tmp_path / "studies", "STS_001")
+    if not (image := tmp_path / "studies/STS_001.nii.gz").is_file():
+        pytest.skip("no ../shared/data/sts-pet beside the repository")
+    clicks = steps(peaks(read_volume(image).array))
+    image.rename(tmp_path / "studies/only.nii.gz")
+    server = Server(tmp_path, model=weights, labels="lesion,liver", unit="SUVbw")
+    try:
+        server.start()
+        whole = [mask_of(infer(server, "whole", "segpet", step)) for step in clicks]
+        assert len({mask.tobytes() for mask in whole}) > 2
+        for step in clicks[:3]:
+            infer(server, "cut", "segpet", step)
+        dying = threading.Thread(target=_into_the_void, args=(server, "segpet", clicks[3]))
+        dying.start()
+        time.sleep(0.005)
+        server.kill()
+        dying.join()
+
+        server.start()
+        for number in (3, 4):
+            last = infer(server, "cut", "segpet", clicks[number])
+            np.testing.assert_array_equal(mask_of(last), whole[number])
+        label = {"label": ("mask.nrrd", last.content)}
+        who = {"params": json.dumps({"client_id": "cut"})}
+        url = f"{server.url}/datastore/label?image=only"
+        assert requests.put(url, files=label, data=who, timeout=60).ok
+        server.kill()
+        server.start()
+        assert requests.get(f"{server.url}/datastore/label?label=only&tag=final").content == last.content
+        version = tmp_path / "state/labels/only/1"
+        kept = json.loads((version / "objects.json").read_text())["objects"]
+        instances, _ = read_mask(version / "instances.nii.gz")
+        np.testing.assert_array_equal(instances > 0, whole[4] > 0)
+        assert {obj["id"] for obj in kept} == set(np.unique(instances)) - {0}
+    finally:
+        server.stop()
+
+
+def peaks(values):
+    """The hottest voxels, far from each other."""
+    found, rest = [], np.nan_to_num(values)
+    for _ in range(3):
+        at = np.unravel_index(np.argmax(rest), rest.shape)
+        found.append([int(place) for place in at])
+        rest[tuple(slice(max(place - 20, 0), place + 20) for place in at)] = 0
+    return found
 
 
 def _into_the_void(server, model, step):

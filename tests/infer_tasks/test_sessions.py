@@ -125,7 +125,34 @@ def test_what_was_clicked_label_by_label_is_told_together(engine, journal, volum
         key = SessionKey("study", "segpet_click", "client", label)
         sessions.update(key, engine, volume, Prompts({label: (place,)}))
     journal.append("study", {"event": "save", "client": "client"})
-    told = sessions.objects_of("study", "client")
-    assert told["model"] == "segpet_click"
-    assert [obj["label"] for obj in told["objects"]] == ["lesion", "liver"]
-    assert sessions.objects_of("study", "nobody") == {"objects": []}
+    told = sessions.objects_of("study", "client", volume.digest)
+    assert [(one.model, one.object.label) for one in told] == [
+        ("segpet_click", "lesion"),
+        ("segpet_click", "liver"),
+    ]
+    assert all(one.mask.contains(place) for one, place in zip(told, hot, strict=True))
+    assert sessions.objects_of("study", "nobody", volume.digest) == []
+
+
+def test_objects_of_all_tasks_are_told_the_last_clicked_last(engine, journal, volume, hot):
+    sessions = Sessions(journal)
+    for model, place in (("suv_region", hot[0]), ("segpet", hot[1]), ("suv_region", hot[1])):
+        sessions.update(SessionKey("study", model, "client"), engine, volume, Prompts({"lesion": (place,)}))
+    told = sessions.objects_of("study", "client", volume.digest)
+    assert [(one.model, one.object.positive) for one in told] == [
+        ("segpet", {hot[1]}),
+        ("suv_region", {hot[1]}),
+    ]
+
+
+def test_objects_of_another_image_are_not_told(engine, journal, volume, hot):
+    sessions = Sessions(journal)
+    sessions.update(KEY, engine, volume, Prompts({"lesion": (hot[0],)}))
+    other = Volume(volume.array * 2, volume.affine, "SUVbw")
+    assert sessions.objects_of("study", "client", other.digest) == []
+
+
+def test_after_a_restart_objects_are_told_without_masks(engine, journal, volume, hot):
+    Sessions(journal).update(KEY, engine, volume, Prompts({"lesion": (hot[0],)}))
+    (told,) = Sessions(journal).objects_of("study", "client", volume.digest)
+    assert (told.object.positive, told.mask) == ({hot[0]}, None)

@@ -66,6 +66,15 @@ def test_a_saved_label_comes_back_with_its_objects_author_and_status(labels, mas
     assert (current.number, current.author, current.status) == (1, "Dr. Li 李", "draft")
 
 
+def test_an_instance_map_is_kept_beside_the_class_map(labels, mask):
+    labels.save("a", mask(b"classes", "x.nrrd"), {}, None, "draft", mask(b"instances", "y.nii.gz"))
+    current = labels.current("a")
+    assert (current.mask.name, current.instances.name) == ("mask.nrrd", "instances.nii.gz")
+    assert (current.mask.read_bytes(), current.instances.read_bytes()) == (b"classes", b"instances")
+    labels.save("a", mask(b"classes"), {}, None, "draft")
+    assert labels.current("a").instances is None
+
+
 def test_a_save_becomes_current_and_earlier_versions_stay_as_they_were(labels, mask):
     for number, status in enumerate(["draft", "submitted", "reviewed", "final"], start=1):
         assert labels.save("a", mask(status.encode()), {"n": number}, None, status) == number
@@ -122,6 +131,7 @@ def test_everything_is_private(labels, mask):
         ({"status": "done"}, "status is one of draft, submitted, reviewed, final, not 'done'"),
         ({"objects": {"suv": float("nan")}}, "cannot be kept as JSON"),
         ({"mask_file": Path("nowhere.nii.gz")}, "no mask to save"),
+        ({"instance_file": Path("nowhere.nii.gz")}, "no mask to save"),
         ({"study": ""}, "not empty"),
     ],
 )

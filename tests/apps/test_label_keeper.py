@@ -1,0 +1,118 @@
+"""Saving with everything that belongs to it: the studies folder, versions, and the journal."""
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi import HTTPException
+from serving import save_image
+
+from apps.segpet.labels import LabelKeeper
+from apps.segpet.studies import Studies
+from infer_tasks.sessions import SessionKey
+from infer_tasks.workspace import Workspace
+from lib.interaction import Engine, Prompts, RegionGrower
+from lib.pet import read_mask, write_mask
+from lib.store import StateFolder
+
+GRID = np.diag([4.0, 4.0, 4.0, 1.0])
+HOT = ((10, 10, 10), (10, 10, 22))
+
+
+@pytest.fixture
+def workspace(tmp_path) -> Workspace:
+    return Workspace(StateFolder(tmp_path / "state"), ("background", "lesion", "liver"), unit="SUVbw")
+
+
+@pytest.fixture
+def studies(tmp_path, workspace) -> Studies:
+    values = np.ones((20, 20, 32), np.float32)
+    for i, j, k in HOT:
+        values[i - 3 : i + 3, j - 3 : j + 3, k - 3 : k + 3] = 9
+    (tmp_path / "studies").mkdir()
+    save_image(tmp_path / "studies/a.nii.gz", values, GRID)
+    return Studies(str(tmp_path / "studies"), auto_reload=False, saving=LabelKeeper(workspace))
+
+
+def mask_file(folder: Path, value: int = 1, name: str = "mask.nrrd") -> str:
+    mask = np.zeros((20, 20, 32), np.uint8)
+    for i, j, k in HOT:
+        mask[i - 3 : i + 3, j - 3 : j + 3, k - 3 : k + 3] = value
+    write_mask(folder / name, mask, GRID)
+    return str(folder / name)
+
+
+def test_a_save_that_fails_made_no_version_and_is_not_in_the_journal(tmp_path, studies, workspace):
+    (tmp_path / "studies/labels/final").rmdir()
+    (tmp_path / "studies/labels/final").write_bytes(b"in the way")
+    with pytest.raises(HTTPException) as error:
+        studies.save_label("a", mask_file(tmp_path), "final", {})
+    assert error.value.status_code == 500
+    assert workspace.versions.current("a") is None
+    assert workspace.journal.read("a") == []
+
+
+def test_the_journal_tells_of_a_label_that_is_in_its_place(tmp_path, studies, workspace, monkeypatch):
+    there = []
+    append = workspace.journal.append
+
+    def look(study, event):
+        there.append((tmp_path / "studies/labels/final/a.nrrd").is_file())
+        return append(study, event)
+
+    monkeypatch.setattr(workspace.journal, "append", look)
+    studies.save_label("a", mask_file(tmp_path), "final", {})
+    assert there == [True]
+    (event,) = workspace.journal.read("a")
+    assert (event["event"], event["version"]) == ("save", 1)
+
+
+def test_of_annotators_who_save_at_once_the_last_version_is_the_label(tmp_path, studies, workspace):
+    masks = [mask_file(tmp_path, value, f"{value}.nrrd") for value in (1, 2, 3, 4)]
+    for _ in range(5):
+        threads = [
+            threading.Thread(target=studies.save_label, args=("a", mask, "final", {})) for mask in masks
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        label = Path(studies.get_label_uri("a", "final"))
+        assert label.read_bytes() == workspace.versions.current("a").mask.read_bytes()
+    assert workspace.versions.current("a").number == 20
+
+
+def test_a_version_holds_the_instance_map_and_its_objects(tmp_path, studies, workspace):
+    volume = workspace.volumes.get(studies.known_image("a"))
+    key = SessionKey("a", "suv_region", "reader")
+    clicks = Prompts({"lesion": HOT})
+    update = workspace.sessions.update(key, Engine(RegionGrower()), volume, clicks)
+    studies.save_label("a", mask_file(tmp_path), "final", {"client_id": "reader"})
+    version = workspace.versions.current("a")
+    grid, affine = read_mask(version.instances)
+    np.testing.assert_array_equal(grid > 0, read_mask(version.mask)[0] > 0)
+    np.testing.assert_allclose(affine, GRID)
+    assert [int(grid[place]) for place in HOT] == [1, 2]
+    kept = version.objects()["objects"]
+    assert [(obj["id"], obj["model"]) for obj in kept] == [(1, "suv_region"), (2, "suv_region")]
+    assert [obj["uid"] for obj in kept] == [obj.uid for obj in update.objects]
+    assert list(workspace.state.folder("results").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("label_info", "name"),
+    [
+        ([{"name": "node", "idx": 2}], "node"),
+        (None, "liver"),
+        ("liver", "liver"),
+        ([7, {"idx": "2", "name": "x"}, {"idx": 2, "name": 3}], "liver"),
+    ],
+)
+def test_the_viewers_names_of_values_count(tmp_path, studies, workspace, label_info, name):
+    studies.save_label("a", mask_file(tmp_path, 2), "draft", {"label_info": label_info})
+    kept = json.loads((workspace.versions.current("a").mask.parent / "objects.json").read_text())
+    assert {obj["label"] for obj in kept["objects"]} == {name}
+    assert len(kept["objects"]) == 2
+    assert kept["label_info"] == label_info
