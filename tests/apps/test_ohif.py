@@ -41,6 +41,20 @@ def test_a_deepgrow_point_needs_no_label(server, lesions):
     assert set(np.unique(parse_nrrd(reply.content)[1])) <= {0, 1}
 
 
+def test_browsers_that_send_no_name_do_not_undo_each_other(server, lesions):
+    def uid(browser):
+        reply = requests.post(
+            f"{server.url}/infer/suv_region?image=second&output=json",
+            files={"params": (None, json.dumps({"lesion": [lesions[0]], **OPTIONS}))},
+            headers={"X-Forwarded-For": browser},  # as a reverse proxy on this machine sends it
+        )
+        return reply.json()["objects"][0]["uid"]
+
+    first, second = uid("10.0.0.1"), uid("10.0.0.2")
+    assert first != second
+    assert uid("10.0.0.1") == first
+
+
 def test_keys_of_former_labels_are_left_out(server, lesions):
     params = {"background": [], "lesion": [lesions[0]], "former_label": [[1, 2, 3]]}
     reply = infer(server, "suv_region", "Doe_Jane", params)

@@ -5,12 +5,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, HTTPException, UploadFile
+from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import FileResponse
 from monailabel.interfaces.utils.app import app_instance
 
 from apps.segpet.failures import told_to_client
-from apps.segpet.routes.parameters import json_object
+from apps.segpet.routes.parameters import json_object, with_client
 from apps.segpet.routes.received import received
 from apps.segpet.studies import checked_tag, label_ending
 
@@ -71,6 +71,7 @@ def put_image_info(image: str, info: Annotated[str, Form()] = "{}") -> None:
 
 @router.put("/label", summary="Save a label")
 def put_label(
+    request: Request,
     image: str,
     label: Annotated[UploadFile, File()],
     params: Annotated[str, Form()] = "{}",
@@ -78,7 +79,7 @@ def put_label(
 ) -> dict[str, Any]:
     """Save a mask on the study's grid as its label; the former one is kept as a version."""
     app = app_instance()
-    info, tag = json_object(params, "params"), checked_tag(tag or "final")
+    info, tag = with_client(json_object(params, "params"), request), checked_tag(tag or "final")
     _known_image(image)
     with received(label, app.workspace.new_file(label_ending(label.filename))) as path:
         label_id = app.datastore().save_label(image, str(path), tag, info)

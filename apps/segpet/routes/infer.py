@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from monailabel.interfaces.utils.app import app_instance
 from requests_toolbelt import MultipartEncoder
 
-from apps.segpet.routes.parameters import json_object
+from apps.segpet.routes.parameters import json_object, with_client
 
 router = APIRouter(tags=["Infer"])
 
@@ -51,7 +51,8 @@ async def infer(
     if output is Output.dicom_seg:
         raise HTTPException(422, "The output dicom_seg is not available; ask for image, json or all.")
     # What the path and the query say overrules the parameters.
-    asked = {**json_object(params, "params"), "model": model, "image": image, "session": None}
+    told = with_client(json_object(params, "params"), request)
+    asked = {**told, "model": model, "image": image, "session": None}
     if session_id:
         asked["session"] = {"name": session_id}
     return await anyio.to_thread.run_sync(_answer, asked, output, limiter=_limiter(request))

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from fastapi import HTTPException
+from fastapi import HTTPException, Request
 
 from apps.segpet.studies import refuse_unreadable
 
@@ -18,3 +18,9 @@ def json_object(text: str, field: str) -> dict[str, Any]:
         raise HTTPException(422, f"The form field {field} must hold a JSON object.")
     refuse_unreadable(value)
     return value
+
+
+def with_client(params: dict[str, Any], request: Request) -> dict[str, Any]:
+    """Return a viewer's parameters; one that does not say who it is (OHIF) goes by its address."""
+    address = request.client.host if request.client else ""
+    return {**params, "client_id": params.get("client_id") or address}
