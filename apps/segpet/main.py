@@ -173,7 +173,7 @@ class SegPET(MONAILabelApp):
 
     def _load_sessions(self, load: bool = False) -> Uploads:
         folder = self.workspace.state.folder("uploads")
-        return Uploads(folder, settings.MONAI_LABEL_SESSION_EXPIRY)
+        return Uploads(folder, settings.MONAI_LABEL_SESSION_EXPIRY, self.workspace.journal.delete)
 
     def _download_dcmqi_tools(self) -> None:
         """Not needed: nothing is downloaded when a server starts."""

@@ -2,8 +2,8 @@
 
 import os
 import re
-import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -25,10 +25,12 @@ class Uploads(Sessions):
     Args:
         folder: where they are kept.
         expiry: seconds without use after which an image is deleted.
+        forget: called with the id of each upload that is deleted.
     """
 
-    def __init__(self, folder: Path, expiry: int) -> None:
+    def __init__(self, folder: Path, expiry: int, forget: Callable[[str], None]) -> None:
         self._turn = RLock()
+        self._forget = forget
         super().__init__(str(folder), expiry)
 
     def known(self, session_id: Any, update_ts: bool = True) -> SessionInfo:
@@ -63,6 +65,8 @@ class Uploads(Sessions):
         """Delete an upload."""
         with self._turn:
             super().remove_session(session_id)
+        if _ID.fullmatch(session_id):  # and no folder of another name, which may be a study's
+            self._forget(session_id)
 
     def remove_expired(self) -> int:
         """Delete uploads that nobody used for long, and what a crash left of others; returns how many."""
@@ -74,8 +78,7 @@ class Uploads(Sessions):
                 except ValueError:  # cut off by a crash
                     info = None
                 if info is None or info.last_access_ts + info.expiry < now:
-                    self.pop(folder.name, None)
-                    shutil.rmtree(folder, ignore_errors=True)
+                    self.remove_session(folder.name)
                     count += 1
         return count
 

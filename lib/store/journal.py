@@ -69,6 +69,10 @@ class Journal:
                 return event
         return None
 
+    def delete(self, study: str) -> None:
+        """Delete the events of a study that was there for a while only; nothing where there are none."""
+        self._path(study).unlink(missing_ok=True)
+
     def studies(self) -> list[str]:
         """The ids of the studies that have at least one event, sorted."""
         first_events = (next(self._events(path), None) for path in self.folder.glob("*.jsonl"))

@@ -211,7 +211,9 @@ def test_an_uploaded_image_can_be_clicked_in(server, lesions, phantom):
     mask, _ = deepedit(client, "suv_region", "MRHead", session_id=session, lesion=[lesions[0]])
     assert mask.shape == phantom.volume.shape
     assert mask[tuple(lesions[0])] == 1
+    assert (server.state / f"journal/{session}.jsonl").is_file()
     client.remove_session(session)
+    assert not (server.state / f"journal/{session}.jsonl").exists()
     with pytest.raises(MONAILabelClientException):
         client.get_session(session)
     reply = requests.post(f"{server.url}/infer/suv_region?session_id={session}", data={"params": "{}"})

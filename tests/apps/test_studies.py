@@ -271,7 +271,8 @@ def test_a_study_proposed_this_very_second_is_proposed_again_where_it_is_the_onl
 
 
 def test_expired_and_broken_uploads_are_deleted_and_others_stay(tmp_path):
-    uploads = Uploads(tmp_path / "uploads", expiry=3600)
+    forgotten = []
+    uploads = Uploads(tmp_path / "uploads", expiry=3600, forget=forgotten.append)
     (tmp_path / "uploads").mkdir()
     kept, info = uploads.add_session(label(tmp_path, "one.nii"))
     old, old_info = uploads.add_session(label(tmp_path, "two.nii"))
@@ -285,3 +286,6 @@ def test_expired_and_broken_uploads_are_deleted_and_others_stay(tmp_path):
     assert [path.name for path in (tmp_path / "uploads").iterdir()] == [kept]
     assert uploads.get_session(old) is None
     assert uploads.known(kept).image == info.image
+    assert forgotten == [old]
+    uploads.remove_session(kept)
+    assert forgotten == [old, kept]

@@ -65,6 +65,17 @@ def test_the_file_is_private(journal):
     assert stat.S_IMODE(journal.folder.stat().st_mode) == 0o700
 
 
+def test_a_deleted_study_has_no_events_and_others_keep_theirs(journal):
+    for study in ("a", "b"):
+        journal.append(study, {"event": "x"})
+    journal.delete("a")
+    journal.delete("never there")
+    assert journal.read("a") == []
+    assert journal.studies() == ["b"]
+    journal.append("a", {"event": "y"})
+    assert [event["event"] for event in journal.read("a")] == ["y"]
+
+
 def test_studies_are_kept_apart_and_listed_by_their_own_names(journal):
     names = ["b", "a/b", "../../etc/passwd", ".hidden", "肝" * 300, "x" * 5000, "\udcff"]
     for name in names:
