@@ -55,7 +55,7 @@ def server(tmp_path_factory, weights, phantom) -> Iterator[Server]:
         save_image(folder / f"studies/{name}.nii.gz", phantom.volume.array, phantom.volume.affine)
     save_image(folder / "outside.nii.gz", phantom.volume.array, phantom.volume.affine)
     sts_pet(folder / "studies", "STS_001", "STS_003")
-    server = Server(folder, model=weights, unit="SUVbw", labels=",".join(LABELS[1:]))
+    server = Server(folder, model=weights, unit="SUVbw", labels=",".join(LABELS[1:]), hosts="segpet.example")
     try:
         yield server.start()
     finally:

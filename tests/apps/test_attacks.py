@@ -188,6 +188,43 @@ def test_monai_labels_unsafe_routes_are_gone(server, method, path):
     assert requests.get(f"{server.url}/info/").ok
 
 
+def test_a_page_whose_name_leads_here_sees_nothing_and_changes_nothing(server, lesions):
+    before = server.files()
+    page = {"Host": f"evil.example:{server.port}", "Origin": f"http://evil.example:{server.port}"}
+    for method, path in (
+        ("GET", "/datastore/image?image=Doe_Jane"),
+        ("GET", "/datastore/?output=all"),
+        ("POST", "/infer/suv_region?image=Doe_Jane"),
+        ("OPTIONS", "/datastore/label"),
+    ):
+        reply = requests.request(method, server.url + path, headers=page)
+        assert reply.status_code == 403, (method, path)
+        assert "does not go by that name" in reply.json()["detail"]
+    assert server.files() == before
+    own = {"Host": "segpet.example", "Origin": "https://segpet.example"}  # the option hosts, and a proxy
+    assert requests.post(f"{server.url}/activelearning/random", json={}, headers=own).ok
+
+
+@pytest.mark.parametrize(
+    "info", ['{"note": NaN}', '{"note": 1e999}', r'{"note": "\ud800"}', r'{"\udcff": 1}']
+)
+def test_nothing_is_kept_that_could_not_be_told_again(server, info):
+    image = (server.studies / "second.nii.gz").read_bytes()
+    before = server.files()
+    puts = [
+        ("/datastore/image/info?image=second", {"info": info}, None),
+        ("/datastore/label?image=second", {"params": info}, {"label": ("a.nii.gz", image)}),
+    ]
+    for path, data, files in puts:
+        reply = requests.put(server.url + path, data=data, files=files)
+        assert reply.status_code == 422, reply.text
+        assert "finite numbers" in reply.json()["detail"]
+    clicks = requests.post(f"{server.url}/infer/suv_region?image=second", data={"params": info})
+    assert clicks.status_code == 422
+    assert requests.get(f"{server.url}/datastore/?output=all").ok
+    assert server.files() == before
+
+
 def test_pages_of_other_origins_may_not_change_anything(server, lesions):
     before = server.files()
     own = server.url

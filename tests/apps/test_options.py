@@ -1,6 +1,6 @@
 import pytest
 
-from apps.segpet.options import OptionError, read_options
+from apps.segpet.options import OptionError, names_of, read_options
 from lib.interaction import DEFAULT_LABELS
 
 
@@ -45,6 +45,15 @@ def test_a_bad_option_is_refused_in_one_sentence(studies, key, value, said):
     with pytest.raises(OptionError, match=said) as error:
         read_options({key: value}, str(studies))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "names"),
+    [(None, ()), ("", ()), ("segpet.example", ("segpet.example",)), ("a, b,,", ("a", "b"))],
+)
+def test_hosts_are_names_separated_by_commas(studies, hosts, names):
+    assert names_of(hosts) == names
+    assert read_options({"hosts": hosts}, str(studies))
 
 
 def test_a_state_folder_among_the_studies_is_refused(studies):
