@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path.home() / ".segpet" / "demo"
 #: Name, seed and tracer of the digital patients; one click finds the largest lesion of the first.
-PATIENTS = (("phantom-1", 46, "FDG"), ("phantom-2", 56, "PSMA"), ("phantom-3", 20, "DOTATATE"))
+PATIENTS = (("phantom-1", 57, "FDG"), ("phantom-2", 39, "PSMA"), ("phantom-3", 60, "DOTATATE"))
 LABELS = "lesion,liver,kidney_left,kidney_right,heart,spleen,aorta,urinary_bladder"
 
 

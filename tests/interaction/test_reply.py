@@ -9,7 +9,7 @@ LABELS = ("background", "lesion")
 
 @pytest.fixture(scope="module")
 def phantom():
-    return make_phantom(23)
+    return make_phantom(49)
 
 
 def clicks(phantom, *lesions):

@@ -147,7 +147,7 @@ def test_noise_of_neighbours_is_correlated_and_that_of_others_is_not(phantoms):
 def test_the_blur_is_what_is_stated_and_4_to_7_mm():
     """A small lesion, less the same image without it: its variance is the ball's and the blur's together."""
     field = {"shape": (150, 100, 180), "spacing": (2, 2, 2), "kinds": ["bone"], "largest_mm": 9}
-    for seed in (1, 2, 3):
+    for seed in (1, 2):
         with_one, without = (make_phantom(seed, lesions=count, **field) for count in (1, 0))
         assert 4 <= with_one.fwhm_mm == without.fwhm_mm <= 7
         difference = with_one.volume.array - without.volume.array

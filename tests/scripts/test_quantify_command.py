@@ -19,7 +19,7 @@ ORGANS = {"liver": 5, "aorta": 52, "urinary_bladder": 21, "brain": 90, "kidney_l
 def study(tmp_path_factory):
     """A phantom's image, masks of its lesions in three forms, and an organ map, as files; and the phantom."""
     folder = tmp_path_factory.mktemp("study")
-    phantom = make_phantom(23)
+    phantom = make_phantom(49)
     affine = phantom.volume.affine
     nibabel.save(nibabel.Nifti1Image(phantom.volume.array, affine), folder / "pet.nii.gz")
     write_mask(folder / "lesions.nii.gz", phantom.lesions > 0, affine)

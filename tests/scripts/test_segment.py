@@ -16,7 +16,7 @@ def study(tmp_path_factory):
     """A phantom's image as NIfTI, a voxel in its first lesion, and the lesion."""
     import nibabel
 
-    phantom = make_phantom(23)
+    phantom = make_phantom(49)
     path = tmp_path_factory.mktemp("study") / "pet image.nii.gz"
     nibabel.save(nibabel.Nifti1Image(phantom.volume.array, phantom.volume.affine), path)
     lesion = phantom.lesions == 1

@@ -34,12 +34,13 @@ def _bowel(vary: Variation) -> Iterator[Part]:
     ]  # fmt: skip
     radii = [27, 25, 24, 22, 21, 20, 19, 19, 18, 16, 16, 15, 14, 15, 17, 19, 13]
     yield from _uneven(vary, vary.tube(colon, radii, 5), "colon", 0.35)
-    rows = 7
-    angle = np.linspace(0, 2 * np.pi * rows / 2, 8 * rows)
-    across = 62 * np.sin(angle) + vary.random.normal(0, 6, angle.size)
-    high = np.linspace(1062, 935, angle.size) + vary.random.normal(0, 4, angle.size)
-    deep = -42 + 22 * np.cos(1.7 * angle + vary.random.uniform(0, 6)) + vary.random.normal(0, 4, angle.size)
-    small = np.stack([across, deep, high], axis=1)
+    # Loops to and fro and, within these, up and down, on the way from the left upper to the right lower side.
+    way = np.linspace(0, 1, 64)
+    phase, pace = vary.random.uniform(0, 2 * np.pi, 3), vary.random.uniform(0.9, 1.1, 3)
+    across = 30 - 50 * way + 46 * np.sin(2 * np.pi * 4 * pace[0] * way + phase[0])
+    high = 1060 - 115 * way + 17 * np.sin(2 * np.pi * 9 * pace[1] * way + phase[1])
+    deep = -44 + 24 * np.cos(2 * np.pi * 6.5 * pace[2] * way + phase[2])
+    small = np.stack([across, deep, high], axis=1) + vary.random.normal(0, 4, (way.size, 3))
     yield from _uneven(vary, vary.tube(small, 11.5, 0), "small_bowel", 0.4)
 
 
