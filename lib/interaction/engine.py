@@ -112,6 +112,32 @@ class Engine(Generic[S]):
             doubts=doubts,
         )
 
+    def correct(
+        self, volume: Volume, obj: AnnotatedObject | None, step: Step, label: str = "lesion"
+    ) -> tuple[AnnotatedObject, Crop]:
+        """Add a step to one object, whatever its clicks touch: an annotator who names it leaves no guess.
+
+        Args:
+            volume: the study's image.
+            obj: the object, or None for a new one (number 1; the step needs a positive click then).
+            step: the clicks to add.
+            label: of a new object.
+
+        Returns:
+            The object with the step, and its mask.
+
+        Raises:
+            PromptError: a new object without a positive click.
+        """
+        first = next((click.index for click in step if click.positive), None)
+        with self._turn:
+            if obj is None:
+                if first is None:
+                    raise PromptError("A new object needs a positive click.")
+                obj = AnnotatedObject.new(1, label, self.segmenter.anchor(volume, first, ()))
+            obj = replace(obj, steps=(*obj.steps, tuple(sorted(step))))
+            return obj, self._state(volume, obj.anchor, obj.steps, Stopwatch()).mask
+
     def _anchored_anew(
         self, volume: Volume, before: AnnotatedObject, obj: AnnotatedObject, others: list[AnnotatedObject]
     ) -> AnnotatedObject:

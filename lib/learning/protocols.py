@@ -88,7 +88,7 @@ class Corrective:
         made: list[Click],
     ) -> Iterator[tuple[Crop, float | None]]:
         """Yield the mask of one object after 0, 1 ... clicks; no time where there was no error left."""
-        objects: Sequence[AnnotatedObject] = ()
+        obj: AnnotatedObject | None = None
         done: list[Click] = []
         mask = Crop.empty()
         yield mask, None
@@ -100,8 +100,9 @@ class Corrective:
                 continue
             done.append(click)
             made.append(click)
-            objects, mask, spent = _clicked(engine, case, objects, _prompts(done))
-            yield mask, spent
+            begin = time.perf_counter()
+            obj, mask = engine.correct(case.volume, obj, (click,), LABEL)
+            yield mask, time.perf_counter() - begin
 
 
 @dataclass(frozen=True)
@@ -153,12 +154,6 @@ def _clicked(
 
 def _union(update: Update) -> Crop:
     return functools.reduce(Crop.union, update.masks.values(), Crop.empty())
-
-
-def _prompts(clicks: Sequence[Click]) -> Prompts:
-    positive = sorted(click.index for click in clicks if click.positive)
-    negative = sorted(click.index for click in clicks if not click.positive)
-    return Prompts({LABEL: tuple(positive)} if positive else {}, tuple(negative))
 
 
 def _as_told(mask: Crop, clicks: Sequence[Click]) -> Crop:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib.interaction import AnnotatedObject, Engine, PromptError, Prompts, RegionGrower
+from lib.interaction import AnnotatedObject, Click, Engine, PromptError, Prompts, RegionGrower
 from lib.pet import Volume
 
 A, B, C = (10, 10, 10), (10, 10, 30), (12, 10, 10)
@@ -118,6 +118,21 @@ def test_hundreds_of_steps_are_replayed_without_a_cache(volume):
         objects = engine.update(volume, objects, request).objects
     fresh = Engine(RegionGrower(method="fixed", value=4.0), cache_bytes=1)
     assert fresh.update(volume, objects, steps[360]).masks[1].count > 0
+
+
+def test_a_named_object_takes_every_click_wherever_it_falls(engine, volume):
+    one, mask = engine.correct(volume, None, (Click(A, positive=True),))
+    both, grown = engine.correct(volume, one, (Click(B, positive=True),))
+    assert both.uid == one.uid
+    assert [click.index for step in both.steps for click in step] == [A, B]
+    assert mask.contains(A)
+    assert grown.contains(A)
+    assert grown.contains(B)
+
+
+def test_a_new_object_needs_a_positive_click(engine, volume):
+    with pytest.raises(PromptError, match="needs a positive click"):
+        engine.correct(volume, None, (Click(A, positive=False),))
 
 
 def test_a_click_without_a_value_is_refused(engine, volume):
