@@ -20,9 +20,9 @@ def task(tmp_path) -> SUVRegionTask:
         ({"method": "percent", "value": ""}, "percent", 41),
         ({"method": ["percent", "fixed", "gradient"], "value": None}, "percent", 41),
         ({"method": "percent", "value": "50"}, "percent", 50),
-        ({"method": "fixed"}, "fixed", 4),
+        ({"method": "fixed"}, "fixed", None),
         ({"method": "fixed", "value": 2.5}, "fixed", 2.5),
-        ({"method": "gradient"}, "gradient", 0),
+        ({"method": "gradient"}, "gradient", None),
     ],
 )
 def test_options_are_read_as_viewers_send_them(task, request_, method, value):
