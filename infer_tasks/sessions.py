@@ -61,6 +61,8 @@ class _Session:
     objects: tuple[AnnotatedObject, ...] = ()
     image: str = ""
     """Digest of the volume in which the clicks were made."""
+    highest: int = 0
+    """The highest number that one of its objects ever had."""
     masks: dict[AnnotatedObject, Crop] = field(default_factory=dict)
     """Those of the objects, as the annotator sees them; none before the first answer after a restart."""
     turn: Lock = field(default_factory=Lock)
@@ -96,11 +98,12 @@ class Sessions:
             session = self._kept.setdefault(key, _Session())
         with session.turn:
             if session.image != volume.digest:
-                session.objects, session.image = self._restored(key, volume), volume.digest
-            update = engine.update(volume, () if reset else session.objects, prompts)
+                session.objects, session.highest = self._restored(key, volume)
+                session.image = volume.digest
+            update = engine.update(volume, () if reset else session.objects, prompts, session.highest)
             if update.objects != session.objects:
-                self._journal.append(key.study, _line(_CLICKS, key, volume, engine, update.objects))
-                session.objects = update.objects
+                self._journal.append(key.study, _line(_CLICKS, key, volume, engine, update))
+                session.objects, session.highest = update.objects, update.highest
             session.masks = _masks(update)
         return update
 
@@ -119,8 +122,8 @@ class Sessions:
         with self._lock:
             session = self._kept.setdefault(key, _Session())
         with session.turn:
-            self._journal.append(key.study, _line(_PROPOSED, key, volume, engine, update.objects))
-            session.objects, session.image = update.objects, volume.digest
+            self._journal.append(key.study, _line(_PROPOSED, key, volume, engine, update))
+            session.objects, session.highest, session.image = update.objects, update.highest, volume.digest
             session.masks = _masks(update)
         return update
 
@@ -147,11 +150,14 @@ class Sessions:
             found += [Clicked(obj, line["model"], line["weights"], masks.get(obj)) for obj in objects]
         return found
 
-    def _restored(self, key: SessionKey, volume: Volume) -> tuple[AnnotatedObject, ...]:
+    def _restored(self, key: SessionKey, volume: Volume) -> tuple[tuple[AnnotatedObject, ...], int]:
+        """Return a session's objects and their highest number, as its last line in the journal has them."""
         wanted = {"model": key.model, "label": key.label}
         lines = self._lines(key.study, key.client, volume.digest)
         line = next((one for one in reversed(lines) if wanted.items() <= one.items()), None)
-        return tuple(AnnotatedObject.from_dict(obj) for obj in line["objects"]) if line else ()
+        if line is None:
+            return (), 0
+        return tuple(AnnotatedObject.from_dict(obj) for obj in line["objects"]), line["highest"]
 
     def _lines(self, study: str, client: str, image: str) -> list[Event]:
         """Return what an annotator clicked or was proposed, oldest first; the batch's where there is none."""
@@ -165,13 +171,12 @@ def _masks(update: Update) -> dict[AnnotatedObject, Crop]:
     return {obj: update.masks[obj.id] for obj in update.objects}
 
 
-def _line(
-    event: str, key: SessionKey, volume: Volume, engine: Engine, objects: Sequence[AnnotatedObject]
-) -> Event:
+def _line(event: str, key: SessionKey, volume: Volume, engine: Engine, update: Update) -> Event:
     return {
         "event": event,
         **key.in_journal(),
         "image": volume.digest,
         "weights": engine.segmenter.digest,
-        "objects": [obj.as_dict() for obj in objects],
+        "objects": [obj.as_dict() for obj in update.objects],
+        "highest": update.highest,
     }

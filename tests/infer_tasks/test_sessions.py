@@ -156,3 +156,12 @@ def test_after_a_restart_objects_are_told_without_masks(engine, journal, volume,
     Sessions(journal).update(KEY, engine, volume, Prompts({"lesion": (hot[0],)}))
     (told,) = Sessions(journal).objects_of("study", "client", volume.digest)
     assert (told.object.positive, told.mask) == ({hot[0]}, None)
+
+
+def test_no_number_is_given_twice_also_after_a_restart(engine, journal, volume, hot):
+    sessions = Sessions(journal)
+    sessions.update(KEY, engine, volume, Prompts({"lesion": tuple(sorted(hot))}))
+    sessions.update(KEY, engine, volume, Prompts({"lesion": (hot[0],)}))
+    again = Sessions(journal).update(KEY, engine, volume, Prompts({"lesion": tuple(sorted(hot))}))
+    assert max(obj.id for obj in again.objects) == 3
+    assert len(again.objects) == 2
