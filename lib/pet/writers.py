@@ -6,7 +6,6 @@ from io import BufferedIOBase
 from pathlib import Path
 
 import nibabel
-import nrrd
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +17,7 @@ def write_mask(path: str | Path, mask: NDArray, affine: NDArray[np.floating]) ->
     """Write a class or instance map to .nii, .nii.gz or .nrrd (not compressed, for speed).
 
     The file appears whole or not at all: it is written beside its place under a name that no image has, then
-    moved there. The same mask always gives the same bytes in NIfTI.
+    moved there. The same mask always gives the same bytes.
 
     Args:
         path: where to; the name's end says in which format.
@@ -85,12 +84,22 @@ def _write_nifti_gz(file: BufferedIOBase, mask: NDArray, affine: NDArray[np.floa
 
 
 def _write_nrrd(file: BufferedIOBase, mask: NDArray, affine: NDArray[np.float64]) -> None:
-    lps = np.diag([-1, -1, 1]) @ affine[:3]
+    # Not with pynrrd, which writes the time into the header: equal masks are equal bytes.
+    *directions, origin = (
+        f"({','.join(f'{value:.17g}' for value in vector)})"
+        for vector in (np.diag([-1, -1, 1]) @ affine[:3]).T + 0.0
+    )
     header = {
+        "type": mask.dtype.name,
+        "dimension": "3",
         "space": "left-posterior-superior",
-        "space directions": lps[:, :3].T,
-        "space origin": lps[:, 3],
-        "kinds": ["domain"] * 3,
+        "sizes": " ".join(map(str, mask.shape)),
+        "space directions": " ".join(directions),
+        "kinds": "domain domain domain",
+        "endian": "little",
         "encoding": "raw",
+        "space origin": origin,
     }
-    nrrd.write(file, mask, header)
+    lines = ["NRRD0005", *(f"{key}: {value}" for key, value in header.items())]
+    file.write("\n".join([*lines, "", ""]).encode())
+    file.write(np.ascontiguousarray(mask.T, mask.dtype.newbyteorder("<")).data)

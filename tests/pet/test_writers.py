@@ -1,4 +1,7 @@
+import time
+
 import nibabel
+import nrrd
 import numpy as np
 import pytest
 import SimpleITK
@@ -49,10 +52,19 @@ def test_both_forms_of_a_nifti_say_the_same(tmp_path, mask, name):
     assert np.allclose(header.get_qform(), AFFINE, atol=1e-4)
 
 
-def test_a_nifti_of_the_same_mask_has_the_same_bytes(tmp_path, mask):
-    for name in ("a.nii.gz", "b.nii.gz"):
-        write_mask(tmp_path / name, mask, AFFINE)
-    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+@pytest.mark.parametrize("end", ["nii.gz", "nrrd"])
+def test_the_same_mask_has_the_same_bytes_at_any_time(tmp_path, mask, end):
+    write_mask(tmp_path / f"a.{end}", mask, AFFINE)
+    time.sleep(1.1)  # formats count in seconds
+    write_mask(tmp_path / f"b.{end}", mask, AFFINE)
+    assert (tmp_path / f"a.{end}").read_bytes() == (tmp_path / f"b.{end}").read_bytes()
+
+
+def test_a_nrrd_of_two_bytes_a_voxel_says_their_order(tmp_path, mask):
+    write_mask(tmp_path / "m.nrrd", mask.astype(">u2") * np.uint16(3), AFFINE)
+    values, header = nrrd.read(str(tmp_path / "m.nrrd"))
+    assert header["endian"] == "little"
+    assert np.array_equal(values, mask * np.uint16(3))
 
 
 def test_a_nrrd_is_not_compressed(tmp_path, mask):
