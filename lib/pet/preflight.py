@@ -17,6 +17,7 @@ class Preflight:
     Args:
         unit: of the volume's values, "SUVbw", "Bq/ml" or "unknown".
         unit_from: what says so; "" where nothing does.
+        overruled: the unit that the image states of itself, as it states it, where somebody said another.
         factors: from the volume's values to each quantity of `lib.pet.suv.QUANTITIES` that is possible.
         why_not: for each other quantity one sentence.
         series: the DICOM series in words; "" for other files.
@@ -37,6 +38,7 @@ class Preflight:
 
     unit: str
     unit_from: str
+    overruled: str = ""
     factors: Mapping[str, float] = field(default_factory=dict)
     why_not: Mapping[str, str] = field(default_factory=dict)
     series: str = ""
@@ -55,9 +57,9 @@ class Preflight:
     ct: bool = False
 
     @staticmethod
-    def of_file(unit: str, unit_from: str) -> "Preflight":
+    def of_file(unit: str, unit_from: str, overruled: str = "") -> "Preflight":
         """Return the record of an image file that says no more of itself than its unit."""
-        return Preflight(unit, unit_from, factors={"SUVbw": 1.0} if unit == "SUVbw" else {})
+        return Preflight(unit, unit_from, overruled, factors={"SUVbw": 1.0} if unit == "SUVbw" else {})
 
     @property
     def possible(self) -> tuple[str, ...]:

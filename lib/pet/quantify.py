@@ -182,11 +182,22 @@ def summarise(volume: Volume, crops: Mapping[int, Crop]) -> PatientNumbers:
 
 
 def unit_warning(volume: Volume) -> str | None:
-    """Return the sentence that says why a volume's numbers are no SUV; None where they are."""
+    """Return the sentence that says why a volume's numbers are no SUV, or that its own unit was overruled.
+
+    None where they are SUV and the image says nothing else.
+    """
+    preflight = volume.preflight
+    if preflight and preflight.overruled:
+        return (
+            f"The image says that its values are in {preflight.overruled}; they were taken for "
+            f"{volume.unit}, as demanded."
+        )
     if volume.unit == "SUVbw":
         return None
+    if volume.unit == "unknown" and preflight:
+        return preflight.sentence
     said = "Bq/ml" if volume.unit == "Bq/ml" else "in a unit that the file does not state"
-    why = volume.preflight.why_not.get("SUVbw", "") if volume.preflight else ""
+    why = preflight.why_not.get("SUVbw", "") if preflight else ""
     return f"The numbers are no SUV: this image's values are {said}. {why}".rstrip()
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lib.pet.dicom import read_dicom_series
 from lib.pet.image_files import read_image_file
 from lib.pet.preflight import Preflight
-from lib.pet.sidecar import header_of, read_sidecar, sidecar_of, unit_of
+from lib.pet.sidecar import header_of, read_sidecar, sidecar_of, unit_named, unit_of
 from lib.pet.suv import suv_factors
 from lib.pet.volume import UNITS, Volume, VolumeError
 
@@ -25,10 +25,11 @@ def read_volume(
 
     Args:
         path: a NIfTI file (.nii, .nii.gz), an NRRD file (.nrrd, .nhdr), or a folder with DICOM PET series.
-        unit: what the values are, "SUVbw", "Bq/ml" or "unknown"; overrules what the image says of itself.
-            Without it a DICOM header tells, or a JSON sidecar beside the file (NAME.json with "Units", as
-            BIDS PET has it), else the unit is "unknown"; where header or sidecar allow it, values become SUV.
-            A DICOM header that knows the way turns its values into the unit demanded.
+        unit: what the values are, "SUVbw", "Bq/ml" (spelt as in any sidecar) or "unknown". Without it a DICOM
+            header tells, or a JSON sidecar beside the file (NAME.json with "Units", as BIDS PET has it), else
+            the unit is "unknown"; where header or sidecar allow it, values become SUV. A header or sidecar
+            that knows the way turns its values into the unit demanded; one that says another unit is
+            overruled, which the preflight's `overruled` tells.
         series: of a DICOM folder with several, which: place (0-based) or UID, as `lib.pet.series.choose`.
         frame: of a dynamic or gated series, which, 0-based.
 
@@ -37,7 +38,9 @@ def read_volume(
     """
     path = Path(path)
     if unit is not None and unit not in UNITS:
-        raise VolumeError(f"The unit must be one of {', '.join(UNITS)}.")
+        unit = unit_named(unit)
+        if unit == "unknown":
+            raise VolumeError(f"The unit must be one of {', '.join(UNITS)}.")
     if path.is_dir():
         return read_dicom_series(path, unit, series, frame)
     if not path.exists():
@@ -45,9 +48,20 @@ def read_volume(
     if series is not None or frame is not None:
         raise VolumeError("A series or a frame can be chosen of a DICOM folder only.")
     array, affine = read_image_file(path)
-    if unit is not None:
-        return Volume(array, affine, unit, Preflight.of_file(unit, "as stated when it was opened"))
-    return _as_sidecar_says(array, affine, read_sidecar(sidecar_of(path)))
+    if unit is None:
+        return _as_sidecar_says(array, affine, read_sidecar(sidecar_of(path)))
+    try:
+        sidecar = read_sidecar(sidecar_of(path))
+    except VolumeError:  # what it might say counts no more
+        sidecar = {}
+    stated = unit_of(sidecar)
+    if unit == "SUVbw" != stated:
+        computed = _as_sidecar_says(array, affine, sidecar)
+        if computed.unit == "SUVbw":
+            return computed
+    overruled = str(sidecar["Units"]) if stated not in (unit, "unknown") else ""
+    preflight = Preflight.of_file(unit, "as stated when it was opened", overruled)
+    return Volume(array, affine, unit, preflight)
 
 
 def _as_sidecar_says(

@@ -48,7 +48,12 @@ def read_sidecar(path: Path) -> Mapping[str, Any]:
 
 def unit_of(sidecar: Mapping[str, Any]) -> str:
     """Return the unit that "Units" states, "unknown" where it is none of ours."""
-    return _UNITS.get("".join(str(sidecar.get("Units")).lower().split()), "unknown")
+    return unit_named(str(sidecar.get("Units")))
+
+
+def unit_named(text: str) -> str:
+    """Return the unit of a text such as "g/ml", "BQML" or "SUVbw", "unknown" where it is none of ours."""
+    return _UNITS.get("".join(text.lower().split()), "unknown")
 
 
 def header_of(sidecar: Mapping[str, Any]) -> ScanHeader:

@@ -6,6 +6,7 @@ import pytest
 from dicom_series import scan_header, write_series
 
 from lib.pet import Preflight, Volume, read_volume
+from lib.pet.quantify import unit_warning
 
 
 @pytest.fixture
@@ -80,6 +81,36 @@ def test_a_sidecar_of_bids_gives_suv(tmp_path):
     assert "no patient height" in volume.preflight.why_not["SUVbsa"]
     activity = read_volume(path, unit="Bq/ml")
     assert (activity.array == 1).all()
+
+
+def test_a_sidecar_that_suffices_gives_suv_where_suv_is_demanded(tmp_path):
+    path = save_nifti(tmp_path / "a.nii")
+    (tmp_path / "a.json").write_text(json.dumps(BIDS))
+    demanded = read_volume(path, unit="SUVbw")
+    assert np.array_equal(demanded.array, read_volume(path).array)
+    assert unit_warning(demanded) is None
+
+
+@pytest.mark.parametrize(
+    ("stated", "demanded", "said"),
+    [("Bq/mL", "SUVbw", "in Bq/mL; they were taken for SUVbw"), ("g/ml", "Bq/ml", "in g/ml;")],
+)
+def test_an_overruled_sidecar_is_a_warning(tmp_path, stated, demanded, said):
+    path = save_nifti(tmp_path / "a.nii")
+    (tmp_path / "a.json").write_text(json.dumps({"Units": stated}))
+    assert said in unit_warning(read_volume(path, unit=demanded))
+    (tmp_path / "a.json").write_text("not JSON")
+    assert read_volume(path, unit=demanded).preflight.overruled == ""
+
+
+def test_an_overruled_header_is_a_warning(stored, tmp_path):
+    write_series(tmp_path, stored, edit=scan_header(Units="PROPCPS"))
+    assert "in PROPCPS; they were taken for SUVbw" in unit_warning(read_volume(tmp_path, unit="SUVbw"))
+
+
+def test_a_unit_that_nobody_states_is_told_as_the_preflight_tells_it(tmp_path):
+    volume = read_volume(save_nifti(tmp_path / "a.nii"))
+    assert unit_warning(volume) == volume.preflight.sentence
 
 
 @pytest.mark.parametrize(

@@ -233,8 +233,14 @@ def test_a_sidecar_that_is_not_json_is_refused(tmp_path, array):
         assert "a.json is not JSON" in refusal(path)
 
 
+def test_the_unit_may_be_spelt_as_in_a_sidecar(tmp_path, array):
+    path = save_nifti(tmp_path / "a.nii", array)
+    assert read_volume(path, unit="g/ml").unit == "SUVbw"
+    assert read_volume(path, unit="BQML").unit == "Bq/ml"
+
+
 def test_a_unit_that_is_none_is_refused(tmp_path, array):
-    assert "SUVbw, Bq/ml, unknown" in refusal(save_nifti(tmp_path / "a.nii", array), unit="SUV")
+    assert "SUVbw, Bq/ml, unknown" in refusal(save_nifti(tmp_path / "a.nii", array), unit="HU")
 
 
 def save_nrrd(path, array, affine=AFFINE, **header):
