@@ -28,6 +28,9 @@ FIXED_SUV = 4.0
 #: Thresholds tried by the gradient method, as shares of the local maximum.
 GRADIENT_SHARES = np.arange(0.20, 0.81, 0.05)
 
+#: A click from which nothing higher is in reach lies in air, or beside the patient.
+HARDLY_ANY_SUV = 0.3
+
 TOUCHING = np.ones((3, 3, 3), dtype=bool)
 
 
@@ -128,12 +131,17 @@ class RegionGrower:
         near, middle = _box_around(volume, click, REACH_MM)
         maximum, peak = _hottest_uphill(near, middle)
         if maximum <= 0:
-            return _Grown(Crop.empty(), {"click": list(click), "threshold": None, "maximum": maximum})
+            described = {"click": list(click), "threshold": None, "maximum": maximum}
+            return _Grown(Crop.empty(), described, ("The click is where there is no uptake; nothing grew.",))
         box, _ = _box_around(volume, click, EXTENT_MM)
         peak = peak + np.subtract(near.start, box.start)
         threshold = self._threshold(volume.unit, box, peak, maximum)
         region = Crop(box.start, _connected(box.values >= threshold, peak)).tight()
         warnings = []
+        if volume.unit == "SUVbw" and maximum < HARDLY_ANY_SUV:
+            warnings.append(f"The click is where there is hardly any uptake (SUV {maximum:.2g}).")
+        if self.method == "percent" and self.value is not None and self.value < 1:
+            warnings.append(f"{self.value:g} % is next to nothing: did you mean {100 * self.value:g} %?")
         if _meets_bound(region, box, volume.shape):
             warnings.append(
                 f"The region leaks up to {EXTENT_MM:.0f} mm away; raise the threshold, or click outside."

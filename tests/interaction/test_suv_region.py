@@ -129,3 +129,20 @@ def test_a_leak_stays_within_the_extent_and_is_said():
     step = (Click((10, 10, 200), positive=True),)
     state = RegionGrower().advance(volume, None, None, [step], Stopwatch())
     assert "leaks up to 150 mm" in state.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "at", "grower", "said"),
+    [
+        (0.0, 0.0, RegionGrower(), "no uptake"),
+        (0.02, 0.0, RegionGrower(), "hardly any uptake (SUV 0.02)"),
+        (0.02, 5.0, RegionGrower("percent", 0.41), "did you mean 41 %"),
+        (0.02, 5.0, RegionGrower(), None),
+    ],
+)
+def test_clicks_and_thresholds_that_nobody_means_are_said(value, at, grower, said):
+    values = np.full((20, 20, 20), value, np.float32)
+    values[8:12, 8:12, 8:12] += at
+    step = (Click((10, 10, 10), True),)
+    state = grower.advance(Volume(values, np.diag([4.0, 4, 4, 1]), "SUVbw"), None, None, [step], Stopwatch())
+    assert [said] == [said for text in state.warnings if said in text] if said else not state.warnings
