@@ -5,12 +5,21 @@ all, `scripts/__main__.py` finds it. What is heavy (torch, lib.network, MONAI La
 command's function, so that `--help` stays fast.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 OURS = {"lib", "infer_tasks", "trainers", "scripts"}
+
+
+Unit = Annotated[
+    str | None,
+    typer.Option(
+        help="What the values are: SUVbw, Bq/ml or unknown. Overrules what the file says of itself "
+        "(with a warning); a DICOM header is asked to turn its values into it."
+    ),
+]
 
 
 class InputError(ValueError):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scripts import app
+from scripts.outputs import check_output_file
 from scripts.serve import running_server
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def bench(
     from lib.network import load_network, save_network
     from lib.network.seganypet import SegAnyPET
 
+    if output:
+        check_output_file(output, [model])
     torch.set_num_threads(threads)
     rows: dict[str, float | str] = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts import InputError, app
+from scripts import InputError, Unit, app
+from scripts.outputs import check_output_folder
 
 if TYPE_CHECKING:
     from lib.learning.cases import CaseFiles
@@ -76,7 +77,7 @@ def segmentation(
             "centre, as a hand hits it."
         ),
     ] = Annotators.centre,
-    unit: Annotated[str | None, typer.Option(help="What the values are: SUVbw, Bq/ml or unknown.")] = None,
+    unit: Unit = None,
     embed: Annotated[
         int | None,
         typer.Option(min=0, metavar="SEED", help="Set each crop into a larger body first."),
@@ -158,6 +159,8 @@ def segmentation(
         counts, rules = _counts(clicks or "0,1,2,3,4,5,6,7,8,9,10"), _given(read_clicks, seed, proposals)
     else:
         counts, rules = _counts(clicks or "0,1,3,5,10"), Corrective(annotator.value, seed, proposals)
+    if output:
+        check_output_folder(output)
     cases = find_cases(studies, mask)
     models, baselines = _models(model or [], device), _baselines(method or list(Baseline))
     settings = {

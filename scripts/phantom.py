@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scripts import InputError, app
+from scripts.outputs import check_output_folder
 
 if TYPE_CHECKING:
     from lib.pet import Phantom
@@ -103,6 +104,7 @@ def phantom(
     from lib.pet.phantom.dicom_series import write_dicom
     from lib.pet.phantom.files import IMAGE, summary, write_nifti
 
+    check_output_folder(output)
     if (output / IMAGE).exists() or (output / "dicom").exists():
         raise InputError(f"{output.name} holds a study already; name another folder.")
     spacing = _three(voxel, "voxel size", float)

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts import InputError, app
+from scripts import InputError, Unit, app
+from scripts.outputs import check_output_file
 
 if TYPE_CHECKING:
     from lib.pet import Crop, Volume
     from lib.pet.tracers import Tracer
+
+
+#: A mask of which a larger share lies outside of the image is not the image's.
+MOST_OUTSIDE = 0.5
 
 
 class Instances(StrEnum):
@@ -28,7 +33,7 @@ class Instances(StrEnum):
 def quantify(
     image: Annotated[Path, typer.Argument(help="NIfTI, NRRD, or a folder with DICOM PET.")],
     mask: Annotated[Path, typer.Argument(help="NIfTI or NRRD with the lesions; 0 is none.")],
-    unit: Annotated[str | None, typer.Option(help="What the values are: SUVbw, Bq/ml or unknown.")] = None,
+    unit: Unit = None,
     value: Annotated[
         list[int] | None,
         typer.Option(help="A value of the mask that is lesion. Repeat for more; all if not given."),
@@ -67,6 +72,8 @@ def quantify(
     from lib.pet.organs import read_organ_map
     from lib.pet.tracers import tracer_named
 
+    if csv_file:
+        check_output_file(csv_file, [image, mask, organs, organ_names])
     known_tracer = _tracer(tracer)
     volume = read_volume(image, unit)
     if tracer is None and volume.preflight:
@@ -104,13 +111,22 @@ def _objects(
 
     from lib.pet import read_mask
     from lib.pet.components import objects_of
-    from lib.pet.resample import nearest_labels, same_grid
+    from lib.pet.resample import nearest_labels, same_grid, share_outside
 
     mask, affine = read_mask(path)
     warnings = []
     if not same_grid(mask.shape, affine, volume):
+        outside = share_outside(mask, affine, volume)
         mask = nearest_labels(mask, affine, volume)
+        if outside > MOST_OUTSIDE:
+            raise InputError(
+                f"{outside:.0%} of the mask lies outside of the image: it belongs to another study, or to "
+                "another frame of reference."
+            )
         warnings.append("The mask lies on another grid than the image; it was resampled (nearest neighbour).")
+        if outside > 0:
+            share = f"{100 * outside:.2g} %"
+            warnings.append(f"{share} of the mask lies outside of the image and was not measured.")
     if values:
         missing = sorted(set(values) - set(np.unique(mask).tolist()))
         if missing:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from scripts import InputError, app
+from scripts import InputError, Unit, app
+from scripts.outputs import check_output_file
 
 
 class Method(StrEnum):
@@ -36,18 +37,24 @@ def segment(
         list[str] | None, typer.Option(metavar="I,J,K", help="A voxel outside of it. Repeat for more.")
     ] = None,
     label: Annotated[str, typer.Option(help="What the object is.")] = "lesion",
-    method: Annotated[Method, typer.Option(help="The network, or region growing.")] = Method.segpet,
+    method: Annotated[
+        Method,
+        typer.Option(help="segpet: the network; suv_region: region growing, which needs no weights."),
+    ] = Method.segpet,
     model: Annotated[
         str | None, typer.Option(help="Weights: a file, or a name that `segpet weights list` shows.")
     ] = None,
     contour: Annotated[
-        Contour, typer.Option(help="suv_region: share of the maximum, fixed value, or steepest edge.")
-    ] = Contour.percent,
+        Contour | None,
+        typer.Option(help="suv_region: share of the maximum (if not given), fixed value, or steepest edge."),
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="suv_region: per cent (41 if not given), or the fixed value (4.0).")
     ] = None,
-    unit: Annotated[str | None, typer.Option(help="What the values are: SUVbw, Bq/ml or unknown.")] = None,
-    device: Annotated[str, typer.Option(help="Where the network runs: cpu, cuda, cuda:1, mps.")] = "cpu",
+    unit: Unit = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where the network runs: cpu (if not given), cuda, cuda:1, mps.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Segment objects of one PET image from clicks, and measure them.
@@ -68,16 +75,16 @@ def segment(
     from lib.network import load_network, usable_device
     from lib.pet import read_volume, write_mask
 
+    _check_options(method, model=model, device=device, contour=contour, threshold=threshold)
     labels = read_labels(label)
-    if method is Method.suv_region:
-        segmenter = RegionGrower(contour.value, threshold)
-    else:
-        segmenter = NetworkSegmenter(load_network(_weights(model), usable_device(device)))
-    volume = read_volume(image, unit)
     if len(labels) != 2:
         raise InputError("One label is given at a time; segment again for another.")
-    if output.resolve() == image.resolve():
-        raise InputError("The mask would overwrite the image: give --output another name.")
+    check_output_file(output, [image])
+    if method is Method.suv_region:
+        segmenter = RegionGrower((contour or Contour.percent).value, threshold)
+    else:
+        segmenter = NetworkSegmenter(load_network(_weights(model), usable_device(device or "cpu")))
+    volume = read_volume(image, unit)
     background, name = labels
     clicks = {name: [_voxel(text) for text in point], background: [_voxel(text) for text in negative or []]}
     prompts = read_prompts(clicks, labels, volume.shape)
@@ -87,6 +94,16 @@ def segment(
     write_mask(output, class_map(volume.shape, update.objects, update.masks, labels), volume.affine)
     result = describe(volume, update, engine)
     typer.echo(json.dumps({"mask": str(output), **result}, indent=2) if as_json else _as_text(result, output))
+
+
+def _check_options(method: Method, **given: object) -> None:
+    """Raise InputError for an option that would have no effect."""
+    of_the_other = ("model", "device") if method is Method.suv_region else ("contour", "threshold")
+    for name in of_the_other:
+        if given[name] is not None:
+            raise InputError(f"--{name} has no effect with --method {method.value}: leave it out.")
+    if given["contour"] is Contour.gradient and given["threshold"] is not None:
+        raise InputError("--threshold has no effect with --contour gradient: leave it out.")
 
 
 def _weights(model: str | None) -> Path:

@@ -52,6 +52,20 @@ def nearest_labels(
     return moved
 
 
+def share_outside(labels: NDArray[np.unsignedinteger], affine: NDArray[np.float64], volume: Volume) -> float:
+    """Return which share of the labelled voxels have their centre outside the volume, 0 to 1.
+
+    Args:
+        labels: whole numbers [i, j, k]; 0 is no label.
+        affine: 4x4, of the labels' grid: voxel centre -> RAS+ mm.
+        volume: the image.
+    """
+    there = np.linalg.inv(volume.affine) @ affine
+    places = np.argwhere(labels) @ there[:3, :3].T + there[:3, 3]
+    inside = ((places >= -0.5 - 1e-6) & (places <= np.array(volume.shape) - 0.5 + 1e-6)).all(axis=1)
+    return float(1 - inside.mean()) if inside.size else 0.0
+
+
 def _taken(
     labels: NDArray[np.unsignedinteger], there: NDArray[np.float64], shape: tuple[int, int, int]
 ) -> NDArray[np.unsignedinteger]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lib.pet import Volume, VolumeError
-from lib.pet.resample import nearest_labels, same_grid
+from lib.pet.resample import nearest_labels, same_grid, share_outside
 
 AFFINE = np.array([[-4.0, 0, 0, 50], [0, -4, 0, 60], [0, 0, 3, -20], [0, 0, 0, 1]])
 
@@ -80,3 +80,11 @@ def test_labels_elsewhere_are_refused(labels):
     with pytest.raises(VolumeError, match="do not overlap"):
         nearest_labels(labels, elsewhere, volume_of(labels.shape, AFFINE))
     assert not nearest_labels(np.zeros_like(labels), elsewhere, volume_of(labels.shape, AFFINE)).any()
+
+
+@pytest.mark.parametrize(("moved", "share"), [(0, 0.0), (3, 0.3), (10, 1.0), (-5, 0.5)])
+def test_the_share_outside_is_that_of_voxel_centres(moved, share):
+    volume = volume_of((10, 10, 10), AFFINE)
+    affine = AFFINE @ np.block([[np.eye(3), np.array([[moved], [0], [0]])], [np.zeros(3), 1]])
+    assert share_outside(np.ones((10, 10, 10), np.uint8), affine, volume) == pytest.approx(share)
+    assert share_outside(np.zeros((10, 10, 10), np.uint8), affine, volume) == 0

@@ -83,7 +83,7 @@ def test_the_table_shows_lesions_totals_and_warnings(study):
 def test_without_a_unit_nothing_is_called_suv(study):
     folder, _ = study
     report = json.loads(run(folder / "pet.nii.gz", folder / "lesions.nii.gz", "--json").stdout)
-    assert report["unit"] == "unknown" and "no SUV" in "".join(report["warnings"])
+    assert report["unit"] == "unknown" and "not SUV" in "".join(report["warnings"])
     assert "suv" not in json.dumps(report["lesions"]) and "tmtv_ml" not in report["patient"]
     table = run(folder / "pet.nii.gz", folder / "lesions.nii.gz").stdout
     assert "unit unknown" in table and "TLG" not in table
@@ -155,6 +155,9 @@ def test_bad_input_is_one_sentence_and_status_2(study, tmp_path):
     far = phantom.volume.affine.copy()
     far[2, 3] += 5000
     write_mask(tmp_path / "far.nii.gz", phantom.lesions, far)
+    beside = phantom.volume.affine.copy()
+    beside[2, 3] += 0.6 * np.ptp(np.argwhere(phantom.lesions)[:, 2]) * phantom.volume.spacing[2]
+    write_mask(tmp_path / "beside.nii.gz", phantom.lesions, beside)
     halves = Volume(phantom.volume.array * 0 + 0.5, phantom.volume.affine, "unknown")
     nibabel.save(nibabel.Nifti1Image(halves.array, halves.affine), tmp_path / "halves.nii.gz")
     (tmp_path / "broken.nii.gz").write_bytes(b"\x1f\x8b no image")
@@ -171,7 +174,9 @@ def test_bad_input_is_one_sentence_and_status_2(study, tmp_path):
         "names.csv is no table": [
             image, mask, "--organs", folder / "organs.nii.gz", "--organ-names", tmp_path / "names.csv",
         ],
-        "No such file or directory": [image, mask, "--csv", tmp_path / "absent" / "lesions.csv"],
+        "There is no folder": [image, mask, "--csv", tmp_path / "absent" / "lesions.csv"],
+        "would overwrite": [image, mask, "--csv", mask],
+        "% of the mask lies outside of the image: it belongs": [image, tmp_path / "beside.nii.gz"],
     }  # fmt: skip
     for expected, arguments in cases.items():
         result = run(*arguments)
