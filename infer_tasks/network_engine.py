@@ -38,8 +38,8 @@ class NetworkEngine:
         if self._weights is None:
             raise WeightsMissingError(
                 "This server has no weights of SegAnyPET: get a checkpoint (YichiZhang98/SegAnyPET on the "
-                "Hugging Face hub; mind its licence) and start the server with `--conf model PATH`, or use "
-                "suv_region."
+                "Hugging Face hub; mind its licence) and start the server with `segpet serve --model PATH` "
+                "(plain MONAI Label: `--conf model PATH`), or use suv_region."
             )
         with self._lock:
             if self._fault:

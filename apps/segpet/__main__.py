@@ -23,17 +23,15 @@ def main() -> None:
     )  # fmt: skip
     arguments = parser.parse_args()
     sys.path.insert(0, str(ROOT))
-    from apps.segpet.options import OptionError, read_options
+    from apps.segpet.options import OptionError, checked_studies, read_options
 
-    studies, conf = arguments.studies, dict(arguments.conf)
-    if not studies.startswith(("http://", "https://")):
-        if not Path(studies).is_dir():
-            parser.error(f"there is no folder {studies}.")
-        studies = str(Path(studies).resolve())
     try:
+        studies, conf = checked_studies(arguments.studies), dict(arguments.conf)
         read_options(conf, studies)
     except OptionError as error:
-        parser.error(str(error))
+        # One sentence: whoever typed `segpet serve` never saw the usage of this program.
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
     conf["hosts"] = ",".join(filter(None, [conf.get("hosts"), arguments.host]))
     os.environ |= environment(studies, arguments.port, conf)
 

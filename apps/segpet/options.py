@@ -1,5 +1,6 @@
 """What the server was told with `--conf key value`."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from lib.interaction import DEFAULT_LABELS, PromptError, read_labels
 from lib.network import CheckpointError, DeviceError, usable_device
 from lib.network.registry import default_weights, resolve_weights
+from lib.pet.sidecar import unit_named
 from lib.store import StateFolder, StoreError, open_state
 
 #: Weights that come with the app.
@@ -50,9 +52,9 @@ def read_options(conf: Mapping[str, str], studies: str) -> Options:
     if unknown := sorted(set(conf) - {*_KEYS, "server_mode"}):  # the last one is MONAI Label's own
         raise OptionError(f"There is no option {', '.join(unknown)}; there are {', '.join(_KEYS)}.")
     model = _model(conf.get("model"))
-    unit = conf.get("unit")
-    if unit not in (None, *UNITS):
-        raise OptionError(f"The option unit must be one of {', '.join(UNITS)}, not {unit}.")
+    unit = unit_named(conf["unit"]) if "unit" in conf else None
+    if unit == "unknown":
+        raise OptionError(f"The option unit must be one of {', '.join(UNITS)}, not {conf['unit']}.")
     try:
         labels = read_labels(conf["labels"]) if "labels" in conf else DEFAULT_LABELS
         state = open_state(studies, conf.get("state"))
@@ -60,6 +62,29 @@ def read_options(conf: Mapping[str, str], studies: str) -> Options:
     except (PromptError, StoreError, DeviceError) as error:
         raise OptionError(str(error)) from error
     return Options(labels, model, state, unit, device)
+
+
+def checked_studies(studies: str) -> str:
+    """Return the studies folder's path without links, or the DICOMweb URL.
+
+    Raises:
+        OptionError: there is no such folder, or it cannot be written (labels are saved there).
+    """
+    if studies.startswith(("http://", "https://")):
+        return studies
+    folder = Path(studies).expanduser()
+    if not studies:
+        raise OptionError("The studies folder has no name: --studies names the one with your images.")
+    if not folder.exists():
+        raise OptionError(f"There is no folder {studies}: --studies names the one with your images.")
+    if not folder.is_dir():
+        raise OptionError(f"{studies} is a file: --studies names the folder that it is in.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OptionError(
+            f"The studies folder {studies} cannot be written, but labels are saved in it: allow writing, or "
+            "serve a folder of links to the images."
+        )
+    return str(folder.resolve())
 
 
 def names_of(hosts: str | None) -> tuple[str, ...]:

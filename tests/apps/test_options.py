@@ -1,6 +1,8 @@
+import os
+
 import pytest
 
-from apps.segpet.options import OptionError, names_of, read_options
+from apps.segpet.options import OptionError, checked_studies, names_of, read_options
 from lib.interaction import DEFAULT_LABELS
 
 
@@ -45,6 +47,34 @@ def test_a_bad_option_is_refused_in_one_sentence(studies, key, value, said):
     with pytest.raises(OptionError, match=said) as error:
         read_options({key: value}, str(studies))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("spelt", "unit"), [("g/ml", "SUVbw"), ("suvbw", "SUVbw"), ("BQML", "Bq/ml")])
+def test_the_unit_may_be_spelt_as_in_a_sidecar(studies, spelt, unit):
+    assert read_options({"unit": spelt}, str(studies)).unit == unit
+
+
+def test_the_studies_are_a_folder_or_a_url(studies, tmp_path):
+    (tmp_path / "link").symlink_to(studies)
+    assert checked_studies(str(tmp_path / "link")) == str(studies.resolve())
+    assert checked_studies("https://pacs.example/dicomweb") == "https://pacs.example/dicomweb"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("", "has no name"), ("absent", "There is no folder absent"), ("image.nii", "image.nii is a file")],
+)
+def test_what_is_no_studies_folder_is_refused(tmp_path, monkeypatch, name, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "image.nii").touch()
+    with pytest.raises(OptionError, match=said):
+        checked_studies(name)
+
+
+def test_a_studies_folder_that_cannot_be_written_is_refused(studies, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)  # root may write everywhere
+    with pytest.raises(OptionError, match="cannot be written, but labels are saved in it"):
+        checked_studies(str(studies))
 
 
 @pytest.mark.parametrize(

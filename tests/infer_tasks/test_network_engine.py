@@ -8,7 +8,7 @@ from lib.network import CheckpointError
 def test_without_weights_it_says_how_to_get_them(tmp_path):
     engine = NetworkEngine(None, "cpu", tmp_path)
     engine.load_in_background()
-    with pytest.raises(WeightsMissingError, match="--conf model PATH"):
+    with pytest.raises(WeightsMissingError, match="segpet serve --model PATH"):
         engine.get()
 
 
