@@ -5,6 +5,7 @@ all, `scripts/__main__.py` finds it. What is heavy (torch, lib.network, MONAI La
 command's function, so that `--help` stays fast.
 """
 
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
@@ -57,8 +58,19 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"segpet {version('segpet')}")
+        raise typer.Exit
+
+
 @app.callback()
-def segpet() -> None:
+def segpet(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
     """Label PET by clicks: SegAnyPET as a MONAI Label app, with SUV numbers.
 
     Start with `segpet demo`. Every command explains itself: `segpet COMMAND --help`.
