@@ -40,13 +40,14 @@ def demo(
     with running_server(folder / "studies", port, options, folder / "server.log") as url:
         name, phantom = next(iter(phantoms.items()))
         mask = folder / "first-click.nrrd"
-        reply = _click(url, task, name, _middle_of_first_lesion(phantom), mask)
-        picture = _draw(phantom, mask)
+        voxel = _middle_of_first_lesion(phantom)
+        reply = _click(url, task, name, voxel, mask)
+        picture = _draw(phantom, mask, voxel)
         lesion = reply["objects"][0]
         typer.echo(
             f"\nOne click in {name}: SUVmax {lesion['suv_max']:.1f}, SUVmean {lesion['suv_mean']:.1f}, "
             f"{lesion['volume_ml']:.1f} ml, answered in {1000 * reply['latencies']['total']:.0f} ms.\n"
-            f"Picture:   {picture}\n"
+            f"Picture:   {picture} (axial, coronal, sagittal, projection; the cross is the click)\n"
             f"Server:    {url}  (task {task}; requests and replies: docs/api.md)\n"
             f"3D Slicer: module MONAI Label, server {url}, Next Sample, then place points in a segment.\n"
             f"Studies:   {folder / 'studies'}; saved labels in labels/final there.\n"
@@ -113,10 +114,11 @@ def _click(url: str, task: str, study: str, voxel: list[int], mask: Path) -> dic
     return result
 
 
-def _draw(phantom: "Phantom", mask: Path) -> Path:
+def _draw(phantom: "Phantom", mask: Path, click: list[int]) -> Path:
     from lib.pet import Crop, read_mask
     from lib.pet.picture import draw
 
     picture = mask.with_suffix(".png")
-    draw(phantom.volume, [Crop.from_grid(read_mask(mask)[0])], upper=10.0).save(picture)
+    masks = [Crop.from_grid(read_mask(mask)[0])]
+    draw(phantom.volume, masks, upper=10.0, clicks=[click]).save(picture)
     return picture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lib.pet import Crop, Volume
-from lib.pet.picture import COLOURS, draw
+from lib.pet.picture import CLICK, COLOURS, INK, draw
 
 
 def affine(order, signs, spacing=(4.0, 4.0, 4.0)):
@@ -51,4 +51,19 @@ def test_the_patients_left_is_on_the_right_and_superior_is_up():
 def test_a_picture_without_objects_or_contrast_is_drawn():
     flat = Volume(np.zeros((5, 6, 2), dtype=np.float32), np.diag([4.0, 4.0, 4.0, 1.0]), "unknown")
     picture = draw(flat, [Crop.empty()])
-    assert np.array(picture).min() == 255
+    assert set(np.unique(np.array(picture))) <= set(range(INK[0], 256))  # the planes' names, nothing darker
+    assert (np.array(picture)[-5:] == 255).all()
+
+
+@pytest.mark.parametrize(("order", "signs"), [((0, 1, 2), (1, 1, 1)), ((2, 0, 1), (-1, 1, -1))])
+def test_a_click_is_marked_where_it_is(order, signs):
+    volume, mask = hot_voxel(order, signs)
+    at = np.argwhere(mask.to_grid(volume.shape)).mean(axis=0).round().astype(int)
+    picture = np.array(draw(volume, [mask], clicks=[at]))
+    green = (picture == CLICK).all(axis=-1)
+    panel = (picture.shape[1] - 3 * 8) // 4
+    assert all(green[:, start : start + panel].any() for start in range(0, picture.shape[1], panel + 8))
+    rows, columns = np.nonzero(green[:, -panel:])
+    orange = (picture == COLOURS[0]).all(axis=-1)[:, -panel:]
+    assert np.mean(rows) == pytest.approx(np.nonzero(orange)[0].mean(), abs=2)
+    assert np.mean(columns) == pytest.approx(np.nonzero(orange)[1].mean(), abs=2)
