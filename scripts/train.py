@@ -59,6 +59,8 @@ def bundled(
     if unknown := set(leave_out or ()) - {patient.name for patient in patients}:
         raise InputError(f"There is no case {sorted(unknown)[0]} in {cases}.")
     patients = [patient for patient in patients if patient.name not in (leave_out or ())]
+    if not patients:
+        raise InputError("No case is left to learn from: leave fewer out.")
     bodies = make_training_phantoms(phantoms, config.spacing, work / "phantoms")
     scenes = Scenes(patients, bodies, config.image_size, config.spacing, seed)
     training = Training(network, scenes, recipe, work / "checkpoint.safetensors")
@@ -74,9 +76,10 @@ def bundled(
             log.flush()
             bar.update(task, completed=100 * progress.share, description=f"step {progress.step}")
 
-        training.run(report)
-    if training.share >= 1:
-        save_network(training.trained(), output)
-        typer.echo(f"{training.step} steps in {training.seconds / 60:.0f} minutes: {output}")
-    else:
-        typer.echo(f"Stopped after {training.step} steps; the same command goes on.", err=True)
+        try:
+            training.run(report)
+        except KeyboardInterrupt:
+            typer.echo(f"Stopped after step {training.step}; the same command goes on.", err=True)
+            raise typer.Exit(130) from None
+    save_network(training.trained(), output, torch.float16)  # float32 would be twice as large, and no better
+    typer.echo(f"{training.seconds / 60:.0f} minutes, {training.step} steps: {output}")

@@ -90,7 +90,7 @@ class Training:
         checkpoint: file to go on from, where there is one, and to keep up to date.
 
     Raises:
-        TrainingError: the checkpoint belongs to another recipe or network, or is damaged.
+        TrainingError: the checkpoint belongs to another recipe, network or data, or is damaged.
     """
 
     def __init__(self, network: CompactPET, scenes: Scenes, recipe: Recipe, checkpoint: Path) -> None:
@@ -102,7 +102,8 @@ class Training:
         )
         self.step, self.seconds = 0, 0.0
         self._pool = ThreadPoolExecutor(recipe.threads)
-        self._key = json.dumps({"recipe": asdict(recipe), "network": network.config.to_json()})
+        about = {"recipe": asdict(recipe), "network": network.config.to_json(), "data": scenes.names}
+        self._key = json.dumps(about)
         if checkpoint.is_file():
             self._restore()
 
@@ -192,7 +193,7 @@ class Training:
         """Return the gradient of each parameter on a part of the step's scenes, and figures to watch."""
         torch.set_num_threads(1)  # holds for this thread
         random = np.random.default_rng((self.recipe.seed, self.step, part, 1))
-        # The cache of weights in bfloat16 is shared by threads, and one of them may fill it without gradients.
+        # The cache of cast weights is shared by threads, and one of them may fill it without gradients.
         # Convolutions in bfloat16 take half the time on CPUs that have it; weights and losses stay float32.
         with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
             first, last = answers(self.network, batch, random)

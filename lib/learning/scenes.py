@@ -67,6 +67,11 @@ class Scenes(Dataset[Scene]):
         point = torch.from_numpy(_turned_point(click, *turned, self.side).astype(np.float32))[None]
         return {"image": cubes[0], "target": cubes[1].float(), "previous": cubes[2], "point": point}
 
+    @property
+    def names(self) -> list[str]:
+        """What the scenes are drawn from."""
+        return [patient.name for patient in self.patients] + [f"{len(self.phantoms)} phantoms"]
+
     def _draw(self, random: np.random.Generator) -> tuple[Field, NDArray[np.bool_], NDArray[np.int64]]:
         shares = np.array(SHARES) * (bool(self.patients), True, bool(self.phantoms))
         origin = random.choice(3, p=shares / shares.sum())

@@ -1,0 +1,57 @@
+"""`segpet train bundled`: weights from cases, and refusals in one sentence."""
+
+import json
+
+import nibabel
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from lib.network import CompactPET, load_network
+from scripts.__main__ import app
+
+
+@pytest.fixture
+def cases(tmp_path):
+    """Two patients of 24^3 voxels with a ball of uptake."""
+    at = np.stack(np.indices((24, 24, 24)), -1)
+    mask = np.linalg.norm(at - 12, axis=-1) < 4
+    for name in ("a", "b"):
+        folder = tmp_path / "cases" / name
+        folder.mkdir(parents=True)
+        for file, array in (("PET_image", 0.5 + 5.0 * mask), ("PET_mask", mask)):
+            image = nibabel.Nifti1Image(array.astype(np.float32), np.diag([4.0, 4.0, 4.0, 1.0]))
+            nibabel.save(image, folder / f"{file}.nii.gz")
+    return tmp_path / "cases"
+
+
+def train(cases, tmp_path, *options):
+    command = ["train", "bundled", str(cases), "-o", str(tmp_path / "weights.safetensors")]
+    command += ["--work", str(tmp_path / "work"), "--phantoms", "0", "--threads", "1", *options]
+    return CliRunner().invoke(app, command)
+
+
+def test_training_writes_weights_a_log_and_goes_on_from_its_checkpoint(cases, tmp_path):
+    result = train(cases, tmp_path, "--steps", "1", "--leave-out", "b")
+    assert result.exit_code == 0, result.output
+    assert isinstance(load_network(tmp_path / "weights.safetensors"), CompactPET)
+    (line,) = (tmp_path / "work" / "log.jsonl").read_text().splitlines()
+    assert json.loads(line)["step"] == 1
+    again = train(cases, tmp_path, "--steps", "1", "--leave-out", "b")
+    assert "1 steps: " in again.output  # done before: nothing more was learnt
+    assert len((tmp_path / "work" / "log.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--steps", "1", "--leave-out", "c"), "There is no case c"),
+        ((), "Give the number of steps or the minutes"),
+        (("--steps", "1", "--minutes", "1"), "Give the number of steps or the minutes"),
+        (("--steps", "1", "--leave-out", "a", "--leave-out", "b"), "No case is left"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(cases, tmp_path, options, sentence):
+    result = train(cases, tmp_path, *options)
+    assert result.exit_code == 2
+    assert sentence in result.output
