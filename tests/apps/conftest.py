@@ -48,11 +48,12 @@ def lesions(phantom) -> list[list[int]]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory, weights, phantom) -> Iterator[Server]:
-    """Our server with two phantoms, real PET where there is some, and a file that is no study."""
+    """Our server with phantoms (two are the same image), real PET where there is some, and no study."""
     folder = tmp_path_factory.mktemp("server")
     (folder / "studies").mkdir()
     for name in ("Doe_Jane", "second"):
         save_image(folder / f"studies/{name}.nii.gz", phantom.volume.array, phantom.volume.affine)
+    save_image(folder / "studies/brighter.nii.gz", phantom.volume.array * 2, phantom.volume.affine)
     save_image(folder / "outside.nii.gz", phantom.volume.array, phantom.volume.affine)
     sts_pet(folder / "studies", "STS_001", "STS_003")
     server = Server(folder, model=weights, unit="SUVbw", labels=",".join(LABELS[1:]), hosts="segpet.example")

@@ -132,12 +132,12 @@ def test_labels_clicked_one_by_one_do_not_undo_each_other(server, lesions):
 
 def test_the_network_answers_and_is_named(server, lesions):
     client = server.client("network")
-    first, params = deepedit(client, "segpet", STUDY, lesion=[lesions[3]])
+    first, params = deepedit(client, "segpet", "brighter", lesion=[lesions[3]])
     assert params["weights"]["name"] == "small"
-    assert params["latencies"]["encode"] > 0  # nobody else clicks in this lesion
-    _, params = deepedit(client, "segpet", STUDY, lesion=[lesions[3]], background=[[1, 1, 1]])
+    assert params["latencies"]["encode"] > 0  # nobody else clicks in this image
+    _, params = deepedit(client, "segpet", "brighter", lesion=[lesions[3]], background=[[1, 1, 1]])
     assert params["objects"][0]["negative"] == [[1, 1, 1]]
-    fresh, params = deepedit(server.client("network-2"), "segpet", STUDY, lesion=[lesions[3]])
+    fresh, params = deepedit(server.client("network-2"), "segpet", "brighter", lesion=[lesions[3]])
     np.testing.assert_array_equal(fresh, first)
 
 

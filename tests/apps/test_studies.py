@@ -126,11 +126,12 @@ def test_a_reader_never_sees_half_a_label(folder):
 
 
 def test_the_last_to_keep_a_label_is_the_last_to_put_it_in_its_place(folder):
-    kept = []
+    kept, begun = [], threading.Event()
 
     @contextmanager
     def slow_after_the_first(_, __, label, *___):
         kept.append(label.read_bytes())
+        begun.set()
         if label.name.endswith("slow.nii"):
             time.sleep(0.2)
         yield
@@ -140,8 +141,7 @@ def test_the_last_to_keep_a_label_is_the_last_to_put_it_in_its_place(folder):
         target=studies.save_label, args=("a", label(folder, "slow.nii", b"first"), "final", {})
     )
     first.start()
-    while not kept:
-        time.sleep(0.001)
+    assert begun.wait(10)
     studies.save_label("a", label(folder, "x.nii", b"second"), "final", {})
     first.join()
     assert kept == [b"first", b"second"]
