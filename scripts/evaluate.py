@@ -206,6 +206,7 @@ def _run(
     from lib.learning.cases import CaseError, read_case
     from lib.learning.evaluation import evaluate
     from lib.pet import VolumeError
+    from lib.pet.quantify import unit_warning
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
@@ -213,6 +214,8 @@ def _run(
         for number, files in enumerate(cases, start=1):
             try:
                 case = read_case(files, **reading)
+                if case.volume.preflight and case.volume.preflight.overruled:
+                    progress.console.print(f"Case {number}: {unit_warning(case.volume)}", markup=False)
                 methods = [
                     method
                     for method in (*results.models, *results.baselines)

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 
 import nibabel
 import numpy as np
@@ -259,3 +260,12 @@ def test_a_folder_without_cases_is_answered_with_a_sentence(tmp_path):
     result = evaluate(tmp_path)
     assert result.exit_code == 2
     assert "There is no case" in result.stderr
+
+
+def test_a_unit_that_overrules_the_files_is_said(cases, tmp_path):
+    shutil.copytree(cases / NAMES[0], tmp_path / "cases" / "a")
+    (tmp_path / "cases" / "a" / "PET_image.json").write_text('{"Units": "Bq/mL"}')
+    options = ["--unit", "SUVbw", "--model", "none", "--clicks", "1", "--method", "suv_fixed"]
+    result = evaluate(tmp_path / "cases", *options)
+    assert result.exit_code == 0, result.output
+    assert "Case 1: The image says that its values are in Bq/mL" in " ".join(result.stderr.split())
