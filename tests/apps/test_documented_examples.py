@@ -1,0 +1,86 @@
+"""The curl lines of docs/api.md do what it says there, at a real server and in their order."""
+
+import re
+import shlex
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from serving import ROOT, Server, save_image
+
+from lib.pet import make_phantom
+from scripts.demo import PATIENTS
+
+EXAMPLE = re.compile(r"^    # -> (\d+) ?(.*)\n    curl (.*)$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory, weights):
+    """A server with the demo's first patient, in whose lesion the examples click."""
+    folder = tmp_path_factory.mktemp("documented")
+    (folder / "studies").mkdir()
+    name, seed, tracer = PATIENTS[0]
+    image = make_phantom(seed, tracer=tracer).volume
+    save_image(folder / f"studies/{name}.nii.gz", image.array, image.affine)
+    server = Server(folder, model=weights, unit="SUVbw")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+def send(arguments, url, folder):
+    """Do what curl does with these arguments; files are in a folder. Returns the reply."""
+    method, form, files, headers = "GET", {}, {}, {}
+    body, output, address = None, None, ""
+    words = iter(arguments)
+    for word in words:
+        match word:
+            case "-X":
+                method = next(words)
+            case "-F":
+                field, _, value = next(words).partition("=")
+                if value.startswith("@"):
+                    files[field] = (value[1:], (folder / value[1:]).read_bytes())
+                else:
+                    form[field] = (None, value)
+            case "-H":
+                key, _, value = next(words).partition(": ")
+                headers[key] = value
+            case "-d":
+                body = next(words)
+            case "-o":
+                output = folder / next(words)
+            case _:
+                assert not word.startswith("-"), word
+                address = word
+    parts = urlsplit(address)
+    assert parts.netloc == "127.0.0.1:8000", address
+    target = f"{url}{parts.path}?{parts.query}"
+    fields = {**form, **files} or None  # as multipart/form-data, like curl's -F
+    reply = requests.request(method, target, files=fields, data=body, headers=headers, timeout=60)
+    if output:
+        output.write_bytes(reply.content)
+    return reply
+
+
+def test_every_documented_request_is_answered_as_documented(own_server, tmp_path):
+    examples = EXAMPLE.findall((ROOT / "docs/api.md").read_text())
+    assert len(examples) > 15
+    session = ""
+    for status, keys, line in examples:
+        reply = send(shlex.split(line.replace("$SESSION", session)), own_server.url, tmp_path)
+        assert reply.status_code == int(status), (line, reply.text[:300])
+        if keys:
+            told = reply.json()
+            assert set(keys.split(", ")) <= set(told), (line, sorted(told))
+            session = told.get("session_id", session)
+            assert status != "200" or not told.get("warnings") or "segpet_auto" in line, told["warnings"]
+
+
+def test_every_route_is_documented_with_an_example(own_server):
+    schema = requests.get(f"{own_server.url}/openapi.json", timeout=10).json()
+    routes = {(path, method) for path, methods in schema["paths"].items() for method in methods}
+    text = (ROOT / "docs/api.md").read_text()
+    missing = [path for path, _ in routes if re.split(r"[{]", path)[0].rstrip("/") not in text]
+    assert missing == []
