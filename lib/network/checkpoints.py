@@ -101,11 +101,28 @@ def _network_through_cache(source: Path, converted: Path) -> Network:
     return _network_from_safetensors(converted)
 
 
+def check_weights(path: Path) -> None:
+    """Check that a file of weights fits its network, by names and shapes alone: fast, values are not read.
+
+    Raises CheckpointError where it does not, or is no file of weights.
+    """
+    if path.suffix == ".safetensors":
+        config, state = _opened(path)
+    else:
+        config, state = SegAnyPETConfig(), read_torch_weights(path, mmap=True)
+    _check_keys_and_shapes(state, config, path)
+
+
 def _network_from_safetensors(path: Path) -> Network:
+    return _network_from_weights(*_opened(path), path)
+
+
+def _opened(path: Path) -> tuple[Config, dict[str, Tensor]]:
+    """Return a safetensors file's configuration, and its tensors as they lie in the file."""
     try:
         with safe_open(path, framework="pt") as file:
             config = _config_of(file.metadata() or {})
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 -- not a dict
+            return config, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 -- not a dict
     except SafetensorError as error:
         raise CheckpointError(
             f"{path.name} is not a safetensors file, or is truncated or damaged: {error}."
@@ -114,7 +131,6 @@ def _network_from_safetensors(path: Path) -> Network:
         raise CheckpointError(
             f"{path.name} names a configuration that this network cannot have: {error}"
         ) from error
-    return _network_from_weights(config, state, path)
 
 
 def _network_from_weights(config: Config, state: dict[str, Tensor], path: Path) -> Network:

@@ -299,3 +299,27 @@ def test_without_a_cache_nothing_is_written_and_the_source_may_change(emptied_pa
     assert names_in(emptied_path) == [source.name]
     key = "image_encoder.neck.2.weight"
     assert torch.equal(network.state_dict()[key], kit_weights[key].half().float())
+
+
+def test_a_file_is_checked_by_names_and_shapes_alone(tmp_path):
+    network = small_network()
+    save_network(network, tmp_path / "good.safetensors")
+    checkpoints.check_weights(tmp_path / "good.safetensors")
+    metadata = {"seganypet_config": network.config.to_json()}
+    state = {key: value.contiguous() for key, value in network.state_dict().items()}
+    key = next(iter(state))
+    save_file({**state, key: state[key] * torch.nan}, tmp_path / "nan.safetensors", metadata)
+    checkpoints.check_weights(tmp_path / "nan.safetensors")
+    del state[key]
+    save_file(state, tmp_path / "less.safetensors", metadata)
+    torch.save({"a": torch.ones(2)}, tmp_path / "other.pth")
+    (tmp_path / "text.pth").write_text("no weights")
+    (tmp_path / "text.safetensors").write_text("no weights")
+    for name, said in {
+        "less.safetensors": "1 missing",
+        "other.pth": "1 unknown",
+        "text.pth": "not a checkpoint",
+        "text.safetensors": "not a safetensors file",
+    }.items():
+        with pytest.raises(CheckpointError, match=said):
+            checkpoints.check_weights(tmp_path / name)
