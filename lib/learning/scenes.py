@@ -21,7 +21,7 @@ from lib.learning.patients import Patient, patient_scene
 from lib.learning.textures import Field, smooth_field
 
 #: Share of scenes of each origin: patients, formulas, phantoms.
-SHARES = (0.55, 0.25, 0.2)
+SHARES = (0.5, 0.22, 0.28)
 
 
 class Scene(TypedDict):

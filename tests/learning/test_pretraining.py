@@ -65,8 +65,23 @@ def test_the_loss_of_certain_answers_is_known():
     target = boxes((4, 12))
     assert segmentation_loss(40 * target - 20, target).item() == pytest.approx(0, abs=1e-6)
     nothing = segmentation_loss(torch.full_like(target, -20.0), target).item()
-    # Dice 1 - 1/(512 + 1); cross entropy of 20 in each of 512 voxels over 512 + 30, halved
-    assert nothing == pytest.approx(1 - 1 / 513 + 0.5 * 20 * 512 / 542, rel=1e-4)
+    # Dice 1 - 1/(512 + 1); cross entropy of 20 in each of 512 voxels over 512 + 100, halved
+    assert nothing == pytest.approx(1 - 1 / 513 + 0.5 * 20 * 512 / 612, rel=1e-4)
+
+
+def test_as_many_voxels_too_many_cost_as_much_as_too_few():
+    target = torch.zeros(1, 1, 16, 16, 16)
+    target[:, :, 4:8, 4:8, 4:8] = 1
+    few = target.clone()
+    few[:, :, 4:8, 4:8, 4:6] = 0  # 32 voxels too few
+    many = torch.zeros_like(target)
+    many[:, :, 4:8, 4:8, 4:10] = 1  # 32 voxels too many
+
+    def entropy(mask):
+        dice = 1 - (2 * (mask * target).sum() + 1) / (mask.sum() + target.sum() + 1)
+        return (segmentation_loss(40 * mask - 20, target) - dice).item()
+
+    assert entropy(many) == pytest.approx(entropy(few), rel=1e-3)
 
 
 def test_a_small_target_counts_as_much_as_a_large_one():
