@@ -1,7 +1,9 @@
 """NIfTI and NRRD files: one 3-D grid of real numbers each, and where it lies."""
 
+import contextlib
 import gzip
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +48,37 @@ def read_image_file(path: Path) -> Grid:
         VolumeError: missing, damaged, truncated, of another format, complex or colour, not 3-D (further axes
             of length 1 are dropped), or an NRRD that does not say where its axes point.
     """
+    with _parsed(path) as is_nifti:
+        return _read_nifti(path) if is_nifti else _read_nrrd(path)
+
+
+def check_image_header(path: Path) -> None:
+    """Refuse an image file of which the header alone says that it cannot be used; fast, voxels are not read.
+
+    Raises:
+        VolumeError: as `read_image_file`, but for what only the voxels tell.
+    """
+    with _parsed(path) as is_nifti:
+        if is_nifti:
+            image: Any = nibabel.load(path)
+            _check_values(image.get_data_dtype())
+            _three_axes(image.shape)
+        else:
+            with path.open("rb") as file:
+                header = nrrd.read_header(file)
+            _nrrd_axes(path, header)
+
+
+@contextlib.contextmanager
+def _parsed(path: Path) -> Iterator[bool]:
+    """Give whether a file is NIfTI, else NRRD; what a parser raises in the block becomes a VolumeError."""
     suffix = suffix_of(path)
     if not suffix:
         raise VolumeError(f"{path.name} is no image file: its name must end in {', '.join(FORMATS)}.")
     if not path.is_file():
         raise VolumeError(f"There is no file {path.name}.")
     try:
-        return _read_nifti(path) if FORMATS[suffix] == "NIfTI" else _read_nrrd(path)
+        yield FORMATS[suffix] == "NIfTI"
     except VolumeError:
         raise
     except Exception as error:  # parsers of damaged files raise whatever they stumble over
@@ -96,6 +122,14 @@ def _read_nrrd(path: Path) -> Grid:
             raise VolumeError(f"{path.name} keeps its voxels in another folder; they must lie beside it.")
         values = nrrd.read_data(header, file, str(path))
     _check_values(values.dtype)
+    order, affine = _nrrd_axes(path, header)
+    values = values.transpose(order)
+    shape = _three_axes(values.shape)
+    return values.reshape(shape, order="A").astype(np.float32, order="F"), affine
+
+
+def _nrrd_axes(path: Path, header: Any) -> tuple[list[int], NDArray[np.float64]]:
+    """Return an NRRD's axes, those of space first, and its affine, voxel centre -> RAS+ mm; refuse others."""
     signs = _SIGNS_IN_RAS.get(str(header.get("space", "")).lower())
     directions = header.get("space directions")
     if signs is None or directions is None:
@@ -105,13 +139,13 @@ def _read_nrrd(path: Path) -> Grid:
     # An axis without a direction is not one of space: time, or the components of a vector.
     rows = [None if row is None or np.isnan(row).any() else np.asarray(row) for row in directions]
     spatial = [axis for axis, row in enumerate(rows) if row is not None]
-    values = values.transpose([*spatial, *(axis for axis in range(values.ndim) if axis not in spatial)])
-    shape = _three_axes(values.shape)
+    order = [*spatial, *(axis for axis in range(len(rows)) if axis not in spatial)]
+    _three_axes(tuple(int(header["sizes"][axis]) for axis in order))
     affine = np.eye(4)
     affine[:3, :3] = np.column_stack([row for row in rows if row is not None])
     affine[:3, 3] = header.get("space origin", (0, 0, 0))
     affine[:3] *= np.array(signs)[:, np.newaxis]
-    return values.reshape(shape, order="A").astype(np.float32, order="F"), affine
+    return order, affine
 
 
 def _check_values(dtype: np.dtype) -> None:

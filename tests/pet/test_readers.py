@@ -10,6 +10,7 @@ import SimpleITK
 from scipy.spatial.transform import Rotation
 
 from lib.pet import VolumeError, read_volume
+from lib.pet.image_files import check_image_header
 
 AFFINE = np.array([[-4, 0, 0, 100], [0, -5, 0, 90], [0, 0, 3, -700], [0, 0, 0, 1.0]])
 OBLIQUE = AFFINE.copy()
@@ -321,3 +322,23 @@ def test_a_detached_nrrd_reads_its_voxels_only_from_its_own_folder(tmp_path, arr
     assert "a.nhdr cannot be read" in refusal(path)
     (tmp_path / "own" / "a.raw").symlink_to(tmp_path / "secret.raw")
     assert np.array_equal(read_volume(path).array, array)
+
+
+def test_a_header_alone_tells_what_cannot_be_read(tmp_path, array):
+    check_image_header(save_nifti(tmp_path / "good.nii.gz", array))
+    (tmp_path / "text.nii").write_text("no image")
+    save_nifti(tmp_path / "flat.nii", array[:, :, 0])
+    save_nifti(tmp_path / "frames.nii", np.stack([array, array], axis=-1))
+    nrrd.write(str(tmp_path / "nowhere.nrrd"), array)
+    save_nrrd(tmp_path / "good.nrrd", array)
+    check_image_header(tmp_path / "good.nrrd")
+    for name, said in {
+        "text.nii": "cannot be read",
+        "flat.nii": "2 axes",
+        "frames.nii": "2 frames",
+        "nowhere.nrrd": "where its axes point",
+        "absent.nii": "There is no file",
+        "notes.txt": "is no image file",
+    }.items():
+        with pytest.raises(VolumeError, match=said):
+            check_image_header(tmp_path / name)
