@@ -1,5 +1,6 @@
 """The network's engine, loaded when first needed: servers are up at once, training never loads it."""
 
+import logging
 from pathlib import Path
 from threading import Lock, Thread
 
@@ -7,6 +8,8 @@ import torch
 
 from lib.interaction import Engine, NetworkSegmenter
 from lib.network import CheckpointError, load_network
+
+logger = logging.getLogger("segpet")
 
 
 class WeightsMissingError(ValueError):
@@ -45,13 +48,20 @@ class NetworkEngine:
             if self._fault:
                 raise CheckpointError(self._fault)
             if self._engine is None:
+                logger.info("Loading the weights %s; a checkpoint is converted once.", self._weights.name)
                 try:
                     network = load_network(self._weights, self._device, cache=self._cache)
                 except CheckpointError as fault:
                     self._fault = str(fault)  # not itself: it holds on to what its frames hold
                     raise
                 self._engine = Engine(NetworkSegmenter(network))
+                logger.info("The weights %s are ready on %s.", self._weights.name, self._device)
             return self._engine
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the server was started with weights."""
+        return self._weights is not None
 
     def load_in_background(self) -> None:
         """Begin to load the weights, where there are some; a request meanwhile waits for them."""
@@ -61,5 +71,5 @@ class NetworkEngine:
     def _load_quietly(self) -> None:
         try:
             self.get()
-        except CheckpointError:
-            return  # told to whoever asks for a mask
+        except CheckpointError as fault:
+            logger.error("%s", fault)  # and told to whoever asks for a mask

@@ -17,13 +17,16 @@ class NetworkTask(ClickTask):
     Args:
         workspace: what the tasks share.
         network: loads the weights.
-        name, type, description: as `ClickTask`.
+        name, type, description: as `ClickTask`; without weights the description begins so.
     """
+
+    without_weights = "No weights: refuses clicks until the server is started with --model. "
 
     def __init__(
         self, workspace: Workspace, network: NetworkEngine, name: str, type: InferType, description: str
     ) -> None:
-        super().__init__(workspace, name, type, description)
+        said = description if network.has_weights else self.without_weights + description
+        super().__init__(workspace, name, type, said)
         self._network = network
 
     def engine(self, request: Mapping[str, Any]) -> Engine:

@@ -26,6 +26,8 @@ class SegPETAutoTask(NetworkTask):
     request do not count.
     """
 
+    without_weights = "No weights: suv_region grows the proposals. "
+
     def __init__(self, workspace: Workspace, network: NetworkEngine) -> None:
         super().__init__(
             workspace,

@@ -24,11 +24,14 @@ def main() -> None:
     arguments = parser.parse_args()
     sys.path.insert(0, str(ROOT))
     from apps.segpet.options import OptionError, checked_studies, read_options
+    from lib.network import CheckpointError
+    from lib.network.checkpoints import check_weights
 
     try:
         studies, conf = checked_studies(arguments.studies), dict(arguments.conf)
-        read_options(conf, studies)
-    except OptionError as error:
+        if (model := read_options(conf, studies).model) is not None:
+            check_weights(model)
+    except (OptionError, CheckpointError) as error:
         # One sentence: whoever typed `segpet serve` never saw the usage of this program.
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
@@ -41,9 +44,16 @@ def main() -> None:
     from apps.segpet.server import app
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("timeloop").setLevel(logging.WARNING)
+    logging.getLogger("timeloop").disabled = True  # it sets its own level, and says everything twice
+    logging.getLogger("monailabel").setLevel(logging.ERROR)
+    logging.getLogger("uvicorn.error").addFilter(_is_of_use)
     # Requests hold names of studies: no access log.
     uvicorn.run(app, host=arguments.host, port=arguments.port, log_config=None, access_log=False)
+
+
+def _is_of_use(record: logging.LogRecord) -> bool:
+    """Whether a line of uvicorn's is a warning, or says where the server is and how it ends."""
+    return record.levelno >= logging.WARNING or str(record.msg).startswith("Uvicorn running")
 
 
 def environment(studies: str, port: int, conf: dict[str, str]) -> dict[str, str]:

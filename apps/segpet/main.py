@@ -8,6 +8,7 @@ sys.path.insert(
 )  # our `lib`, not the `lib` that MONAI Label makes here
 
 import logging
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import HTTPException
@@ -19,8 +20,9 @@ from monailabel.interfaces.tasks.strategy import Strategy
 
 from apps.segpet.batches import Batch, Batches, read_batch
 from apps.segpet.failures import told_to_client
+from apps.segpet.inventory import in_words, inventory
 from apps.segpet.labels import LabelKeeper
-from apps.segpet.options import OptionError, read_options
+from apps.segpet.options import OptionError, checked_studies, read_options
 from apps.segpet.strategies import Random
 from apps.segpet.studies import Studies, checked_tag
 from apps.segpet.uploads import Uploads
@@ -30,6 +32,8 @@ from infer_tasks.segpet import SegPETClickTask, SegPETTask
 from infer_tasks.segpet_auto import SegPETAutoTask
 from infer_tasks.suv_region import SUVRegionTask
 from infer_tasks.workspace import Workspace
+
+logger = logging.getLogger("segpet")
 
 
 class SegPET(MONAILabelApp):
@@ -43,9 +47,10 @@ class SegPET(MONAILabelApp):
         # Below this level MONAI Label logs requests, image names and paths.
         logging.getLogger("monailabel").setLevel(logging.ERROR)
         try:
-            options = read_options(conf, studies)
+            options = read_options(conf, checked_studies(studies))
         except OptionError as error:
             raise SystemExit(f"segpet: {error}") from None
+        self._options = options
         self.workspace = Workspace(options.state, options.labels, options.unit)
         self.batches = Batches(self.infer)
         self._network = NetworkEngine(options.model, options.device, options.state.folder("weights"))
@@ -55,6 +60,7 @@ class SegPET(MONAILabelApp):
             conf,
             name="SegPET",
             description="Interactive segmentation of PET: click, see the mask and its numbers, correct, save",
+            version=version("segpet"),
             labels=list(options.labels),
         )
         self._auto_update_scoring = (
@@ -88,6 +94,7 @@ class SegPET(MONAILabelApp):
         if isinstance(datastore := self.datastore(), Studies):
             datastore.clear_parts()
         super().on_init_complete()
+        self._say_what_is_served()
         self._network.load_in_background()
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
@@ -166,6 +173,23 @@ class SegPET(MONAILabelApp):
         """Read a study's image in the background."""
         if isinstance(datastore := self.datastore(), Studies):
             self.workspace.volumes.preload(datastore.known_image(study))
+
+    def _say_what_is_served(self) -> None:
+        """Log what whoever starts the server wants to know."""
+        options, datastore = self._options, self.datastore()
+        if isinstance(datastore, Studies):
+            names = {Path(datastore.get_image_uri(study)).name for study in datastore.list_images()}
+            folder = Path(self.studies)
+            for line in in_words(len(names), inventory(folder, names), with_names=sys.stderr.isatty()):
+                logger.info(line)
+            state = options.state.path
+            logger.info("Labels go to %s, their versions and the journal to %s.", folder / "labels", state)
+        if options.unit:
+            logger.info("Values of files that do not state their unit are taken for %s.", options.unit)
+        else:
+            logger.info("Files that do not state their unit give no SUV; --unit says what theirs is.")
+        if options.model is None:
+            logger.info("No weights: suv_region and segpet_auto answer, segpet and segpet_click do not.")
 
     def cleanup_sessions(self) -> None:
         """Delete uploads that nobody used for long."""

@@ -8,19 +8,21 @@ import time
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fastapi import HTTPException
 
 from apps.segpet.strategies import Random
 from apps.segpet.studies import TAGS, Studies
 from apps.segpet.uploads import Uploads
-from lib.pet import VolumeError
+from lib.pet import VolumeError, write_mask
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    for name in ("a.nii.gz", "b.nii", "c.nrrd", "photo.png"):
-        (tmp_path / name).write_bytes(b"image")
+    for name in ("a.nii.gz", "b.nii", "c.nrrd"):
+        write_mask(tmp_path / name, np.ones((2, 2, 2), np.uint8), np.eye(4))
+    (tmp_path / "photo.png").write_bytes(b"image")
     return tmp_path
 
 
