@@ -1,6 +1,7 @@
 """From a viewer's request to the viewer's reply: what all click-driven infer tasks have in common."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,10 @@ class ClickTask(InferTask):
     def updated(self, study: str, engine: Engine, volume: Volume, ask: Ask) -> Update:
         """Return the study's objects after a request; they are in the journal by then."""
         key = SessionKey(study, self.name, ask.client, ask.label)
-        return self.workspace.sessions.update(key, engine, volume, ask.prompts, ask.reset)
+        update = self.workspace.sessions.update(key, engine, volume, ask.prompts, ask.reset)
+        if not update.objects:
+            return replace(update, warnings=("There are no clicks: the mask is empty.", *update.warnings))
+        return update
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return the path of the mask's file, which the caller deletes, and the reply's parameters."""

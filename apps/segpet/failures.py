@@ -1,6 +1,7 @@
 """What a client is told when something fails: one sentence, the right status, nothing of the inside."""
 
 import logging
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from lib.pet import VolumeError
 from lib.store import StoreError
 
 UNEXPECTED = "Something went wrong in the server; its log says where."
+
+#: How a file of a moment's use is called (`Workspace.new_file`); a client has never heard of it.
+_TEMPORARY = re.compile(r"result-\w+(\.nii\.gz|\.nii|\.nrrd)")
 
 logger = logging.getLogger("segpet")
 
@@ -36,7 +40,7 @@ def told_to_client() -> Iterator[None]:
     except HTTPException:
         raise
     except tuple(_STATUS) as error:
-        raise HTTPException(_STATUS[type(error)], str(error)) from error
+        raise HTTPException(_STATUS[type(error)], _TEMPORARY.sub("The file", str(error))) from error
     except (ImageNotFoundException, LabelNotFoundException) as error:
         raise HTTPException(404, "There is no such image or label.") from error
     except StoreError as error:

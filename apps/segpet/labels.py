@@ -34,7 +34,7 @@ class LabelKeeper:
 
         Raises:
             VolumeError: the label or the image cannot be read.
-            HTTPException: the label is not on the image's grid.
+            HTTPException: the label is not on the image's grid, or has a value that is no label.
             StoreError: the state folder cannot be written.
         """
         mask, affine = read_mask(label)
@@ -42,8 +42,9 @@ class LabelKeeper:
         _check_grid(mask, affine, volume)
         client = str(params.get("client_id") or "")
         event = {"event": "save", "tag": tag, "client": client, "voxels": int(np.count_nonzero(mask))}
+        names = _names(params.get("label_info"), self._workspace.labels)
+        _check_values(mask, names)
         if tag != "original":
-            names = _names(params.get("label_info"), self._workspace.labels)
             clicked = self._workspace.sessions.objects_of(study, client, volume.digest)
             grid, objects = instances(mask, names, clicked, volume.spacing)
             file = self._workspace.write_result(grid, volume.affine, ".nii.gz")
@@ -70,6 +71,17 @@ def _names(label_info: Any, labels: Sequence[str]) -> dict[int, str]:
             case {"idx": int(value), "name": str(name)}:
                 names[value] = name
     return names
+
+
+def _check_values(mask: NDArray[np.unsignedinteger], names: dict[int, str]) -> None:
+    unknown = sorted(set(np.flatnonzero(np.bincount(mask.ravel(order="K"))).tolist()) - set(names))
+    if unknown:
+        raise HTTPException(
+            422,
+            f"The label holds the value {unknown[0]}, which is no label here "
+            f"({', '.join(map(str, sorted(names)))} are): send its name in label_info, or start the server "
+            "with further --labels.",
+        )
 
 
 def _check_grid(mask: NDArray, affine: NDArray[np.float64], volume: Volume) -> None:

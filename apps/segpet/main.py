@@ -113,7 +113,7 @@ class SegPET(MONAILabelApp):
         """
         with told_to_client():
             task = self.task(request.get("model"))
-            study, path = self._image_of(request)
+            study, path = self.image_of(request)
             saves = is_true(request.get("save_label"))
             tag = checked_tag(request.get("label_tag") or "original")
             if saves and request.get("session"):
@@ -169,6 +169,23 @@ class SegPET(MONAILabelApp):
             raise HTTPException(404, f"There is no such model; there are {', '.join(self._infers)}.")
         return task
 
+    def image_of(self, request: dict[str, Any]) -> tuple[str, Path]:
+        """Return the study's id and its image's path; HTTPException 404 where there is none.
+
+        A path that a client names is never opened.
+        """
+        session, image = request.get("session"), request.get("image")
+        if session:
+            upload = self.sessions().known(session.get("name") if isinstance(session, dict) else None)
+            return upload.name, Path(upload.image)
+        datastore = self.datastore()
+        if isinstance(datastore, Studies):
+            path = datastore.known_image(image)
+            return str(image), path
+        if not isinstance(image, str) or image not in datastore.list_images():
+            raise HTTPException(404, "There is no study of that name.")
+        return image, Path(datastore.get_image_uri(image))
+
     def preload(self, study: str) -> None:
         """Read a study's image in the background."""
         if isinstance(datastore := self.datastore(), Studies):
@@ -201,17 +218,3 @@ class SegPET(MONAILabelApp):
 
     def _download_dcmqi_tools(self) -> None:
         """Not needed: nothing is downloaded when a server starts."""
-
-    def _image_of(self, request: dict[str, Any]) -> tuple[str, Path]:
-        """Return the study's id and its image's path. A path that a client names is never opened."""
-        session, image = request.get("session"), request.get("image")
-        if session:
-            upload = self.sessions().known(session.get("name") if isinstance(session, dict) else None)
-            return upload.name, Path(upload.image)
-        datastore = self.datastore()
-        if isinstance(datastore, Studies):
-            path = datastore.known_image(image)
-            return str(image), path
-        if not isinstance(image, str) or image not in datastore.list_images():
-            raise HTTPException(404, "There is no study of that name.")
-        return image, Path(datastore.get_image_uri(image))

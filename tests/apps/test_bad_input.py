@@ -170,3 +170,33 @@ def test_a_model_that_needs_clicks_does_not_run_over_all_studies(server):
     assert reply.status_code == 422
     assert "needs clicks" in reply.json()["detail"]
     assert server.files() == before
+
+
+def test_a_forgotten_field_takes_no_clicks_back(server, lesions):
+    url = f"{server.url}/infer/suv_region?image=second&output=json"
+
+    def clicked(clicks):
+        asked = {"params": json.dumps({"client_id": "forgetful", "lesion": clicks})}
+        return requests.post(url, data=asked, timeout=60).json()
+
+    (first,) = clicked(lesions[:1])["objects"]
+    for fields in ({}, {"parameters": "{}"}):
+        reply = requests.post(url, data=fields, timeout=60)
+        assert (reply.status_code, "params is missing" in reply.json()["detail"]) == (422, True)
+    (again,) = clicked(lesions[:1])["objects"]
+    assert again["uid"] == first["uid"]
+    emptied = clicked([])
+    assert emptied["objects"] == [] and "There are no clicks" in emptied["warnings"][0]
+
+
+def test_no_message_names_a_file_of_the_servers_own(server):
+    broken = ("mask.nii.gz", b"\x1f\x8b no image")
+    url = f"{server.url}/datastore/label?image=second"
+    reply = requests.put(url, files={"label": broken}, timeout=60)
+    assert reply.status_code == 422
+    assert reply.json()["detail"].startswith("The file cannot be read")
+    session = requests.put(f"{server.url}/session/", files={"files": broken}, timeout=60).json()["session_id"]
+    url = f"{server.url}/infer/suv_region?session_id={session}"
+    reply = requests.post(url, data={"params": '{"lesion": [[1, 1, 1]]}'}, timeout=60)
+    assert reply.status_code == 422
+    assert reply.json()["detail"].startswith("The file cannot be read")

@@ -54,6 +54,19 @@ def test_a_save_that_fails_made_no_version_and_is_not_in_the_journal(tmp_path, s
     assert workspace.journal.read("a") == []
 
 
+@pytest.mark.parametrize("tag", ["final", "original"])
+def test_a_value_that_is_no_label_is_refused(tmp_path, studies, workspace, tag):
+    with pytest.raises(
+        HTTPException, match=r"holds the value 3, which is no label here \(0, 1, 2 are\)"
+    ) as error:
+        studies.save_label("a", mask_file(tmp_path, 3), tag, {})
+    assert error.value.status_code == 422
+    assert not studies.get_label_uri("a", tag)
+    assert workspace.versions.current("a") is None and workspace.journal.read("a") == []
+    studies.save_label("a", mask_file(tmp_path, 3), tag, {"label_info": [{"idx": 3, "name": "node"}]})
+    assert studies.get_label_uri("a", tag)
+
+
 def test_the_journal_tells_of_a_label_that_is_in_its_place(tmp_path, studies, workspace, monkeypatch):
     there = []
     append = workspace.journal.append
@@ -71,9 +84,10 @@ def test_the_journal_tells_of_a_label_that_is_in_its_place(tmp_path, studies, wo
 
 def test_of_annotators_who_save_at_once_the_last_version_is_the_label(tmp_path, studies, workspace):
     masks = [mask_file(tmp_path, value, f"{value}.nrrd") for value in (1, 2, 3, 4)]
+    info = {"label_info": [{"idx": 3, "name": "node"}, {"idx": 4, "name": "bone"}]}
     for _ in range(5):
         threads = [
-            threading.Thread(target=studies.save_label, args=("a", mask, "final", {})) for mask in masks
+            threading.Thread(target=studies.save_label, args=("a", mask, "final", info)) for mask in masks
         ]
         for thread in threads:
             thread.start()

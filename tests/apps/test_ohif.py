@@ -85,7 +85,7 @@ def test_info_answers_while_a_cold_first_click_runs(server):
     noise = np.random.default_rng(3).random((240, 240, 360), dtype=np.float32)  # a second to decompress
     save_image(server.folder / "large.nii.gz", noise, grid)
     save_image(server.studies / "large.nii.gz", noise[:8, :8, :8], grid)
-    while requests.post(f"{server.url}/infer/segpet?image=large&output=json").status_code == 404:
+    while infer(server, "segpet", "large", {}).status_code == 404:
         time.sleep(0.1)  # until the file watcher has seen it
     (server.folder / "large.nii.gz").replace(server.studies / "large.nii.gz")
     begun, ended, answered = time.perf_counter(), [], []

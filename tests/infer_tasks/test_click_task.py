@@ -20,7 +20,8 @@ LABELS = ("background", "lesion", "liver")
 @pytest.fixture
 def task(tmp_path) -> SegPETClickTask:
     workspace = Workspace(StateFolder(tmp_path / "state"), LABELS, unit="SUVbw")
-    return SegPETClickTask(workspace, SimpleNamespace(get=lambda: Engine(RegionGrower())))
+    network = SimpleNamespace(get=lambda: Engine(RegionGrower()), has_weights=True)
+    return SegPETClickTask(workspace, network)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """`/infer`: a viewer's clicks in, a mask out, in a thread of its own."""
 
+import functools
 import json
 import mimetypes
 from enum import StrEnum
@@ -37,7 +38,7 @@ async def infer(
     model: str,
     image: str = "",
     session_id: str = "",
-    params: Annotated[str, Form()] = "{}",
+    params: Annotated[str | None, Form()] = None,
     file: Annotated[UploadFile | None, File()] = None,
     label: Annotated[UploadFile | None, File()] = None,
     output: Output | None = None,
@@ -51,11 +52,12 @@ async def infer(
     if output is Output.dicom_seg:
         raise HTTPException(422, "The output dicom_seg is not available; ask for image, json or all.")
     # What the path and the query say overrules the parameters.
-    told = with_client(json_object(params, "params"), request)
+    told = with_client(json_object(params or "{}", "params"), request)
     asked = {**told, "model": model, "image": image, "session": None}
     if session_id:
         asked["session"] = {"name": session_id}
-    return await anyio.to_thread.run_sync(_answer, asked, output, limiter=_limiter(request))
+    answer = functools.partial(_refuse if params is None else _answer, asked, output)
+    return await anyio.to_thread.run_sync(answer, limiter=_limiter(request))
 
 
 def _limiter(request: Request) -> CapacityLimiter:
@@ -63,6 +65,14 @@ def _limiter(request: Request) -> CapacityLimiter:
     if not hasattr(state, "infers"):
         state.infers = CapacityLimiter(_AT_A_TIME)
     return state.infers
+
+
+def _refuse(asked: dict[str, Any], _: Output | None) -> Response:
+    """Refuse a request without parameters: `{}` takes all clicks back, a field forgotten must not."""
+    app = app_instance()
+    app.task(asked["model"])
+    app.image_of(asked)  # what does not exist is said first
+    raise HTTPException(422, "The form field params is missing: it holds all clicks as JSON, {} for none.")
 
 
 def _answer(asked: dict[str, Any], output: Output | None) -> Response:
