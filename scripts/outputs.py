@@ -20,7 +20,7 @@ def check_output_file(output: Path, inputs: Iterable[Path | None]) -> None:
     for path in filter(None, inputs):
         within = path.is_dir() and path.resolve() in output.resolve().parents
         if (within and output.exists()) or _is_same(output, path):
-            raise InputError(f"{output} would overwrite {path}, which is read: choose another name.")
+            raise InputError(f"The output would overwrite {path}, which is read: choose another name.")
     if output.is_dir():
         raise InputError(f"{output} is a folder: name a file.")
     if not output.parent.is_dir():

@@ -25,7 +25,7 @@ Model = Annotated[
 
 @app.command()
 def serve(
-    studies: Annotated[str, typer.Option(help="Folder with NIfTI or NRRD images.")],
+    studies: Annotated[str, typer.Option(help="Folder with NIfTI or NRRD images; labels are saved in it.")],
     state: Annotated[
         Path | None,
         typer.Option(help="Folder for what you make; `.segpet/` beside the studies if not given."),
@@ -33,9 +33,10 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; this machine only.")] = "127.0.0.1",
     port: Port = 8000,
     model: Model = None,
-    labels: Annotated[str | None, typer.Option(help="Names, separated by commas: lesion,liver.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Names, separated by commas: lesion,node,liver.")] = None,
     unit: Annotated[
-        str | None, typer.Option(help="What values are where a file does not say: SUVbw or Bq/ml.")
+        str | None,
+        typer.Option(help="What values are in files that do not say it: SUVbw or Bq/ml. Overrules no file."),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="Where the network runs: cpu, cuda, cuda:1, mps.")

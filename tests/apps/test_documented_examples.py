@@ -1,14 +1,16 @@
 """The curl lines of docs/api.md do what it says there, at a real server and in their order."""
 
+import json
 import re
 import shlex
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 import requests
 from serving import ROOT, Server, save_image
 
-from lib.pet import make_phantom
+from lib.pet import make_phantom, write_mask
 from scripts.demo import PATIENTS
 
 EXAMPLE = re.compile(r"^    # -> (\d+) ?(.*)\n    curl (.*)$", re.MULTILINE)
@@ -84,3 +86,21 @@ def test_every_route_is_documented_with_an_example(own_server):
     text = (ROOT / "docs/api.md").read_text()
     missing = [path for path, _ in routes if re.split(r"[{]", path)[0].rstrip("/") not in text]
     assert missing == []
+
+
+def test_an_earlier_version_is_listed_and_restored_as_documented(own_server, tmp_path):
+    """As docs/labels.md says."""
+    url = f"{own_server.url}/datastore/label?image=phantom-1&tag=final"
+    shape = make_phantom(PATIENTS[0][1], tracer=PATIENTS[0][2]).volume.shape
+    versions = own_server.state / "labels/phantom-1"
+    saved = []
+    for value in (1, 2):
+        write_mask(tmp_path / "mask.nii.gz", np.full(shape, value, np.uint8), np.eye(4))
+        saved.append((tmp_path / "mask.nii.gz").read_bytes())
+        assert requests.put(url, files={"label": ("mask.nii.gz", saved[-1])}, timeout=60).ok
+    numbers = [json.loads(path.read_text())["number"] for path in versions.glob("*/version.json")]
+    earlier = (versions / str(max(numbers) - 1) / "mask.nii.gz").read_bytes()
+    assert earlier == saved[0]
+    assert requests.put(url, files={"label": ("mask.nii.gz", earlier)}, timeout=60).ok
+    assert (own_server.studies / "labels/final/phantom-1.nii.gz").read_bytes() == saved[0]
+    assert json.loads((versions / "current.json").read_text())["number"] == max(numbers) + 1
