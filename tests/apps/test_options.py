@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from apps.segpet.options import OptionError, checked_studies, names_of, read_options
+from apps.segpet.options import BUNDLED, OptionError, checked_studies, names_of, read_options
 from lib.interaction import DEFAULT_LABELS
 
 
@@ -13,10 +13,12 @@ def studies(tmp_path):
     return folder
 
 
-def test_without_options_there_are_defaults(studies):
+def test_without_options_there_are_defaults(studies, monkeypatch, tmp_path):
+    monkeypatch.setenv("SEGPET_WEIGHTS", str(tmp_path / "none_of_my_own"))
     options = read_options({}, str(studies))
     assert options.labels == DEFAULT_LABELS
-    assert (options.model, options.unit) == (None, None)
+    assert options.model == BUNDLED / "compact.safetensors"
+    assert options.unit is None
     assert options.state.path == studies.parent / ".segpet/studies"
 
 

@@ -146,7 +146,7 @@ def test_an_empty_mask_is_said_in_words(engine, volume):
     values = np.zeros_like(volume.array)
     update = engine.update(Volume(values, volume.affine, "SUVbw"), (), prompts(lesion=[A]))
     assert update.masks[1].count == 0
-    assert "lesion 1: the mask is empty" in update.warnings[0]
+    assert any(warning.startswith("lesion 1: the mask is empty") for warning in update.warnings)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_bad_input_is_one_sentence_and_status_2(study, tmp_path):
         "broken.nii.gz": [tmp_path / "broken.nii.gz", *region, "--point", point, "-o", out],
         "must end in": [image, *region, "--point", point, "-o", tmp_path / "m.png"],
         "unit must be": [image, *region, "--unit", "HU", "--point", point, "-o", out],
-        "network needs weights": [image, "--point", point, "-o", out],
+        "There are no weights at none": [image, "--model", "none", "--point", point, "-o", out],
         "weights.pth": [image, "--model", tmp_path / "weights.pth", "--point", point, "-o", out],
         "threshold must be": [image, *region, "--threshold", "0", "--point", point, "-o", out],
         "There is no folder": [image, *region, "--point", point, "-o", tmp_path / "absent/m.nii.gz"],
