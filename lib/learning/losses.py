@@ -5,7 +5,7 @@ from monai.losses import DiceLoss
 from torch import Tensor
 
 #: Voxels added to a target's size, else what is wrong about the smallest ones drowns everything else.
-_FLOOR = 600.0
+_FLOOR = 3000.0
 _dice = DiceLoss(sigmoid=True, smooth_nr=1.0, smooth_dr=1.0)
 
 

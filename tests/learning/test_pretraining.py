@@ -65,8 +65,8 @@ def test_the_loss_of_certain_answers_is_known():
     target = boxes((4, 12))
     assert segmentation_loss(40 * target - 20, target).item() == pytest.approx(0, abs=1e-6)
     nothing = segmentation_loss(torch.full_like(target, -20.0), target).item()
-    # Dice 1 - 1/(512 + 1); cross entropy of 20 in each of 512 voxels over 512 + 600, halved
-    assert nothing == pytest.approx(1 - 1 / 513 + 0.5 * 20 * 512 / 1112, rel=1e-4)
+    # Dice 1 - 1/(512 + 1); cross entropy of 20 in each of 512 voxels over 512 + 3000, halved
+    assert nothing == pytest.approx(1 - 1 / 513 + 0.5 * 20 * 512 / 3512, rel=1e-4)
 
 
 def test_as_many_voxels_too_many_cost_as_much_as_too_few():
