@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lib.network.checked_prompts import check_cubes, checked_prompts
 from lib.network.click_maps import CLICK_MAPS, click_maps, intensity_at
 from lib.network.compact_config import CompactConfig
 from lib.network.convolution import (
@@ -50,9 +51,7 @@ class CompactPET(NamedWeights):
 
     def encode(self, volume: Tensor) -> Embedding:
         """Normalised cubes (B, 1, S, S, S) -> the cubes and three maps; ValueError for another shape."""
-        side = self.config.image_size
-        if volume.ndim != 5 or volume.shape[1:] != (1, side, side, side):
-            raise ValueError(f"Expected cubes (B, 1, {side}, {side}, {side}), got {tuple(volume.shape)}.")
+        check_cubes(volume, self.config.image_size)
         volume = volume.to(self.device)
         return (volume, *self.encoder(volume))
 
@@ -75,25 +74,11 @@ class CompactPET(NamedWeights):
         image, *maps = (part for part in embedding if isinstance(part, Tensor))
         if image.shape[1:] != (1, side, side, side):
             raise ValueError("The embedding was not made by this network's encode().")
-        if (points is None) != (labels is None):
-            raise ValueError("Give points and labels together, or neither.")
-        if points is None or labels is None:
-            points, labels = image.new_zeros(1, 0, 3), image.new_zeros(1, 0)
-        points, labels = points.to(image), labels.to(image.device)
-        self._check_clicks(points, labels)
-        if mask_logits is None:
-            mask_logits = image.new_zeros(1, 1, side, side, side)
-        elif mask_logits.ndim != 5 or mask_logits.shape[1:] != (1, side, side, side):
-            raise ValueError(
-                f"Expected mask logits (B, 1, {side}, {side}, {side}), got {tuple(mask_logits.shape)}."
-            )
-        sizes = {len(image), len(points), len(mask_logits)}
-        if 0 in sizes or len(sizes - {1}) > 1:
-            raise ValueError(f"Embeddings, prompt sets and masks must be 1 or B in number, got {sizes}.")
-        prompts = self._prompt_maps(image, points, labels, mask_logits.to(image))
-        batch = max(sizes)
+        prompts = checked_prompts(image, points, labels, mask_logits, side, side)
+        prompt_maps = self._prompt_maps(image, prompts.points.to(image), prompts.labels, prompts.mask_logits)
+        batch = prompts.batch
         half, quarter, eighth = (part.expand(batch, -1, -1, -1, -1) for part in maps)
-        return depth_to_space(self.decoder(half, quarter, eighth, prompts.expand(batch, -1, -1, -1, -1)))
+        return depth_to_space(self.decoder(half, quarter, eighth, prompt_maps.expand(batch, -1, -1, -1, -1)))
 
     def _prompt_maps(self, image: Tensor, points: Tensor, labels: Tensor, mask_logits: Tensor) -> Tensor:
         """Everything that changes from click to click, at half resolution: (B, 24, S/2, S/2, S/2)."""
@@ -107,17 +92,6 @@ class CompactPET(NamedWeights):
             space_to_depth(torch.tanh(mask_logits / _LOGITS_SCALE)),
         )
         return torch.cat([part.expand(shape) for part in parts], dim=1)
-
-    def _check_clicks(self, points: Tensor, labels: Tensor) -> None:
-        if points.ndim != 3 or points.shape[2] != 3 or labels.shape != points.shape[:2]:
-            raise ValueError(
-                "Expected points (B, N, 3) and labels (B, N), "
-                f"got {tuple(points.shape)} and {tuple(labels.shape)}."
-            )
-        if not ((labels == 0) | (labels == 1)).all():
-            raise ValueError("Labels of clicks must be 1 (positive) or 0 (negative).")
-        if not ((points >= -0.5) & (points <= self.config.image_size - 0.5)).all():
-            raise ValueError(f"Clicks must lie inside the cube of {self.config.image_size} voxels.")
 
     def upsample(self, logits: Tensor) -> Tensor:
         """Logits (B, 1, s, s, s) -> (B, 1, S, S, S), trilinear; the mask is where the result is > 0."""

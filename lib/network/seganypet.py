@@ -4,6 +4,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lib.network.checked_prompts import check_cubes, checked_prompts
 from lib.network.config import SegAnyPETConfig
 from lib.network.image_encoder import ImageEncoder
 from lib.network.intensity import zscore_over_positive
@@ -37,9 +38,7 @@ class SegAnyPET(NamedWeights):
 
     def encode(self, volume: Tensor) -> Tensor:
         """Normalised cubes (B, 1, S, S, S) -> embedding (B, E, g, g, g); ValueError for another shape."""
-        side = self.config.image_size
-        if volume.ndim != 5 or volume.shape[1:] != (1, side, side, side):
-            raise ValueError(f"Expected cubes (B, 1, {side}, {side}, {side}), got {tuple(volume.shape)}.")
+        check_cubes(volume, self.config.image_size)
         return self.image_encoder(volume.to(self.image_encoder.pos_embed.device))
 
     def decode(
@@ -59,43 +58,19 @@ class SegAnyPET(NamedWeights):
         grid, width, side = self.config.grid_size, self.config.embedding_width, self.config.logits_size
         if not isinstance(embedding, Tensor) or embedding.shape[1:] != (width, grid, grid, grid):
             raise ValueError("The embedding was not made by this network's encode().")
-        if (points is None) != (labels is None):
-            raise ValueError("Give points and labels together, or neither.")
-        if points is None or labels is None:
-            points, labels = embedding.new_zeros(1, 0, 3), embedding.new_zeros(1, 0)
-        points, labels = points.to(embedding.device), labels.to(embedding.device)
-        self._check_clicks(points, labels)
-        if mask_logits is None:
-            mask_logits = embedding.new_zeros(1, 1, side, side, side)
-        elif mask_logits.ndim != 5 or mask_logits.shape[1:] != (1, side, side, side):
-            raise ValueError(
-                f"Expected mask logits (B, 1, {side}, {side}, {side}), got {tuple(mask_logits.shape)}."
-            )
-        sizes = {len(embedding), len(points), len(mask_logits)}
-        if 0 in sizes or len(sizes - {1}) > 1:
-            raise ValueError(f"Embeddings, prompt sets and masks must be 1 or B in number, got {sizes}.")
-        batch = max(sizes)
+        prompts = checked_prompts(embedding, points, labels, mask_logits, self.config.image_size, side)
 
-        image = embedding + self.prompt_encoder.dense(mask_logits.to(embedding))
+        image = embedding + self.prompt_encoder.dense(prompts.mask_logits)
         sparse = (
-            self.prompt_encoder.sparse(points, labels) if points.shape[1] else points.new_zeros(1, 0, width)
+            self.prompt_encoder.sparse(prompts.points, prompts.labels)
+            if prompts.points.shape[1]
+            else embedding.new_zeros(1, 0, width)
         )
         return self.mask_decoder(
-            image.expand(batch, -1, -1, -1, -1),
+            image.expand(prompts.batch, -1, -1, -1, -1),
             self.prompt_encoder.dense_position(),
-            sparse.expand(batch, -1, -1),
+            sparse.expand(prompts.batch, -1, -1),
         )
-
-    def _check_clicks(self, points: Tensor, labels: Tensor) -> None:
-        if points.ndim != 3 or points.shape[2] != 3 or labels.shape != points.shape[:2]:
-            raise ValueError(
-                "Expected points (B, N, 3) and labels (B, N), "
-                f"got {tuple(points.shape)} and {tuple(labels.shape)}."
-            )
-        if not ((labels == 0) | (labels == 1)).all():
-            raise ValueError("Labels of clicks must be 1 (positive) or 0 (negative).")
-        if not ((points >= -0.5) & (points <= self.config.image_size - 0.5)).all():
-            raise ValueError(f"Clicks must lie inside the cube of {self.config.image_size} voxels.")
 
     def upsample(self, logits: Tensor) -> Tensor:
         """Logits (B, 1, s, s, s) -> (B, 1, S, S, S), trilinear; the mask is where the result is > 0."""
