@@ -11,6 +11,7 @@ import typer
 
 from scripts import InputError, Unit, app
 from scripts.outputs import check_output_file
+from scripts.reading import Frame, Series, read_image
 
 if TYPE_CHECKING:
     from lib.pet import Crop, Volume
@@ -59,6 +60,8 @@ def quantify(
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Write the lesions, a line for each, as CSV.")
     ] = None,
+    series: Series = None,
+    frame: Frame = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Measure lesions: SUVmax, SUVmean, SUVpeak, MTV, TLG, diameter; and TMTV, TLG and Dmax of the patient.
@@ -67,7 +70,6 @@ def quantify(
 
     `segpet quantify PET.nii.gz mask.nii.gz --unit SUVbw --organs totalsegmentator/`
     """
-    from lib.pet import read_volume
     from lib.pet.lesion_table import lesion_table
     from lib.pet.organs import read_organ_map
     from lib.pet.tracers import tracer_named
@@ -75,7 +77,7 @@ def quantify(
     if csv_file:
         check_output_file(csv_file, [image, mask, organs, organ_names])
     known_tracer = _tracer(tracer)
-    volume = read_volume(image, unit)
+    volume = read_image(image, unit, series, frame)
     if tracer is None and volume.preflight:
         known_tracer = tracer_named(volume.preflight.tracer)
     objects, warnings = _objects(mask, volume, value, instances.value)

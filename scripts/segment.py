@@ -9,6 +9,7 @@ import typer
 
 from scripts import InputError, Unit, app
 from scripts.outputs import check_output_file
+from scripts.reading import Frame, Series, read_image
 
 
 class Method(StrEnum):
@@ -28,7 +29,7 @@ class Contour(StrEnum):
 
 @app.command()
 def segment(
-    image: Annotated[Path, typer.Argument(help="NIfTI, NRRD, or a folder with one DICOM PET series.")],
+    image: Annotated[Path, typer.Argument(help="NIfTI, NRRD, or a folder with DICOM PET.")],
     point: Annotated[
         list[str], typer.Option(metavar="I,J,K", help="A voxel in the object, 0-based. Repeat for more.")
     ],
@@ -55,6 +56,8 @@ def segment(
     device: Annotated[
         str | None, typer.Option(help="Where the network runs: cpu (if not given), cuda, cuda:1, mps.")
     ] = None,
+    series: Series = None,
+    frame: Frame = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Segment objects of one PET image from clicks, and measure them.
@@ -73,7 +76,7 @@ def segment(
         read_prompts,
     )
     from lib.network import load_network, usable_device
-    from lib.pet import read_volume, write_mask
+    from lib.pet import write_mask
 
     _check_options(method, model=model, device=device, contour=contour, threshold=threshold)
     labels = read_labels(label)
@@ -84,7 +87,7 @@ def segment(
         segmenter = RegionGrower((contour or Contour.percent).value, threshold)
     else:
         segmenter = NetworkSegmenter(load_network(_weights(model), usable_device(device or "cpu")))
-    volume = read_volume(image, unit)
+    volume = read_image(image, unit, series, frame)
     background, name = labels
     clicks = {name: [_voxel(text) for text in point], background: [_voxel(text) for text in negative or []]}
     prompts = read_prompts(clicks, labels, volume.shape)
