@@ -5,30 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from serving import LABELS, Server, save_image, sts_pet
+from small_network import small_seganypet
 
-from lib.network import SegAnyPET, SegAnyPETConfig, save_network
+from lib.network import save_network
 from lib.pet import Phantom, make_phantom
 
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory) -> Path:
     """A small SegAnyPET with random weights: its masks mean nothing, but they are always the same."""
-    torch.manual_seed(5)
-    config = SegAnyPETConfig(
-        image_size=32,
-        spacing=6.0,
-        patch_size=8,
-        encoder_width=48,
-        encoder_depth=3,
-        encoder_heads=4,
-        encoder_mlp_width=96,
-        global_blocks=(1,),
-        embedding_width=48,
-    )
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_network(SegAnyPET(config).eval(), path)
+    save_network(small_seganypet(), path)
     return path
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from isocontour_network import IsocontourNetwork
+from small_network import small_seganypet
 
 from lib.interaction import AnnotatedObject, Engine, NetworkSegmenter, Prompts
 from lib.interaction.lattice import Lattice
 from lib.interaction.network_segmenter import _merge
-from lib.network import SegAnyPET, SegAnyPETConfig
 from lib.pet import Volume
 
 SPACING = 4.0  # the isocontour network's cube is 32 voxels of 4 mm: 128 mm
@@ -193,12 +193,7 @@ def test_embeddings_are_bounded_in_bytes(network):
 @pytest.fixture(scope="module")
 def seganypet():
     """A small SegAnyPET with random weights."""
-    torch.manual_seed(5)
-    sizes = {"encoder_width": 48, "encoder_depth": 3, "encoder_heads": 4, "encoder_mlp_width": 96}
-    config = SegAnyPETConfig(
-        image_size=32, spacing=6.0, patch_size=8, embedding_width=48, global_blocks=(1,), **sizes
-    )
-    return SegAnyPET(config).eval()
+    return small_seganypet()
 
 
 def test_the_same_steps_give_the_same_mask_bit_for_bit_in_a_new_engine(seganypet):

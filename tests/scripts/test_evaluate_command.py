@@ -9,10 +9,11 @@ import nibabel
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from small_network import small_seganypet
 from typer.testing import CliRunner
 
 from lib.learning.metrics import METRICS
-from lib.network import SegAnyPET, SegAnyPETConfig, save_network
+from lib.network import save_network
 from lib.pet import write_mask
 from scripts.__main__ import app
 
@@ -42,23 +43,8 @@ def cases(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    config = SegAnyPETConfig(
-        image_size=32,
-        spacing=6.0,
-        patch_size=8,
-        encoder_width=24,
-        encoder_depth=1,
-        encoder_heads=2,
-        encoder_mlp_width=24,
-        window_size=4,
-        global_blocks=(0,),
-        embedding_width=48,
-        decoder_heads=2,
-        decoder_mlp_width=24,
-        iou_head_width=8,
-    )
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_network(SegAnyPET(config), path)
+    save_network(small_seganypet(), path)
     return path
 
 

@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from small_network import small_seganypet
 from typer.testing import CliRunner
 
-from lib.network import SegAnyPET, SegAnyPETConfig, save_network
+from lib.network import save_network
 from lib.pet import make_phantom, read_mask
 from scripts.__main__ import app
 
@@ -63,11 +64,7 @@ def test_without_a_unit_no_number_is_called_suv(study, tmp_path):
 
 def test_a_network_segments_from_a_file_of_weights(study, tmp_path):
     image, point, _ = study
-    sizes = {"encoder_width": 48, "encoder_depth": 2, "encoder_heads": 4, "encoder_mlp_width": 96}
-    config = SegAnyPETConfig(
-        image_size=32, spacing=6.0, patch_size=8, embedding_width=48, global_blocks=(1,), **sizes
-    )
-    save_network(SegAnyPET(config), tmp_path / "small.safetensors")
+    save_network(small_seganypet(), tmp_path / "small.safetensors")
     result = segment(
         image, "--model", tmp_path / "small.safetensors", "--point", point, "-o", tmp_path / "m.nii", "--json"
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import constants
+from small_network import small_seganypet
 from typer.testing import CliRunner
 
 from lib.network import SegAnyPET, SegAnyPETConfig, save_network
@@ -165,19 +166,7 @@ def test_a_file_that_the_hub_does_not_have_or_that_is_another_is_refused(hub, tm
 
 
 def test_verify_tells_what_is_in_a_file(tmp_path, weights):
-    torch.manual_seed(1)
-    config = SegAnyPETConfig(
-        image_size=32,
-        spacing=6.0,
-        patch_size=8,
-        encoder_width=48,
-        encoder_depth=3,
-        encoder_heads=4,
-        encoder_mlp_width=96,
-        global_blocks=(1,),
-        embedding_width=48,
-    )
-    save_network(SegAnyPET(config), tmp_path / "ours.safetensors")
+    save_network(small_seganypet(), tmp_path / "ours.safetensors")
     report = json.loads(weights("verify", "ours", "--json").stdout)
     assert report["dtypes"] == {"float32": report["keys"]}
     assert (report["image_size"], report["spacing"]) == (32, 6.0)
