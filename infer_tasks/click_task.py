@@ -1,5 +1,6 @@
 """From a viewer's request to the viewer's reply: what all click-driven infer tasks have in common."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -50,9 +51,9 @@ class ClickTask(InferTask):
         """Show the task to viewers, also where it has no weights: its answer says how to get them."""
         return True
 
+    @abstractmethod
     def engine(self, request: Mapping[str, Any]) -> Engine:
         """Return what turns clicks into masks for this request."""
-        raise NotImplementedError
 
     def classes(self, label: str) -> tuple[str, ...]:
         """Return the names whose places are the result's values; `label` is "" where several are clicked."""
