@@ -1,7 +1,7 @@
 """Interaction: from clicks to masks. Prompts, regions, the engine, the simulated annotators."""
 
 from lib.interaction.engine import Engine, Update
-from lib.interaction.labels import DEFAULT_LABELS, class_map, instance_map, read_labels
+from lib.interaction.labels import DEFAULT_LABELS, class_map, read_labels
 from lib.interaction.network_segmenter import NetworkSegmenter
 from lib.interaction.objects import AnnotatedObject
 from lib.interaction.prompts import (
@@ -31,7 +31,6 @@ __all__ = [
     "Update",
     "class_map",
     "describe",
-    "instance_map",
     "lesion_label",
     "propose_objects",
     "propose_seeds",

@@ -1,4 +1,4 @@
-"""Labels: the names in use, and the maps in which objects are saved."""
+"""Labels: the names in use, and the class map of a study's objects."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -71,32 +71,10 @@ def class_map(
 
     Where objects overlap, lesions win over organs, and later labels over earlier ones.
     """
-    values = {obj.id: labels.index(obj.label) for obj in objects}
-    return _painted(shape, _by_priority(objects, labels), masks, values, np.uint8)
-
-
-def instance_map(
-    shape: Sequence[int], objects: Sequence[AnnotatedObject], masks: Mapping[int, Crop], labels: Sequence[str]
-) -> NDArray[np.uint16]:
-    """Return the objects of all voxels: uint16 [i, j, k], the object's id; overlaps as in `class_map`."""
-    values = {obj.id: obj.id for obj in objects}
-    return _painted(shape, _by_priority(objects, labels), masks, values, np.uint16)
-
-
-def _by_priority(objects: Sequence[AnnotatedObject], labels: Sequence[str]) -> list[AnnotatedObject]:
-    return sorted(objects, key=lambda obj: (is_lesion(obj.label), labels.index(obj.label), obj.id))
-
-
-def _painted(
-    shape: Sequence[int],
-    objects: Sequence[AnnotatedObject],
-    masks: Mapping[int, Crop],
-    values: Mapping[int, int],
-    dtype: type,
-) -> NDArray:
+    by_priority = sorted(objects, key=lambda obj: (is_lesion(obj.label), labels.index(obj.label), obj.id))
     # Fortran order is the order of NIfTI and NRRD files: written without another copy.
-    grid: NDArray = np.zeros(tuple(shape), dtype=dtype, order="F")
-    for obj in objects:
+    grid = np.zeros(tuple(shape), dtype=np.uint8, order="F")
+    for obj in by_priority:
         mask = masks[obj.id]
-        grid[mask.slices][mask.array] = values[obj.id]
+        grid[mask.slices][mask.array] = labels.index(obj.label)
     return grid

@@ -1,9 +1,9 @@
-"""Label names and the maps in which objects are saved."""
+"""Label names and the class map."""
 
 import numpy as np
 import pytest
 
-from lib.interaction import DEFAULT_LABELS, AnnotatedObject, PromptError, class_map, instance_map, read_labels
+from lib.interaction import DEFAULT_LABELS, AnnotatedObject, PromptError, class_map, read_labels
 from lib.interaction.labels import is_lesion
 from lib.pet import Crop
 
@@ -25,13 +25,6 @@ def test_lesions_win_over_organs_and_later_labels_over_earlier():
     assert grid[:, 0, 0].tolist() == [1, 1, 1, 3, 3, 2, 2, 0]
     assert grid.dtype == np.uint8
     assert grid.flags.f_contiguous
-
-
-def test_instances_are_told_apart_within_a_label():
-    objects, masks = objects_at(("lesion", 0), ("lesion", 4))
-    grid = instance_map((8, 1, 1), objects, masks, LABELS)
-    assert grid[:, 0, 0].tolist() == [1, 1, 1, 0, 2, 2, 2, 0]
-    assert grid.dtype == np.uint16
 
 
 def test_names_are_read_with_background_first():
