@@ -89,7 +89,6 @@ class ClickTask(InferTask):
         classes = self.workspace.labels if ask.save else self.classes(ask.label)
         with watch.stage("numbers"):
             reply = describe(volume, update, engine)
-            del reply["seconds"]  # they are among the latencies, as MONAI Label calls them
         with watch.stage("mask"):
             mask = class_map(volume.shape, update.objects, update.masks, classes)
         with watch.stage("write"):

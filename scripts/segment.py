@@ -96,6 +96,7 @@ def segment(
     update = engine.update(volume, (), prompts)
     write_mask(output, class_map(volume.shape, update.objects, update.masks, labels), volume.affine)
     result = describe(volume, update, engine)
+    result["seconds"] = {stage: round(spent, 4) for stage, spent in update.seconds.items()}
     typer.echo(json.dumps({"mask": str(output), **result}, indent=2) if as_json else _as_text(result, output))
 
 

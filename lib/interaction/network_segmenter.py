@@ -212,10 +212,10 @@ def _merge(lattice: Lattice, logits: dict[Index, torch.Tensor]) -> Crop:
     begin = np.min([first for _, first, _ in boxes], axis=0)
     end = np.max([np.add(first, values.shape) for _, first, values in boxes], axis=0)
     total = np.zeros(end - begin, dtype=np.float32)
+    cells = next(iter(logits.values())).shape[-1]
+    inward = np.minimum(np.arange(cells), np.arange(cells)[::-1]) + 0.5
+    weight = torch.from_numpy(np.minimum.reduce(np.meshgrid(inward, inward, inward))).float()
     for start, first, values in boxes:
-        cells = logits[start].shape[-1]
-        inward = np.minimum(np.arange(cells), np.arange(cells)[::-1]) + 0.5
-        weight = torch.from_numpy(np.minimum.reduce(np.meshgrid(inward, inward, inward))).float()
         where = tuple(slice(a, a + n) for a, n in zip(np.subtract(first, begin), values.shape, strict=True))
         # The sign of the weighted mean is the sign of the weighted sum.
         total[where] += values * lattice.to_source(weight, start)[1]

@@ -13,7 +13,7 @@ _MEASURED: WeakKeyDictionary[Crop, tuple[str, LesionNumbers]] = WeakKeyDictionar
 
 
 def describe(volume: Volume, update: Update, engine: Engine) -> dict[str, Any]:
-    """Return an update for JSON: objects and patient with their numbers, regions, warnings, times, weights.
+    """Return an update for JSON: objects and patient with their numbers, regions, warnings, weights.
 
     The patient's numbers are those of the objects whose label says that they are lesions.
     """
@@ -34,7 +34,6 @@ def describe(volume: Volume, update: Update, engine: Engine) -> dict[str, Any]:
         "patient": summarise(volume, lesions).as_dict(),
         "regions": update.regions,
         "warnings": [*update.warnings, *filter(None, [unit_warning(volume)])],
-        "seconds": {stage: round(seconds, 4) for stage, seconds in update.seconds.items()},
         "weights": {"name": engine.segmenter.name, "digest": engine.segmenter.digest},
         "unit": volume.unit,
         "preflight": volume.preflight.as_dict() if volume.preflight else None,
