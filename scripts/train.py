@@ -14,13 +14,17 @@ app.add_typer(train, name="train")
 
 @train.command()
 def bundled(
-    cases: Annotated[
-        Path, typer.Argument(help="Folder of cases NAME/PET_image.nii.gz with NAME/PET_mask.nii.gz.")
-    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Weights to write (.safetensors).")],
     work: Annotated[
         Path, typer.Option(help="Folder for checkpoint, phantoms and log; a killed run goes on from it.")
     ],
+    cases: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder of cases NAME/PET_image.nii.gz with NAME/PET_mask.nii.gz; "
+            "without one, synthetic scenes only."
+        ),
+    ] = None,
     minutes: Annotated[float | None, typer.Option(help="End after so many minutes.")] = None,
     steps: Annotated[int | None, typer.Option(help="End after so many steps.")] = None,
     leave_out: Annotated[
@@ -55,11 +59,11 @@ def bundled(
         raise InputError(f"{start} holds no compact network: begin with one, or with none.")
     config = network.config
     work.mkdir(parents=True, exist_ok=True)
-    patients = read_patients(cases)
+    patients = read_patients(cases) if cases else []
     if unknown := set(leave_out or ()) - {patient.name for patient in patients}:
-        raise InputError(f"There is no case {sorted(unknown)[0]} in {cases}.")
+        raise InputError(f"There is no case {sorted(unknown)[0]} in {cases or 'no folder'}.")
     patients = [patient for patient in patients if patient.name not in (leave_out or ())]
-    if not patients:
+    if cases and not patients:
         raise InputError("No case is left to learn from: leave fewer out.")
     bodies = make_training_phantoms(phantoms, config.spacing, work / "phantoms")
     scenes = Scenes(patients, bodies, config.image_size, config.spacing, seed)

@@ -113,16 +113,6 @@ def patient_scene(
     return image, _outlined(target, wanted, random), wanted
 
 
-def _sampled(values: Tensor, places: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Interpolate (C, I, J, K) linearly at places (side, side, side, 3), 0 to 1 from face to face."""
-    grid = torch.from_numpy((2 * places - 1)[..., ::-1].astype(np.float32))  # grid_sample wants K, J, I
-    sampled = F.grid_sample(
-        values[None], grid[None], mode="bilinear", padding_mode="border", align_corners=False
-    )
-    result: NDArray[np.float32] = sampled[0].numpy()
-    return result
-
-
 def _turn_and_zoom(random: np.random.Generator) -> NDArray[np.float64]:
     """Draw a matrix (3, 3): axes reordered and flipped, turned a little, scaled."""
     matrix = np.eye(3)[random.permutation(3)] * random.choice((-1.0, 1.0), 3)
