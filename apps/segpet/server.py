@@ -27,6 +27,8 @@ from apps.segpet.failures import UNEXPECTED
 from apps.segpet.options import names_of
 from apps.segpet.routes import datastore, infer, session, work
 from apps.segpet.shield import Shield
+from apps.segpet.viewer_files import ViewerFiles
+from apps.segpet.viewer_headers import SafeHeaders
 
 
 @asynccontextmanager
@@ -45,7 +47,8 @@ if settings.MONAI_LABEL_AUTH_ENABLE:
     )
 
 api = FastAPI(title="SegPET", docs_url=None, redoc_url=None, lifespan=lifespan)
-for part in (infer, datastore, session, work):
+parts = (infer, datastore, session, work)
+for part in parts:
     api.include_router(part.router)
 
 
@@ -65,4 +68,5 @@ def unexpected(_: Request, __: Exception) -> JSONResponse:
 origins = [str(origin).rstrip("/") for origin in settings.MONAI_LABEL_CORS_ORIGINS]
 if origins:
     api.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
-app = Shield(api, origins, names_of(settings.MONAI_LABEL_APP_CONF.get("hosts")))
+viewer = ViewerFiles(api, {route.path.split("/")[1] for part in parts for route in part.router.routes})
+app = SafeHeaders(Shield(viewer, origins, names_of(settings.MONAI_LABEL_APP_CONF.get("hosts"))))

@@ -1,0 +1,46 @@
+/** OHIF's configuration: this server's studies, SegPET's mode first, and nothing from anywhere else. */
+window.config = {
+  name: 'segpet',
+  routerBasename: null,
+  extensions: ['/segpet/viewer/extension.js'],
+  modes: ['/segpet/viewer/mode.js'],
+  customizationService: {},
+  showStudyList: true,
+  maxNumberOfWebWorkers: 3,
+  showWarningMessageForCrossOrigin: true,
+  showCPUFallbackMessage: true,
+  showLoadingIndicator: true,
+  strictZSpacingForVolumeViewport: true,
+  groupEnabledModesFirst: true,
+  allowMultiSelectExport: false,
+  maxNumRequests: { interaction: 20, thumbnail: 5, prefetch: 10 },
+  showErrorDetails: 'production',
+  // Otherwise the first click in a viewport only activates it, and is lost.
+  activateViewportBeforeInteraction: false,
+  investigationalUseDialog: { option: 'never' },
+  defaultDataSourceName: 'dicomweb',
+  dataSources: [
+    {
+      namespace: '@ohif/extension-default.dataSourcesModule.dicomweb',
+      sourceName: 'dicomweb',
+      configuration: {
+        friendlyName: 'Studies of this server',
+        name: 'segpet',
+        wadoUriRoot: '/dicom-web',
+        qidoRoot: '/dicom-web',
+        wadoRoot: '/dicom-web',
+        qidoSupportsIncludeField: true,
+        supportsFuzzyMatching: true,
+        supportsWildcard: true,
+        supportsReject: false,
+        imageRendering: 'wadors',
+        // Thumbnails are drawn from the frames: the server renders none.
+        thumbnailRendering: 'wadors',
+        enableStudyLazyLoad: true,
+        dicomUploadEnabled: false,
+        omitQuotationForMultipartRequest: true,
+        bulkDataURI: { enabled: true },
+      },
+    },
+  ],
+};
