@@ -16,6 +16,7 @@ import numpy as np
 from cachetools import LRUCache
 
 from lib.interaction.objects import AnnotatedObject
+from lib.interaction.painting import painted
 from lib.interaction.prompts import Click, Index, PromptError, Prompts, Step
 from lib.interaction.segmenter import S, Segmenter, State, Stopwatch
 from lib.pet import Crop, Volume
@@ -86,8 +87,7 @@ class Engine(Generic[S]):
         """
         for label, clicked in prompts.positive.items():
             for voxel in clicked:
-                if np.isnan(volume.array[voxel]):
-                    raise PromptError(f"The click {voxel} of {label} is on a voxel without a value (NaN).")
+                check_has_value(volume, voxel, label)
         watch = Stopwatch()
         with self._turn:
             kept: list[AnnotatedObject] = []
@@ -137,6 +137,23 @@ class Engine(Generic[S]):
                 obj = AnnotatedObject.new(1, label, self.segmenter.anchor(volume, first, ()))
             obj = replace(obj, steps=(*obj.steps, tuple(sorted(step))))
             return obj, self._state(volume, obj.anchor, obj.steps, Stopwatch()).mask
+
+    def answer(self, volume: Volume, obj: AnnotatedObject, watch: Stopwatch) -> State:
+        """Return an object's mask, with what was painted over it, and the warnings about it.
+
+        Args:
+            volume: the study's image.
+            obj: the object; one that was painted only needs no step.
+            watch: gets the time of each stage.
+        """
+        with self._turn:
+            clicked = self._state(volume, obj.anchor, obj.steps, watch) if obj.steps else None
+        mask = clicked.mask if clicked else Crop.empty()
+        if obj.paints:
+            with watch.stage("paint"):
+                mask = painted(volume, mask, obj.steps, obj.paints)
+        state = State(mask, mask.array.nbytes, *((clicked.regions, clicked.warnings) if clicked else ()))
+        return replace(state, warnings=_doubts(state))
 
     def _anchored_anew(
         self, volume: Volume, before: AnnotatedObject, obj: AnnotatedObject, others: list[AnnotatedObject]
@@ -225,6 +242,12 @@ class Engine(Generic[S]):
                 self._states[(volume.digest, anchor, steps[:count])] = state
         assert state is not None, "an object has at least one step"
         return state
+
+
+def check_has_value(volume: Volume, voxel: Index, label: str) -> None:
+    """Raise PromptError where a positive click is on a voxel without a value."""
+    if np.isnan(volume.array[voxel]):
+        raise PromptError(f"The click {voxel} of {label} is on a voxel without a value (NaN).")
 
 
 def _without_taken_back(obj: AnnotatedObject, prompts: Prompts) -> AnnotatedObject:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydicom.uid import generate_uid
 
+from lib.interaction.painting import Paint
 from lib.interaction.prompts import Click, Index, PromptError, Step
 
 
@@ -23,6 +24,8 @@ class AnnotatedObject:
         steps: its clicks, a step for every request that added some; negative clicks of the study are among
             them.
         seeds: those of its clicks that nobody made: a proposal's. No viewer has to send them.
+        paints: what was brushed on and off between the steps.
+        name: what an annotator calls it, "" where it has no name.
     """
 
     id: int
@@ -32,6 +35,8 @@ class AnnotatedObject:
     anchor: Index | None = None
     steps: tuple[Step, ...] = ()
     seeds: frozenset[Index] = frozenset()
+    paints: tuple[Paint, ...] = ()
+    name: str = ""
 
     @classmethod
     def new(cls, number: int, label: str, anchor: Index | None) -> "AnnotatedObject":
@@ -52,7 +57,13 @@ class AnnotatedObject:
         """Return the object as JSON has it; a click is [i, j, k, 1 or 0]."""
         steps = [[[*click.index, int(click.positive)] for click in step] for step in self.steps]
         anchor = None if self.anchor is None else list(self.anchor)
-        seeds = {"seeds": sorted(list(seed) for seed in self.seeds)} if self.seeds else {}
+        some: dict[str, Any] = {}
+        if self.seeds:
+            some["seeds"] = sorted(list(seed) for seed in self.seeds)
+        if self.paints:
+            some["paints"] = [paint.as_dict() for paint in self.paints]
+        if self.name:
+            some["name"] = self.name
         return {
             "id": self.id,
             "label": self.label,
@@ -60,7 +71,7 @@ class AnnotatedObject:
             "status": self.status,
             "anchor": anchor,
             "steps": steps,
-            **seeds,
+            **some,
         }
 
     @classmethod
@@ -88,6 +99,8 @@ class AnnotatedObject:
                 anchor=anchor,
                 steps=steps,
                 seeds=seeds,
+                paints=tuple(Paint.from_dict(paint) for paint in stored.get("paints", ())),
+                name=str(stored.get("name", "")),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise PromptError("An object in the journal cannot be read.") from error

@@ -104,6 +104,18 @@ class Crop:
         i, j, k = start.tolist()
         return Crop((i, j, k), self.window(start, stop) | other.window(start, stop))
 
+    def minus(self, other: "Crop") -> "Crop":
+        """Return the mask of the voxels that are not in the other one, in the same box."""
+        start, stop = np.array(self.start), np.array(self.stop)
+        if not (np.maximum(start, other.start) < np.minimum(stop, other.stop)).all():
+            return self
+        return Crop(self.start, self.array & ~other.window(start, stop))
+
+    def equals(self, other: "Crop") -> bool:
+        """Whether both masks hold the same voxels, whatever their boxes."""
+        mine, theirs = self.tight(), other.tight()
+        return mine.start == theirs.start and np.array_equal(mine.array, theirs.array)
+
     def to_grid(self, shape: Sequence[int]) -> NDArray[np.bool_]:
         """Return the mask on a whole grid of this shape, bool [i, j, k] in Fortran order.
 
