@@ -64,6 +64,11 @@ def is_lesion(label: str) -> bool:
     return label != BACKGROUND and (bool(_LESION.search(label)) or not is_organ_name(label))
 
 
+def precedence(obj: AnnotatedObject, labels: Sequence[str]) -> tuple[bool, int, int]:
+    """Return what sorts objects so that where two overlap, the later one is the one that is seen."""
+    return is_lesion(obj.label), labels.index(obj.label), obj.id
+
+
 def class_map(
     shape: Sequence[int], objects: Sequence[AnnotatedObject], masks: Mapping[int, Crop], labels: Sequence[str]
 ) -> NDArray[np.uint8]:
@@ -71,7 +76,7 @@ def class_map(
 
     Where objects overlap, lesions win over organs, and later labels over earlier ones.
     """
-    by_priority = sorted(objects, key=lambda obj: (is_lesion(obj.label), labels.index(obj.label), obj.id))
+    by_priority = sorted(objects, key=lambda obj: precedence(obj, labels))
     # Fortran order is the order of NIfTI and NRRD files: written without another copy.
     grid = np.zeros(tuple(shape), dtype=np.uint8, order="F")
     for obj in by_priority:

@@ -105,11 +105,12 @@ class Crop:
         return Crop((i, j, k), self.window(start, stop) | other.window(start, stop))
 
     def minus(self, other: "Crop") -> "Crop":
-        """Return the mask of the voxels that are not in the other one, in the same box."""
+        """Return the mask of the voxels that are not in the other one; itself where the two share none."""
         start, stop = np.array(self.start), np.array(self.stop)
         if not (np.maximum(start, other.start) < np.minimum(stop, other.stop)).all():
             return self
-        return Crop(self.start, self.array & ~other.window(start, stop))
+        theirs = other.window(start, stop)
+        return Crop(self.start, self.array & ~theirs) if (self.array & theirs).any() else self
 
     def equals(self, other: "Crop") -> bool:
         """Whether both masks hold the same voxels, whatever their boxes."""
