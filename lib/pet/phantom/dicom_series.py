@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 import pydicom
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, PositronEmissionTomographyImageStorage, generate_uid
 
+from lib.pet.dicom_image import decimal, set_pixels, set_plane, set_position
 from lib.pet.nuclides import nuclide_of
 from lib.pet.phantom.injection import Injection
 from lib.pet.phantom.whole import Phantom
 from lib.pet.tracers import tracer_named
 
-_MOST = np.iinfo(np.int16).max
 _SECONDS_A_BED = 120
 
 
@@ -49,7 +48,7 @@ def write_dicom(
     folder.mkdir(parents=True, exist_ok=True)
     injection = Injection.of(phantom)
     common = _common(phantom, injection, name)
-    _set_plane(common, affine, array.shape)
+    set_plane(common, affine, array.shape)
     count = array.shape[2]
     for k in range(count):
         path = folder / f"PT{k + 1:04}.dcm"
@@ -57,37 +56,13 @@ def write_dicom(
         dataset.update(common)
         dataset.SOPInstanceUID = _uid(name, phantom, f"slice {k}")
         dataset.InstanceNumber = dataset.ImageIndex = k + 1
-        position = affine[:3, 3] + k * affine[:3, 2]
-        dataset.ImagePositionPatient = [_decimal(value) for value in position]
-        _set_pixels(dataset, array[:, :, k] * np.float32(injection.bqml_per_suv))
+        set_position(dataset, affine, k)
+        dataset.PixelData = set_pixels(dataset, array[:, :, k] * np.float32(injection.bqml_per_suv))
         dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         pydicom.dcmwrite(path, dataset, enforce_file_format=True)
         progress(k + 1, count)
-
-
-def _set_pixels(dataset: Dataset, bqml: NDArray[np.float32]) -> None:
-    """Store a slice [i, j] as 16-bit integers with a slope of its own."""
-    highest = float(bqml.max())
-    dataset.RescaleSlope = _decimal(highest / _MOST if highest > 0 else 1.0)
-    dataset.RescaleIntercept = "0"
-    # Rounded with the slope as it is written, which has fewer digits.
-    stored = np.rint(bqml.astype(np.float64) / float(dataset.RescaleSlope)).clip(0, _MOST)
-    dataset.PixelData = np.ascontiguousarray(stored.T, dtype="<i2").tobytes()
-    dataset.SmallestImagePixelValue, dataset.LargestImagePixelValue = int(stored.min()), int(stored.max())
-
-
-def _set_plane(dataset: Dataset, affine: NDArray[np.float64], shape: tuple[int, ...]) -> None:
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    along_row, down_column = (affine[:3, axis] / spacing[axis] for axis in (0, 1))
-    dataset.ImageOrientationPatient = [_decimal(value) for value in (*along_row, *down_column)]
-    dataset.PixelSpacing = [_decimal(spacing[1]), _decimal(spacing[0])]
-    dataset.SliceThickness = dataset.SpacingBetweenSlices = _decimal(spacing[2])
-    dataset.Columns, dataset.Rows, dataset.NumberOfSlices = shape[0], shape[1], shape[2]
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated = dataset.BitsStored = 16
-    dataset.HighBit, dataset.PixelRepresentation = 15, 1
 
 
 def _common(phantom: Phantom, injection: Injection, name: str) -> Dataset:
@@ -166,7 +141,7 @@ def _radiopharmaceutical(phantom: Phantom, injection: Injection) -> Dataset:
     item.RadiopharmaceuticalStartTime = injection.injected.strftime("%H%M%S")
     item.RadiopharmaceuticalStartDateTime = injection.injected.strftime("%Y%m%d%H%M%S")
     item.RadionuclideTotalDose = str(injection.dose_bq)
-    item.RadionuclideHalfLife = _decimal(injection.half_life_s)
+    item.RadionuclideHalfLife = decimal(injection.half_life_s)
     listed: list[Any] = [getattr(codes.cid4020, one) for one in dir(codes.cid4020) if one[1:2].isdigit()]
     item.RadionuclideCodeSequence = [
         _code(one.value, one.scheme_designator, one.meaning)
@@ -188,8 +163,3 @@ def _code(value: str, scheme: str, meaning: str) -> Dataset:
 
 def _uid(name: str, phantom: Phantom, what: str) -> str:
     return str(generate_uid(entropy_srcs=[name, phantom.volume.digest, what]))
-
-
-def _decimal(value: float) -> str:
-    """Return the most exact text of at most 16 characters, as the value representation DS allows."""
-    return next(text for digits in range(16, 0, -1) if len(text := f"{float(value):.{digits}g}") <= 16)

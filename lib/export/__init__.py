@@ -1,0 +1,1 @@
+"""What others read: SegPET's images in the standards' forms."""
