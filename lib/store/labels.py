@@ -17,6 +17,8 @@ from lib.store.records import file_name, from_json, to_json
 from lib.store.state import make_private
 
 Status = Literal["draft", "submitted", "reviewed", "final"]
+#: The further a status is in this order, the more a label counts.
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ class LabelVersions:
         Raises:
             StoreError: another status, no such file, or objects that are not JSON; nothing has changed then.
         """
-        if status not in get_args(Status):
-            raise StoreError(f"A label's status is one of {', '.join(get_args(Status))}, not {status!r}.")
+        if status not in STATUSES:
+            raise StoreError(f"A label's status is one of {', '.join(STATUSES)}, not {status!r}.")
         files = {"mask": mask_file} | ({"instances": instance_file} if instance_file else {})
         if missing := [file for file in files.values() if not file.is_file()]:
             raise StoreError(f"There is no mask to save: {missing[0]} is not a file.")
@@ -109,6 +111,14 @@ class LabelVersions:
         if not (folder / "current.json").exists():
             return None
         return _version(folder / str(_read(folder / "current.json")["number"]))
+
+    def counting(self, study: str) -> LabelVersion | None:
+        """The version to go on from: the newest of those whose status is the furthest; None without a label.
+
+        A draft that somebody begins does not take the place of a label that is final.
+        """
+        versions = self.versions(study)
+        return max(versions, key=lambda one: (STATUSES.index(one.status), one.number), default=None)
 
     def _folder(self, study: str) -> Path:
         return self.folder / file_name(study)

@@ -215,3 +215,13 @@ def test_writers_at_once_get_different_versions_and_lose_none(labels, mask):
     for version in labels.versions("a"):
         assert version.objects() == {"by": version.author} and version.mask.read_text() == version.author
     assert labels.current("a").number == 40
+
+
+def test_the_counting_version_is_the_newest_of_the_furthest_status(labels, mask):
+    assert labels.counting("study") is None
+    numbers = []
+    for status in ("draft", "final", "submitted", "final", "draft"):
+        numbers.append(labels.save("study", mask(b"x"), {}, "me", status))
+        counting = labels.counting("study")
+    assert counting.number == numbers[3]
+    assert labels.current("study").number == numbers[4]
