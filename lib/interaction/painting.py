@@ -63,7 +63,11 @@ class Bits:
         """
         try:
             (i, j, k), (a, b, c) = stored["start"], stored["shape"]
-            bits = cls((int(i), int(j), int(k)), (int(a), int(b), int(c)), base64.b64decode(stored["bits"]))
+            bits = cls(
+                (int(i), int(j), int(k)),
+                (int(a), int(b), int(c)),
+                base64.b64decode(stored["bits"], validate=True),
+            )
             _ = bits.crop
         except (KeyError, TypeError, ValueError, zlib.error) as error:
             raise PromptError("A mask in the journal cannot be read.") from error
