@@ -8,6 +8,7 @@ from threading import Lock
 from cachetools import LRUCache
 
 from lib.pet import Preflight, Volume, VolumeError, read_volume
+from lib.pet.dicom_folder import stamp_of
 from lib.pet.sidecar import sidecar_of
 
 _MOST_PRELOADS = 4
@@ -78,8 +79,11 @@ def _key(path: Path) -> Key:
 
 
 def _stamp(path: Path) -> Stamp | None:
-    """Return when a file changed last, and its size; None where there is none that can be opened."""
+    """Return when a file or folder changed last, and its size; None where there is none that can be opened."""
     try:
+        if path.is_dir():
+            stamp = stamp_of(path)
+            return stamp.newest_ns, stamp.bytes
         status = path.stat()
     except OSError:
         return None

@@ -26,9 +26,9 @@ def inventory(folder: Path, served: Collection[str]) -> dict[str, list[str]]:
         if name.startswith(".") or name in _OURS or name in served or name in sidecars:
             continue
         if path.is_dir():
-            reason = "a folder (subfolders and DICOM are not served)"
+            reason = "a folder without a DICOM PET image"
         elif name.lower().endswith(".dcm"):
-            reason = "a DICOM file (not served)"
+            reason = "a DICOM file (put each study in a folder of its own)"
         elif not name.lower().endswith(EXTENSIONS):
             reason = f"no image ({', '.join(EXTENSIONS)})"
         elif _stem(name) in stems:

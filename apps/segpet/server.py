@@ -23,6 +23,7 @@ from fastapi.responses import JSONResponse
 from monailabel.config import settings
 from monailabel.interfaces.utils.app import app_instance
 
+from apps.segpet.dicomweb import routes as dicomweb
 from apps.segpet.failures import UNEXPECTED
 from apps.segpet.options import names_of
 from apps.segpet.routes import datastore, infer, session, work
@@ -47,7 +48,7 @@ if settings.MONAI_LABEL_AUTH_ENABLE:
     )
 
 api = FastAPI(title="SegPET", docs_url=None, redoc_url=None, lifespan=lifespan)
-parts = (infer, datastore, session, work)
+parts = (infer, datastore, session, work, dicomweb)
 for part in parts:
     api.include_router(part.router)
 

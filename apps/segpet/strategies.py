@@ -10,7 +10,9 @@ from monailabel.interfaces.tasks.strategy import Strategy
 
 from apps.segpet.studies import Studies, is_moment
 from lib.pet import VolumeError
+from lib.pet.choice import choose
 from lib.pet.image_files import check_image_header
+from lib.pet.series import find_series
 
 
 class Random(Strategy):
@@ -45,7 +47,10 @@ class Random(Strategy):
 def _is_readable(image: Path) -> bool:
     """Whether an image is one to label, as far as its header tells."""
     try:
-        check_image_header(image)
+        if image.is_dir():
+            choose(find_series(image))
+        else:
+            check_image_header(image)
     except VolumeError:
         return False
     return True

@@ -18,6 +18,7 @@ from fastapi import HTTPException
 from filelock import FileLock
 from monailabel.datastore.local import DataModel, LocalDatastore
 
+from apps.segpet.dicom_folders import DICOMFolders
 from apps.segpet.failures import told_to_client
 from infer_tasks.requests import EXTENSIONS
 from lib.store import sync, write_atomic
@@ -32,7 +33,9 @@ _PART = ".saving-"
 
 
 class Studies(LocalDatastore):
-    """A folder of NIfTI and NRRD images, in MONAI Label's layout.
+    """A folder of NIfTI and NRRD images and of folders with DICOM PET, in MONAI Label's layout.
+
+    A DICOM folder is one study, its id the folder's name.
 
     MONAI Label's class is written for one thread, but its own file watcher is a second one, and empties the
     list of images for a moment at every save: here everybody waits their turn.
@@ -50,6 +53,7 @@ class Studies(LocalDatastore):
         self._turn = RLock()
         self._saving = saving
         self._saves: defaultdict[str, Lock] = defaultdict(Lock)
+        self._folders = DICOMFolders(Path(folder))
         super().__init__(folder, extensions=[f"*{end}" for end in EXTENSIONS], auto_reload=auto_reload)
 
     def known_image(self, image_id: Any) -> Path:
@@ -95,6 +99,13 @@ class Studies(LocalDatastore):
         for part in Path(self._datastore.label_path(None)).glob(f"*/{_PART}*"):
             part.unlink(missing_ok=True)
 
+    def take_up_folders(self) -> None:
+        """List DICOM folders that came since, and leave out those that went: the watcher tells of files only."""
+        with self._turn:
+            listed = {Path(self.get_image_uri(image)).name for image in self.list_images()}
+            if any(name not in listed for name in self._folders.names()):
+                self.refresh()
+
     def get_image_uri(self, image_id: str) -> str:
         """Return an image's path in the folder, "" where there is none.
 
@@ -105,10 +116,13 @@ class Studies(LocalDatastore):
         return str(Path(self._datastore_path) / f"{image_id}{image.image.ext}") if image else ""
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
-        """Return what is known of an image, `path` among it."""
+        """Return what is known of an image, `path` among it; `name` is that of the file to be downloaded."""
         with self._turn:
             known: dict[str, Any] = super().get_image_info(image_id)
-        return {**known, "path": self.get_image_uri(image_id)} if known else known
+        path = self.get_image_uri(image_id)
+        if known and Path(path).is_dir():
+            known = {**known, "name": f"{image_id}.nii.gz"}
+        return {**known, "path": path} if known else known
 
     def datalist(self, full_path: bool = True) -> list[dict[str, str]]:
         """Return the paths of images and their final labels; without `full_path` within the folder."""
@@ -164,7 +178,15 @@ class Studies(LocalDatastore):
     def _list_files(self, path: str, patterns: Iterable[str]) -> dict[str, str]:
         """Leave out hidden files, as macOS makes beside others, and names that cannot be told to a client."""
         files: dict[str, str] = super()._list_files(path, patterns)
+        files = {name: file for name, file in files.items() if not (Path(path) / name).is_dir()}
+        if path == self._datastore.image_path():
+            files |= {name: name for name in self._folders.names()}
         return {name: file for name, file in files.items() if not name.startswith(".") and _is_text(name)}
+
+    def _to_id(self, file: str) -> tuple[str, str]:
+        """Return a name without its ending, and that; a folder's may have dots and is an id as it is."""
+        ending = next((end for end in EXTENSIONS if file.endswith(end)), "")
+        return file.removesuffix(ending), ending
 
     def _update_datastore_file(self, lock: bool = True) -> None:
         """Write the list of images and labels; a crash leaves the old or the new one, never half of it."""

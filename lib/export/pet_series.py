@@ -36,7 +36,9 @@ class SeriesUIDs:
 
     def __init__(self, name: str, content: str) -> None:
         self._sources = (name, content)
-        self.study, self.series, self.frame_of_reference = map(self._uid, ("study", "series", "frame of reference"))
+        self.study, self.series, self.frame_of_reference = map(
+            self._uid, ("study", "series", "frame of reference")
+        )
 
     def instance(self, k: int) -> str:
         """Return the SOPInstanceUID of slice k."""
@@ -150,13 +152,15 @@ def _rectangular(affine: NDArray[np.float64], shape: tuple[int, int, int]) -> ND
     """
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     directions = affine[:3, :3] / spacing
+    off = abs(directions.T @ directions - np.eye(3)).max()
+    if off < 1e-12:
+        return affine
     u, _, v = np.linalg.svd(directions)
     straight = affine.copy()
     straight[:3, :3] = (u @ v) * spacing  # the nearest perpendicular directions
     middle = (np.array(shape) - 1) / 2
     straight[:3, 3] += (affine[:3, :3] - straight[:3, :3]) @ middle
     shift = np.linalg.norm((affine[:3, :3] - straight[:3, :3]) * middle, axis=0).sum()
-    off = abs(directions.T @ directions - np.eye(3)).max()
     if off > _MOST_COSINE or shift > _MOST_SHIFT_PIXELS * spacing.min():
         raise VolumeError(
             "The image's axes are not perpendicular, so a viewer cannot show it in true shape; resample it to a "

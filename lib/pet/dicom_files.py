@@ -87,19 +87,19 @@ def sop_classes(path: Path) -> tuple[str, str] | None:
     return text(found[0], "SOPClassUID"), text(found[0].file_meta, "MediaStorageSOPClassUID")
 
 
-def read_header(path: Path, wanted: Iterable[BaseTag]) -> Header | None:
-    """Return a file's elements of some tags, up to its pixel data; None where it is not DICOM.
+def read_header(path: Path, wanted: Iterable[BaseTag] | None) -> Header | None:
+    """Return a file's elements of some tags, or all, up to its pixel data; None where it is not DICOM.
 
     Raises:
         VolumeError: the file is damaged, or declares more than the header of an image holds.
     """
-    found = _read(path, pydicom.dcmread, stop_before_pixels=True, specific_tags=list(wanted))
+    found = _read(path, pydicom.dcmread, stop_before_pixels=True, specific_tags=wanted and list(wanted))
     return None if found is None else Header(found[0], not found[1].ended)
 
 
-def read_with_pixels(path: Path, wanted: Iterable[BaseTag]) -> pydicom.Dataset | None:
-    """Return a file's elements of some tags, which may be its pixel data; raises as `read_header`."""
-    found = _read(path, pydicom.dcmread, with_pixels=True, specific_tags=list(wanted))
+def read_with_pixels(path: Path, wanted: Iterable[BaseTag] | None) -> pydicom.Dataset | None:
+    """Return a file's elements of some tags, which may be its pixel data, or all; raises as `read_header`."""
+    found = _read(path, pydicom.dcmread, with_pixels=True, specific_tags=wanted and list(wanted))
     return None if found is None else found[0]
 
 

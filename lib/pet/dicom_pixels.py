@@ -63,14 +63,19 @@ def stored_values(slices: Sequence[Slice]) -> Iterator[tuple[int, NDArray]]:
     numbered = sorted(enumerate(slices), key=lambda pair: (str(pair[1].path), pair[1].index))
     for path, group in groupby(numbered, key=lambda pair: pair[1].path):
         wanted = list(group)
-        frames = _decoded(path, [one.index for _, one in wanted])
+        frames = decoded_frames(path, [one.index for _, one in wanted])
         for (number, one), pixels in zip(wanted, frames, strict=True):
             if pixels.shape != (one.rows, one.columns):
                 raise VolumeError(_OTHER_SIZE)
             yield number, pixels
 
 
-def _decoded(path: Path, indices: list[int]) -> Iterator[NDArray]:
+def decoded_frames(path: Path, indices: list[int]) -> Iterator[NDArray]:
+    """Yield the stored values [row, column] of some frames of a file; their numbers are 0-based.
+
+    Raises:
+        VolumeError: as `stored_values`.
+    """
     dataset = read_with_pixels(path, _TAGS)
     if dataset is None:
         raise VolumeError(_UNDECODABLE)

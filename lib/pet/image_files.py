@@ -52,8 +52,8 @@ def read_image_file(path: Path) -> Grid:
         return _read_nifti(path) if is_nifti else _read_nrrd(path)
 
 
-def check_image_header(path: Path) -> None:
-    """Refuse an image file of which the header alone says that it cannot be used; fast, voxels are not read.
+def check_image_header(path: Path) -> tuple[int, int, int]:
+    """Return an image file's voxels along i, j and k, as its header says; fast, voxels are not read.
 
     Raises:
         VolumeError: as `read_image_file`, but for what only the voxels tell.
@@ -62,11 +62,11 @@ def check_image_header(path: Path) -> None:
         if is_nifti:
             image: Any = nibabel.load(path)
             _check_values(image.get_data_dtype())
-            _three_axes(image.shape)
-        else:
-            with path.open("rb") as file:
-                header = nrrd.read_header(file)
-            _nrrd_axes(path, header)
+            return _three_axes(image.shape)
+        with path.open("rb") as file:
+            header = nrrd.read_header(file)
+        order, _ = _nrrd_axes(path, header)
+        return _three_axes(tuple(int(header["sizes"][axis]) for axis in order))
 
 
 @contextlib.contextmanager

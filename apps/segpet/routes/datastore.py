@@ -4,15 +4,17 @@ import hashlib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 from monailabel.interfaces.utils.app import app_instance
 
 from apps.segpet.failures import told_to_client
 from apps.segpet.routes.parameters import json_object, with_client
 from apps.segpet.routes.received import received
 from apps.segpet.studies import checked_tag, label_ending
+from lib.export.nifti import nifti_bytes
 
 router = APIRouter(prefix="/datastore", tags=["Datastore"])
 
@@ -33,13 +35,19 @@ def list_studies(output: Listing = Listing.stats) -> dict[str, Any]:
 
 @router.head("/image", summary="Is there such an image?")
 @router.get("/image", summary="Download an image")
-def get_image(image: str, check_sum: str = "") -> FileResponse:
+def get_image(image: str, check_sum: str = "") -> Response:
     """Return a study's image; it is read into memory meanwhile, for the first click.
 
-    `check_sum` is `SHA256:` and the file's digest in hex: 404 where the file has another.
+    `check_sum` is `SHA256:` and the file's digest in hex: 404 where the file has another. A DICOM folder comes as
+    NIfTI, in the unit in which numbers are told.
     """
     app = app_instance()
     path = _known_image(image)
+    if path.is_dir():
+        with told_to_client():
+            volume = app.workspace.volumes.get(path)
+        named = {"Content-Disposition": f"attachment; filename*=utf-8''{quote(image)}.nii.gz"}
+        return Response(nifti_bytes(volume), media_type="application/octet-stream", headers=named)
     if check_sum:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,37 @@
+"""Between the studies of the datastore and the UIDs that a viewer knows them by."""
+
+from functools import cache
+
+from monailabel.interfaces.utils.app import app_instance
+
+from apps.segpet.dicomweb.catalogue import Catalogue
+
+
+@cache
+def catalogue() -> Catalogue:
+    """Return the catalogue of the app's studies folder."""
+    app = app_instance()
+    return Catalogue(app.datastore(), app.workspace.volumes, app.workspace.state.folder("dicomweb"))
+
+
+def study_of(series_uid: str) -> str | None:
+    """Return the id of the study whose image is a series, None where it is none (a CT for one)."""
+    return catalogue().study_of(series_uid)
+
+
+def uids_of(study: str) -> tuple[str, str]:
+    """Return a study's StudyInstanceUID and the SeriesInstanceUID of its image.
+
+    Raises LookupError: there is no such study.
+    """
+    return catalogue().uids_of(study)
+
+
+def instances_of(study: str) -> tuple[str, ...]:
+    """Return the SOPInstanceUID of slice k of `Volume.array[i, j, k]`, for each k.
+
+    Raises:
+        LookupError: there is no such study.
+        VolumeError: its image cannot be read, or has all slices in one instance.
+    """
+    return catalogue().instances_of(study)
