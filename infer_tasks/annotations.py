@@ -51,11 +51,14 @@ class Saved:
     Args:
         version: its number.
         status: its status.
+        base: number of the label that counted when the session was begun or last saved as no mere draft: one
+            with a higher number that somebody else saved is news.
         items: the objects in it.
     """
 
     version: int
     status: str
+    base: int
     items: Mapping[int, Item]
 
 
@@ -224,8 +227,9 @@ class Annotations:
             saved = save(session.now, session.scene, session.saved)
             if saved != session.saved:
                 line = {"event": _ANNOTATION, "op": "save", "client": key.client, "image": key.image}
-                label = {"version": saved.version, "status": saved.status}
-                self._journal.append(key.study, {**line, "revision": session.revision, "label": label})
+                self._journal.append(
+                    key.study, {**line, "revision": session.revision, "label": _label_in_journal(saved)}
+                )
                 session.saved = saved
             return saved
 
@@ -304,7 +308,6 @@ class Annotations:
         saved: Saved | None,
     ) -> Event:
         changed = _changed(before, after)
-        label = {"version": saved.version, "status": saved.status} if saved else None
         return {
             "event": _ANNOTATION,
             "op": what,
@@ -313,8 +316,12 @@ class Annotations:
             "revision": revision,
             "put": [after.items[number].as_dict() for number in changed if number in after.items],
             "gone": [number for number in changed if number not in after.items],
-            **({"label": label} if label else {}),
+            **({"label": _label_in_journal(saved)} if saved else {}),
         }
+
+
+def _label_in_journal(saved: Saved) -> Event:
+    return {"version": saved.version, "status": saved.status, "base": saved.base}
 
 
 def _check(session: _Session, revision: int) -> None:
@@ -345,6 +352,6 @@ def _replay(session: _Session, line: Event) -> None:
                 session.add(snapshot)
         session.revision = line["revision"]
         if label := line.get("label"):
-            session.saved = Saved(label["version"], label["status"], session.now.items)
+            session.saved = Saved(label["version"], label["status"], label["base"], session.now.items)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise StoreError("A line of an annotation session in the journal cannot be read.") from error

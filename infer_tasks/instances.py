@@ -27,6 +27,7 @@ def instances(
     The rest was drawn by hand, or came from elsewhere: in each connected part (26 neighbours) of a class, it
     goes to the nearest object there; a part without any is an object of its own, without clicks. An object
     whose mask is not known counts by its positive clicks. Objects of which no voxel was saved are left out.
+    Objects keep their numbers where each has another, as in a session of our own panel.
 
     Args:
         mask: classes [i, j, k].
@@ -39,7 +40,10 @@ def instances(
         for JSON, whose `id` is their value in the map, with `model` and `weights` where they were clicked.
     """
     grid: NDArray[np.uint16] = np.zeros(mask.shape, np.uint16, order="F")
-    objects = [replace(one.object, id=number) for number, one in enumerate(clicked[:_MOST], start=1)]
+    objects = [one.object for one in clicked[:_MOST]]
+    if len({obj.id for obj in objects}) < len(objects):
+        objects = [replace(obj, id=number) for number, obj in enumerate(objects, start=1)]
+    highest = max((obj.id for obj in objects), default=0)
     for one, obj in zip(clicked, objects, strict=False):
         classes = [value for value, name in names.items() if name == obj.label]
         if one.mask is None:
@@ -56,10 +60,11 @@ def instances(
                 ~known, sampling=spacing, return_distances=False, return_indices=True
             )
             inside[part.array] = inside[tuple(nearest[:, part.array])]
-        elif len(objects) < _MOST:
-            objects.append(AnnotatedObject.new(len(objects) + 1, names.get(value, str(value)), None))
-            inside[part.array] = objects[-1].id
-    saved = np.bincount(grid.ravel(order="K"), minlength=len(objects) + 1) > 0
+        elif highest < _MOST:
+            highest += 1
+            objects.append(AnnotatedObject.new(highest, names.get(value, str(value)), None))
+            inside[part.array] = highest
+    saved = np.bincount(grid.ravel(order="K"), minlength=highest + 1) > 0
     told = [{"model": one.model, "weights": one.weights} for one in clicked] + [{}] * len(objects)
     return grid, [
         {**obj.as_dict(), **origin} for obj, origin in zip(objects, told, strict=False) if saved[obj.id]

@@ -11,6 +11,12 @@ from lib.network import CheckpointError, load_network
 
 logger = logging.getLogger("segpet")
 
+_MISSING = (
+    "This server has no weights of SegAnyPET: get a checkpoint (YichiZhang98/SegAnyPET on the "
+    "Hugging Face hub; mind its licence) and start the server with `segpet serve --model PATH` "
+    "(plain MONAI Label: `--conf model PATH`), or use suv_region."
+)
+
 
 class WeightsMissingError(ValueError):
     """There are no weights; the message says how to get them."""
@@ -39,11 +45,7 @@ class NetworkEngine:
             CheckpointError: the file cannot be used; known from the first attempt on.
         """
         if self._weights is None:
-            raise WeightsMissingError(
-                "This server has no weights of SegAnyPET: get a checkpoint (YichiZhang98/SegAnyPET on the "
-                "Hugging Face hub; mind its licence) and start the server with `segpet serve --model PATH` "
-                "(plain MONAI Label: `--conf model PATH`), or use suv_region."
-            )
+            raise WeightsMissingError(_MISSING)
         with self._lock:
             if self._fault:
                 raise CheckpointError(self._fault)
@@ -62,6 +64,18 @@ class NetworkEngine:
     def has_weights(self) -> bool:
         """Whether the server was started with weights."""
         return self._weights is not None
+
+    @property
+    def state(self) -> str:
+        """`missing`, `loading` (or not yet asked for), `broken` or `ready`; does not wait."""
+        if self._weights is None:
+            return "missing"
+        return "broken" if self._fault else "ready" if self._engine else "loading"
+
+    @property
+    def why(self) -> str:
+        """Why the weights cannot be used; "" where they can, or may be."""
+        return _MISSING if self._weights is None else self._fault
 
     def load_in_background(self) -> None:
         """Begin to load the weights, where there are some; a request meanwhile waits for them."""

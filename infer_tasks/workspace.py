@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from infer_tasks.annotations import Annotations
 from infer_tasks.sessions import Sessions
 from infer_tasks.volumes import Volumes
 from lib.pet import write_mask
-from lib.store import Journal, LabelVersions, StateFolder
+from lib.store import Journal, LabelVersions, Leases, StateFolder
 
 
 class Workspace:
@@ -29,7 +30,9 @@ class Workspace:
         self.volumes = Volumes(unit)
         self.journal = Journal(state.folder("journal"))
         self.sessions = Sessions(self.journal)
+        self.annotations = Annotations(self.journal, self.labels)
         self.versions = LabelVersions(state.folder("labels"))
+        self.leases = Leases(state.folder("leases"))
         self._results = state.folder("results")
 
     def write_result(

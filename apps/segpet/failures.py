@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from fastapi import HTTPException
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
+from infer_tasks.annotations import SessionMovedError
 from infer_tasks.network_engine import WeightsMissingError
 from infer_tasks.requests import RequestError
 from lib.interaction import PromptError
@@ -29,6 +30,7 @@ _STATUS: dict[type[Exception], int] = {
     VolumeError: 422,
     WeightsMissingError: 409,
     CheckpointError: 409,
+    SessionMovedError: 409,
 }
 
 

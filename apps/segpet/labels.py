@@ -10,8 +10,11 @@ from fastapi import HTTPException
 from numpy.typing import NDArray
 
 from infer_tasks.instances import instances
+from infer_tasks.sessions import Clicked
 from infer_tasks.workspace import Workspace
 from lib.pet import Volume, read_mask
+
+READ_ONLY = "This server is read only: studies and labels can be viewed, and nothing is saved."
 
 
 class LabelKeeper:
@@ -19,33 +22,45 @@ class LabelKeeper:
 
     Args:
         workspace: where versions and journal are kept.
+        read_only: refuse all labels.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    def __init__(self, workspace: Workspace, read_only: bool = False) -> None:
+        self._workspace, self._read_only = workspace, read_only
 
     @contextmanager
     def __call__(
-        self, study: str, image: Path, label: Path, tag: str, params: dict[str, Any]
+        self,
+        study: str,
+        image: Path,
+        label: Path,
+        tag: str,
+        params: dict[str, Any],
+        clicked: Sequence[Clicked] | None = None,
     ) -> Iterator[None]:
         """Check the label's grid and keep it as a version (`original`, a model's own, is none); then journal.
 
         A save that fails is not in the journal. Its version may be there, where the disk failed after that.
+        The objects are those `clicked`; without them, what the client clicked in MONAI Label's tasks.
 
         Raises:
             VolumeError: the label or the image cannot be read.
-            HTTPException: the label is not on the image's grid, or has a value that is no label.
+            HTTPException: the server is read only, the label is not on the image's grid, or has a value that
+                is no label.
             StoreError: the state folder cannot be written.
         """
+        if self._read_only:
+            raise HTTPException(403, READ_ONLY)
         mask, affine = read_mask(label)
         volume = self._workspace.volumes.get(image)
         _check_grid(mask, affine, volume)
         client = str(params.get("client_id") or "")
         event = {"event": "save", "tag": tag, "client": client, "voxels": int(np.count_nonzero(mask))}
-        names = _names(params.get("label_info"), self._workspace.labels)
+        names = names_of_values(params.get("label_info"), self._workspace.labels)
         _check_values(mask, names)
         if tag != "original":
-            clicked = self._workspace.sessions.objects_of(study, client, volume.digest)
+            if clicked is None:
+                clicked = self._workspace.sessions.objects_of(study, client, volume.digest)
             grid, objects = instances(mask, names, clicked, volume.spacing)
             file = self._workspace.write_result(grid, volume.affine, ".nii.gz")
             try:
@@ -63,7 +78,7 @@ class LabelKeeper:
         self._workspace.journal.append(study, event)
 
 
-def _names(label_info: Any, labels: Sequence[str]) -> dict[int, str]:
+def names_of_values(label_info: Any, labels: Sequence[str]) -> dict[int, str]:
     """Return the names of a mask's values: the viewer's own, where it tells them, else the server's."""
     names = dict(enumerate(labels))
     for entry in label_info if isinstance(label_info, list) else []:

@@ -50,10 +50,10 @@ class SegPET(MONAILabelApp):
             options = read_options(conf, checked_studies(studies))
         except OptionError as error:
             raise SystemExit(f"segpet: {error}") from None
-        self._options = options
+        self.options = options
         self.workspace = Workspace(options.state, options.labels, options.unit)
         self.batches = Batches(self.infer)
-        self._network = NetworkEngine(options.model, options.device, options.state.folder("weights"))
+        self.network = NetworkEngine(options.model, options.device, options.state.folder("weights"))
         super().__init__(
             app_dir,
             studies,
@@ -71,15 +71,15 @@ class SegPET(MONAILabelApp):
         """Return the studies folder behind its guards; a DICOMweb URL as MONAI Label has it."""
         if self.studies.startswith(("http://", "https://")):
             return super().init_datastore()
-        keeper = LabelKeeper(self.workspace)
+        keeper = LabelKeeper(self.workspace, self.options.read_only)
         return Studies(self.studies, settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD, keeper)
 
     def init_infers(self) -> dict[str, InferTask]:
         """Return the tasks that the viewers offer."""
         tasks = (
-            SegPETTask(self.workspace, self._network),
-            SegPETClickTask(self.workspace, self._network),
-            SegPETAutoTask(self.workspace, self._network),
+            SegPETTask(self.workspace, self.network),
+            SegPETClickTask(self.workspace, self.network),
+            SegPETAutoTask(self.workspace, self.network),
             SUVRegionTask(self.workspace),
         )
         return {task.name: task for task in tasks}
@@ -95,7 +95,7 @@ class SegPET(MONAILabelApp):
             datastore.clear_parts()
         super().on_init_complete()
         self._say_what_is_served()
-        self._network.load_in_background()
+        self.network.load_in_background()
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Answer a viewer's clicks.
@@ -193,7 +193,7 @@ class SegPET(MONAILabelApp):
 
     def _say_what_is_served(self) -> None:
         """Log what whoever starts the server wants to know."""
-        options, datastore = self._options, self.datastore()
+        options, datastore = self.options, self.datastore()
         if isinstance(datastore, Studies):
             names = {Path(datastore.get_image_uri(study)).name for study in datastore.list_images()}
             folder = Path(self.studies)

@@ -16,7 +16,7 @@ from lib.store import StateFolder, StoreError, open_state
 #: Weights that come with the app.
 BUNDLED = Path(__file__).resolve().parent / "model"
 UNITS = ("SUVbw", "Bq/ml")
-_KEYS = ("labels", "model", "state", "unit", "device", "hosts")
+_KEYS = ("labels", "model", "state", "unit", "device", "hosts", "read_only")
 
 
 class OptionError(ValueError):
@@ -33,6 +33,7 @@ class Options:
         state: where everything is kept that outlives the server.
         unit: what the values of files are that do not say it themselves; None: unknown.
         device: where the network runs.
+        read_only: studies and labels can be viewed, and nothing is saved.
     """
 
     labels: tuple[str, ...]
@@ -40,6 +41,7 @@ class Options:
     state: StateFolder
     unit: str | None
     device: torch.device
+    read_only: bool = False
 
 
 def read_options(conf: Mapping[str, str], studies: str) -> Options:
@@ -61,7 +63,7 @@ def read_options(conf: Mapping[str, str], studies: str) -> Options:
         device = usable_device(conf.get("device"))
     except (PromptError, StoreError, DeviceError) as error:
         raise OptionError(str(error)) from error
-    return Options(labels, model, state, unit, device)
+    return Options(labels, model, state, unit, device, _is_yes(conf.get("read_only", "no")))
 
 
 def checked_studies(studies: str) -> str:
@@ -90,6 +92,12 @@ def checked_studies(studies: str) -> str:
 def names_of(hosts: str | None) -> tuple[str, ...]:
     """Return the names that the option `hosts` says the server goes by; they are separated by commas."""
     return tuple(name.strip() for name in (hosts or "").split(",") if name.strip())
+
+
+def _is_yes(text: str) -> bool:
+    if text.lower() not in ("yes", "no"):
+        raise OptionError(f"The option read_only must be yes or no, not {text}.")
+    return text.lower() == "yes"
 
 
 def _model(asked: str | None) -> Path | None:

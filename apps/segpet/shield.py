@@ -16,7 +16,7 @@ _OTHER_NAME = (
     "MONAI_LABEL_CORS_ORIGINS for another origin."
 )
 #: Bytes that a request's body may have, by the beginning of its path; the first that fits counts.
-_LIMITS = (("/session", 4 << 30), ("/datastore/label", 1 << 30), ("", 4 << 20))
+_LIMITS = (("/session", 4 << 30), ("/datastore/label", 1 << 30), ("/segpet/", 64 << 20), ("", 4 << 20))
 
 
 class Shield:

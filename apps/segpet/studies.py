@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Lock, RLock
@@ -21,13 +21,17 @@ from monailabel.datastore.local import DataModel, LocalDatastore
 from apps.segpet.dicom_folders import DICOMFolders
 from apps.segpet.failures import told_to_client
 from infer_tasks.requests import EXTENSIONS
+from infer_tasks.sessions import Clicked
 from lib.store import sync, write_atomic
 
 TAGS = ("final", "original", "draft", "submitted", "reviewed")
 
 #: Surrounds the moment in which a label takes its place: the image's id and path, the label's file, its tag,
-#: a client's parameters. What it raises on entering keeps the label from being saved.
-Saving = Callable[[str, Path, Path, str, dict[str, Any]], AbstractContextManager[None]]
+#: a client's parameters, and the objects in the label where the caller knows them. What it raises on entering
+#: keeps the label from being saved.
+Saving = Callable[
+    [str, Path, Path, str, dict[str, Any], Sequence[Clicked] | None], AbstractContextManager[None]
+]
 
 _PART = ".saving-"
 
@@ -64,7 +68,12 @@ class Studies(LocalDatastore):
         return Path(path)
 
     def save_label(
-        self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]
+        self,
+        image_id: str,
+        label_filename: str,
+        label_tag: str,
+        label_info: dict[str, Any],
+        clicked: Sequence[Clicked] | None = None,
     ) -> str:
         """Save a label in MONAI Label's layout; returns the label's id.
 
@@ -82,7 +91,7 @@ class Studies(LocalDatastore):
             told_to_client(),
             self._saves[image_id],
             self._part(label, folder) as part,
-            self._saving(image_id, path, label, tag, label_info),
+            self._saving(image_id, path, label, tag, label_info, clicked),
             self._turn,
         ):
             part.replace(folder / f"{image_id}{ending}")

@@ -27,7 +27,7 @@ def describe(volume: Volume, update: Update, engine: Engine) -> dict[str, Any]:
                 "status": obj.status,
                 "positive": sorted(obj.positive),
                 "negative": sorted(obj.negative),
-                **_numbers(volume, update.masks[obj.id]).as_dict(),
+                **numbers_of(volume, update.masks[obj.id]).as_dict(),
             }
             for obj in update.objects
         ],
@@ -40,7 +40,8 @@ def describe(volume: Volume, update: Update, engine: Engine) -> dict[str, Any]:
     }
 
 
-def _numbers(volume: Volume, mask: Crop) -> LesionNumbers:
+def numbers_of(volume: Volume, mask: Crop) -> LesionNumbers:
+    """Return what a mask measures in a volume; the same crop is measured once."""
     digest, numbers = _MEASURED.get(mask, ("", None))
     if numbers is None or digest != volume.digest:
         numbers = quantify(volume, mask)

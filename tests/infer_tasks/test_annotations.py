@@ -248,7 +248,7 @@ def test_numbers_go_on_after_a_delete_and_back_after_an_undo(panel):
 
 def test_a_session_begins_with_a_label_once(journal, volume):
     source = Panel(Annotations(journal, LABELS), volume, "other").open().click(A)
-    saved = Saved(3, "final", source.view.now.items)
+    saved = Saved(3, "final", 3, source.view.now.items)
     panel = Panel(source.annotations, volume).open(lambda: (source.view.now, saved))
     np.testing.assert_array_equal(panel.image, source.image)
     assert not panel.view.can_undo
@@ -261,7 +261,7 @@ def test_a_session_begins_with_a_label_once(journal, volume):
 def test_a_save_is_remembered(panel, journal, volume):
     panel.click(A)
     revision = panel.view.revision
-    saved = panel.annotations.save(panel.key, revision, lambda now, *_: Saved(1, "draft", now.items))
+    saved = panel.annotations.save(panel.key, revision, lambda now, *_: Saved(1, "draft", 0, now.items))
     assert panel.open().view.saved == saved
     again = reloaded(journal, volume)
     assert (again.view.saved, again.view.revision) == (saved, revision)
