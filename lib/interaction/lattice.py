@@ -28,6 +28,7 @@ class Lattice:
 
     def __init__(self, volume: Volume, spacing: float, size: int) -> None:
         self.volume = volume
+        self.spacing = spacing
         self.size = size
         orientation = io_orientation(volume.affine).astype(int)
         #: source axis of each lattice axis (R, A, S), and whether it runs the same way (+1) or against it

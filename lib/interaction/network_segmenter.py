@@ -1,7 +1,7 @@
 """A network as a segmenter: regions, embeddings, decoding, growth, and the merge on the source grid."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,15 @@ MAX_REGIONS = 8
 
 @dataclass(frozen=True, eq=False)
 class NetworkState(State):
-    """An object after some steps, with the logits (1, 1, L, L, L) of the regions that were clicked in."""
+    """An object after some steps, with the logits (1, 1, L, L, L) of the regions that were clicked in.
+
+    Args:
+        logits: of the regions at the network's spacing, by the region's first lattice voxel.
+        close: the same of the one region at the fine spacing, while the object is small enough for it.
+    """
 
     logits: tuple[tuple[Index, torch.Tensor], ...] = ()
+    close: tuple[Index, torch.Tensor] | None = None
 
 
 class NetworkSegmenter:
@@ -35,6 +41,9 @@ class NetworkSegmenter:
     before. An object that reaches a region's face grows through it into overlapping neighbours; these are
     derived anew at each step.
 
+    A network that has learnt a finer spacing looks at a small object a second time, in a region of that
+    spacing about its first click, and keeps to it until the object or a click leaves that region.
+
     Args:
         network: the network, in eval mode.
         cache_bytes: bound of the embeddings kept; the least recently used go first.
@@ -44,7 +53,10 @@ class NetworkSegmenter:
         self.network = network
         self.name, self.digest = network.name, network.digest
         self._size = network.config.image_size
-        self._embeddings: LRUCache[tuple[str, Index], Any] = LRUCache(cache_bytes, getsizeof=embedding_bytes)
+        self._fine_spacing = network.config.fine_spacing
+        self._embeddings: LRUCache[tuple[str, float, Index], Any] = LRUCache(
+            cache_bytes, getsizeof=embedding_bytes
+        )
 
     def anchor(self, volume: Volume, click: Index, taken: Sequence[Index]) -> Index:
         """Return the first taken voxel whose region has a click in its inner part, else the click."""
@@ -65,12 +77,14 @@ class NetworkSegmenter:
         watch: Stopwatch,
     ) -> NetworkState:
         """Return the state after the last step (see `Segmenter.advance`)."""
+        if before and before.close and (kept := self._kept_close(volume, before, steps, watch)):
+            return kept
         lattice = self._lattice(volume)
-        points = [(click, lattice.from_source(click.index)) for step in steps for click in step]
+        points = _points(lattice, steps)
         new = points[len(points) - len(steps[-1]) :]
         logits = dict(before.logits) if before else {}
 
-        if before and not any(click.positive for click, _ in new):
+        if before and not before.close and not any(click.positive for click, _ in new):
             looked_at = [tuple(region["lattice_start"]) for region in before.regions]
             if not any(regions.in_cube(point, start, self._size) for _, point in new for start in looked_at):
                 return before
@@ -83,31 +97,75 @@ class NetworkSegmenter:
                 start = next(home, None) or lattice.cube_at(click.index)
                 candidates.append(start)
                 clicked.add(start)
+        was_close = before is not None and before.close is not None
         for start in sorted(clicked):
-            if any(regions.in_cube(point, start, self._size) for _, point in new):
+            # To the regions, every click since the close look began is new.
+            if was_close or any(regions.in_cube(point, start, self._size) for _, point in new):
                 prompts = self._prompts(points, start)
                 logits[start] = self._decode(lattice, start, prompts, logits.get(start), watch)
 
         grown, warnings = self._grow(lattice, logits, points, watch)
         with watch.stage("mask"):
             mask = _merge(lattice, logits | grown)
-        return NetworkState(
+        state = NetworkState(
             mask=mask,
             bytes=mask.array.nbytes + sum(low.nbytes for low in logits.values()),
-            regions=tuple(self._describe(start, start in grown) for start in (logits | grown)),
+            regions=tuple(self._describe(lattice, start, start in grown) for start in (logits | grown)),
             warnings=warnings,
             logits=tuple(logits.items()),
         )
+        if self._fine_spacing and not was_close and self._is_small(volume, mask):
+            return self._seen_close(volume, state, steps, watch) or state
+        return state
+
+    def _is_small(self, volume: Volume, mask: Crop) -> bool:
+        """Whether an object about a voxel of it lies within a region of the fine spacing for certain."""
+        extent = np.array(mask.array.shape) * volume.spacing
+        return bool((extent <= self._size * self._fine_spacing / 2).all())
+
+    def _seen_close(
+        self, volume: Volume, state: NetworkState, steps: Sequence[Step], watch: Stopwatch
+    ) -> NetworkState | None:
+        """Return the state with a look at the fine spacing; None where the object turns out to be larger."""
+        lattice = Lattice(volume, self._fine_spacing, self._size)
+        points = _points(lattice, steps)
+        first = next(click.index for click, _ in points if click.positive)
+        start, before = state.close or (lattice.cube_at(first), None)
+        if not all(regions.in_cube(point, start, self._size) for click, point in points if click.positive):
+            return None
+        prompts = self._prompts(points, start)
+        low = self._decode(lattice, start, prompts, before, watch)
+        per_cell = self._size // low.shape[-1]
+        seeds = [[at // per_cell for at in voxel] for voxel, label in prompts if label]
+        if regions.faces_reached(regions.component_with(low[0, 0].numpy() > 0, seeds)):
+            return None
+        with watch.stage("mask"):
+            mask = _merge(lattice, {start: low})
+        return replace(
+            state,
+            mask=mask,
+            bytes=mask.array.nbytes + low.nbytes + sum(other.nbytes for _, other in state.logits),
+            regions=(self._describe(lattice, start, grown=False),),
+            warnings=(),
+            close=(start, low),
+        )
+
+    def _kept_close(
+        self, volume: Volume, before: NetworkState, steps: Sequence[Step], watch: Stopwatch
+    ) -> NetworkState | None:
+        """Return the state after a step of an object that is looked at closely; None where it left that."""
+        assert before.close
+        new = _points(Lattice(volume, self._fine_spacing, self._size), steps[-1:])
+        inside = [regions.in_cube(point, before.close[0], self._size) for _, point in new]
+        if not any(inside) and not any(click.positive for click, _ in new):
+            return before
+        return self._seen_close(volume, before, steps, watch)
 
     def _lattice(self, volume: Volume) -> Lattice:
         return Lattice(volume, self.network.config.spacing, self._size)
 
-    def _describe(self, start: Index, grown: bool) -> dict[str, Any]:
-        return {
-            "lattice_start": list(start),
-            "edge_mm": self._size * self.network.config.spacing,
-            "grown": grown,
-        }
+    def _describe(self, lattice: Lattice, start: Index, grown: bool) -> dict[str, Any]:
+        return {"lattice_start": list(start), "edge_mm": self._size * lattice.spacing, "grown": grown}
 
     def _prompts(
         self, points: Iterable[tuple[Click, np.ndarray]], start: Index
@@ -134,7 +192,7 @@ class NetworkSegmenter:
             return self.network.decode(embedding, voxels, labels, mask_logits).cpu()
 
     def _embedding(self, lattice: Lattice, start: Index, watch: Stopwatch) -> Any:
-        key = (lattice.volume.digest, start)
+        key = (lattice.volume.digest, lattice.spacing, start)
         if (kept := self._embeddings.get(key)) is not None:
             return kept
         with watch.stage("cut"):
@@ -192,6 +250,11 @@ class NetworkSegmenter:
                 grown[following] = self._decode(lattice, following, prompts, mask_logits, watch)
                 queue.append(following)
         return grown, tuple(warnings)
+
+
+def _points(lattice: Lattice, steps: Iterable[Step]) -> list[tuple[Click, np.ndarray]]:
+    """Return all clicks of some steps with their lattice coordinates."""
+    return [(click, lattice.from_source(click.index)) for step in steps for click in step]
 
 
 def _continues(lattice: Lattice, start: Index, face: tuple[int, int]) -> bool:

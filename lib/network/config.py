@@ -45,6 +45,11 @@ class SegAnyPETConfig:
     iou_head_width: int = 256
     """Hidden channels of the (untrained) IoU head."""
 
+    @property
+    def fine_spacing(self) -> float:
+        """SegAnyPET has learnt one spacing only: 0."""
+        return 0.0
+
     def __post_init__(self) -> None:
         for field in fields(self):
             _check_type(field.name, getattr(self, field.name))

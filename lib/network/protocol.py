@@ -20,6 +20,10 @@ class NetworkConfig(Protocol):
     def spacing(self) -> float:
         """Isotropic voxel spacing of the cube in mm."""
 
+    @property
+    def fine_spacing(self) -> float:
+        """Spacing in mm of a second look at small objects that the network has learnt as well; 0: none."""
+
 
 class PromptableNetwork(Protocol):
     """A network that encodes a cube once and decodes it again at every click.

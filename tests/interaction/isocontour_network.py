@@ -10,6 +10,7 @@ from torch import nn
 class Size:
     image_size: int = 32
     spacing: float = 4.0
+    fine_spacing: float = 0.0
 
 
 class IsocontourNetwork(nn.Module):
@@ -18,9 +19,9 @@ class IsocontourNetwork(nn.Module):
     name = "isocontour"
     digest = "isocontour"
 
-    def __init__(self):
+    def __init__(self, config=Size()):
         super().__init__()
-        self.config = Size()
+        self.config = config
         self.device_marker = nn.Parameter(torch.zeros(1))
         self.encoded = 0
         self.given, self.gave = [], []
