@@ -30,7 +30,8 @@ def test_parameter_names_and_shapes_are_the_official_ones(kit, published):
 
 
 def test_embedding_equals_the_reference(embedding, reference):
-    np.testing.assert_allclose(embedding, reference["image_embedding"], rtol=0, atol=2e-5)
+    # Of the size of rounding, which differs from processor to processor.
+    np.testing.assert_allclose(embedding, reference["image_embedding"], rtol=1e-5, atol=2e-5)
 
 
 def test_position_codes_equal_the_reference(published, reference):
