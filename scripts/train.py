@@ -33,9 +33,9 @@ def bundled(
     start: Annotated[
         Path | None, typer.Option(help="Weights of a compact network to begin with; new ones if not given.")
     ] = None,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 6e-4,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
     phantoms: Annotated[int, typer.Option(min=0, help="Whole-body phantoms to learn from.")] = 60,
-    batch: Annotated[int, typer.Option(min=2, help="Scenes a thread and step.")] = 2,
+    batch: Annotated[int, typer.Option(min=2, help="Scenes a thread and step.")] = 4,
     seed: Annotated[int, typer.Option(help="Of all chance.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads that learn side by side.")] = 2,
 ) -> None:
@@ -50,11 +50,11 @@ def bundled(
     from lib.learning.patients import read_patients
     from lib.learning.pretraining import Progress, Recipe, Training
     from lib.learning.scenes import Scenes
-    from lib.network import CompactPET, load_network, save_network
+    from lib.network import CompactConfig, CompactPET, load_network, save_network
 
     recipe = Recipe(steps=steps, minutes=minutes, seed=seed, batch=batch, rate=rate, threads=threads)
     torch.manual_seed(seed)
-    network = CompactPET() if start is None else load_network(start)
+    network = CompactPET(CompactConfig(fine_spacing=2.0)) if start is None else load_network(start)
     if not isinstance(network, CompactPET):
         raise InputError(f"{start} holds no compact network: begin with one, or with none.")
     config = network.config
@@ -66,7 +66,7 @@ def bundled(
     if cases and not patients:
         raise InputError("No case is left to learn from: leave fewer out.")
     bodies = make_training_phantoms(phantoms, config.spacing, work / "phantoms")
-    scenes = Scenes(patients, bodies, config.image_size, config.spacing, seed)
+    scenes = Scenes(patients, bodies, config.image_size, config.spacing, seed, config.fine_spacing)
     training = Training(network, scenes, recipe, work / "checkpoint.safetensors")
 
     with Bar() as bar, (work / "log.jsonl").open("a") as log:

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
 from lib.learning.first_click import choose_click, region_offset
-from lib.learning.textures import Field, smooth_field
+from lib.learning.textures import Field, noise_field, smooth_field
 
 _FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
 _KINDS = ("lesion", "mass", "organ", "tube")
@@ -60,11 +60,14 @@ class Body:
 
 
 def analytic_scene(
-    side: int, spacing: float, random: np.random.Generator
+    side: int, spacing: float, random: np.random.Generator, small: bool = False
 ) -> tuple[Field, NDArray[np.bool_], NDArray[np.int64]]:
-    """Draw a cube (side^3) with a target; return SUVs, the target's mask, and the first click's voxel."""
+    """Draw a cube (side^3) with a target; return SUVs, the target's mask, and the first click's voxel.
+
+    small: the target is a lesion of at most some centimetres.
+    """
     axis = _axis(side, spacing)
-    kind = str(random.choice(_KINDS, p=_TARGET_CHANCES))
+    kind = "lesion" if small else str(random.choice(_KINDS, p=_TARGET_CHANCES))
     background = float(np.exp(random.uniform(np.log(0.25), np.log(1.6))))
     for _ in range(20):
         target = _draw(kind, side, background, random)
@@ -104,7 +107,7 @@ def background_scene(
         for body in _surroundings(side, spacing, level, random):
             _paint(image, body, axis, spacing)
         image = gaussian_filter(image, 6.0 * _FWHM_TO_SIGMA / spacing, truncate=3)
-    texture = smooth_field(side, float(random.choice((0.6, 0.9))), random)
+    texture = noise_field(side, spacing, random)
     return (image + noise * np.sqrt(np.maximum(image, 0.1 * level) / level) * texture).astype(np.float32)
 
 
@@ -130,7 +133,7 @@ def _axis(side: int, spacing: float) -> Point:
 def _scanned(image: Field, spacing: float, random: np.random.Generator) -> Field:
     """Blur by the scanner's point spread (4 to 7 mm FWHM) and add counting noise."""
     blurred = gaussian_filter(image, random.uniform(4.0, 7.0) * _FWHM_TO_SIGMA / spacing, truncate=3)
-    texture = smooth_field(len(image), float(random.choice((0.6, 0.9))), random)
+    texture = noise_field(len(image), spacing, random)
     return blurred + random.uniform(0.02, 0.15) * np.sqrt(np.maximum(blurred, 0.02)) * texture
 
 

@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -29,6 +31,9 @@ _LESION_SHARE = 0.6  # of the targets; the rest are organs
 _SMALLEST_ORGAN = 30  # voxels
 _SHAPE = (112, 88, 230)
 _LARGE_MM = (60.0, 120.0, 280.0)  # longest diameter of a lesion, in turns
+
+#: A small lesion is at most so many voxels long: it fits into a cube of half the edge.
+SMALL = 16
 
 Box = tuple[slice, slice, slice]
 
@@ -55,6 +60,11 @@ class TrainingPhantom:
         return _boxes(self.lesions)
 
     @cached_property
+    def small_lesion_boxes(self) -> dict[int, Box]:
+        """The boxes of the lesions that are at most SMALL voxels long along each axis."""
+        return {number: box for number, box in self.lesion_boxes.items() if _length(box) <= SMALL}
+
+    @cached_property
     def organ_boxes(self) -> dict[int, Box]:
         """The box of each organ that can be a target."""
         sizes = np.bincount(self.organs.ravel(), minlength=256)
@@ -78,6 +88,30 @@ def phantom_scene(
     wanted = side // 2 + region_offset(side, random)
     start = click - wanted
     return _cut(phantom.image, start, side), _cut(labels, start, side) == number, wanted
+
+
+def magnified_scene(
+    phantom: TrainingPhantom, side: int, random: np.random.Generator
+) -> tuple[Field, NDArray[np.bool_], NDArray[np.int64]]:
+    """Cut a cube of half the edge about a small lesion, at half the voxel size, as `phantom_scene`.
+
+    The image is interpolated, as the engine does from a scanner's voxels; the mask keeps its volume. The
+    phantom must have a small lesion.
+    """
+    boxes = phantom.small_lesion_boxes
+    number = int(random.choice(list(boxes)))
+    box = boxes[number]
+    click = choose_click(phantom.lesions[box] == number, random) + [part.start for part in box]
+    wanted = side // 2 + region_offset(side, random)
+    start = 2 * click + random.integers(0, 2, 3) - wanted  # in half voxels
+    coarse = start // 2 - 1
+    offset = start - 2 * coarse
+    where = tuple(slice(at, at + side) for at in offset)
+    edge = side // 2 + 3
+    voxels = torch.from_numpy(_cut(phantom.image, coarse, edge))[None, None]
+    image: Field = F.interpolate(voxels, scale_factor=2, mode="trilinear")[0, 0].numpy()
+    mask = _cut(phantom.lesions, coarse, edge) == number
+    return image[where], mask.repeat(2, 0).repeat(2, 1).repeat(2, 2)[where], wanted
 
 
 def make_training_phantoms(count: int, spacing: float, folder: Path) -> list[TrainingPhantom]:
@@ -124,6 +158,10 @@ def _kept_or_drawn(seed: int, spacing: float, file: Path) -> TrainingPhantom:
     )
     write_atomic(file, content.getvalue())
     return _kept_or_drawn(seed, spacing, file)  # what a later run will read
+
+
+def _length(box: Box) -> int:
+    return max(part.stop - part.start for part in box)
 
 
 def _boxes(labels: NDArray[np.uint8]) -> dict[int, Box]:

@@ -5,6 +5,7 @@ trimmed at random, turned, scaled and shifted, and blended into tissue of the sa
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,13 @@ class Patient:
     spacing: NDArray[np.float64]
     level: float
     noise: float
+
+    @cached_property
+    def extent_mm(self) -> float:
+        """The tumour's length along the axis where it is longest."""
+        (box,) = ndimage.find_objects((self.values[1] > 0.5).numpy().astype(np.uint8))
+        lengths = [(part.stop - part.start) * step for part, step in zip(box, self.spacing, strict=True)]
+        return float(max(lengths))
 
 
 def read_patients(folder: Path) -> list[Patient]:

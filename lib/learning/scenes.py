@@ -10,18 +10,24 @@ from typing import TypedDict
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from lib.learning.analytic import analytic_scene
-from lib.learning.bodies import TrainingPhantom, phantom_scene
+from lib.learning.bodies import TrainingPhantom, magnified_scene, phantom_scene
 from lib.learning.patients import Patient, patient_scene
-from lib.learning.textures import Field, smooth_field
+from lib.learning.textures import Field, noise_field, smooth_field
 
 #: Share of scenes of each origin: patients, formulas, phantoms.
 SHARES = (0.5, 0.22, 0.28)
+#: Share of scenes as a second look sees them, and of each origin among them.
+FINE_SHARE = 0.3
+FINE_SHARES = (0.15, 0.4, 0.45)
+#: Patients whose tumour is at most so long are seen so.
+_SMALL_TUMOUR_MM = 70.0
 
 
 class Scene(TypedDict):
@@ -47,6 +53,7 @@ class Scenes(Dataset[Scene]):
         side: of the cube, voxels.
         spacing: mm.
         seed: of all scenes.
+        fine_spacing: mm, of scenes with a small target as a second look sees them; 0: there are none.
     """
 
     patients: list[Patient]
@@ -54,11 +61,17 @@ class Scenes(Dataset[Scene]):
     side: int
     spacing: float
     seed: int
+    fine_spacing: float = 0.0
 
     def __getitem__(self, number: int) -> Scene:
         random = np.random.default_rng((self.seed, number))
-        image, target, click = self._draw(random)
-        image = _augmented(image, random)
+        spacing = self.spacing
+        if self.fine_spacing and random.random() < FINE_SHARE:
+            spacing = self.fine_spacing
+            image, target, click = self._draw_fine(random)
+        else:
+            image, target, click = self._draw(random)
+        image = _augmented(image, spacing, random)
         previous = np.zeros_like(image)
         if target.sum() > 0.02 * target.size and random.random() < 0.3:
             previous = _handed_over(target, random)
@@ -83,15 +96,36 @@ class Scenes(Dataset[Scene]):
         phantom = self.phantoms[random.integers(len(self.phantoms))]
         return phantom_scene(phantom, self.side, random)
 
+    def _draw_fine(self, random: np.random.Generator) -> tuple[Field, NDArray[np.bool_], NDArray[np.int64]]:
+        patients = [patient for patient in self.patients if patient.extent_mm <= _SMALL_TUMOUR_MM]
+        phantoms = [phantom for phantom in self.phantoms if phantom.small_lesion_boxes]
+        shares = np.array(FINE_SHARES) * (bool(patients), True, bool(phantoms))
+        origin = random.choice(3, p=shares / shares.sum())
+        if origin == 0:
+            patient = patients[random.integers(len(patients))]
+            return patient_scene(patient, self.side, self.fine_spacing, random)
+        if origin == 1:
+            image, target, click = analytic_scene(self.side, self.fine_spacing, random, small=True)
+            return (_seen_coarsely(image), target, click) if random.random() < 0.5 else (image, target, click)
+        phantom = phantoms[random.integers(len(phantoms))]
+        return magnified_scene(phantom, self.side, random)
 
-def _augmented(image: Field, random: np.random.Generator) -> Field:
+
+def _seen_coarsely(image: Field) -> Field:
+    """Return an image as one whose voxels are twice as large looks when it is interpolated."""
+    coarse = F.avg_pool3d(torch.from_numpy(image)[None, None], 2)
+    seen: Field = F.interpolate(coarse, scale_factor=2, mode="trilinear")[0, 0].numpy()
+    return seen
+
+
+def _augmented(image: Field, spacing: float, random: np.random.Generator) -> Field:
     """Vary what differs from scanner to scanner: the scale of SUV, sharpness, noise."""
     image = image * np.float32(np.exp(np.clip(random.normal(0, 0.5), np.log(0.3), np.log(3.0))))
     if random.random() < 0.25:
-        image = gaussian_filter(image, random.uniform(0.3, 1.0), truncate=3)
+        image = gaussian_filter(image, random.uniform(1.2, 4.0) / spacing, truncate=3)
     if random.random() < 0.35:
         spread = random.uniform(0.02, 0.2) * np.sqrt(np.maximum(image, 0.02))
-        noise = spread * smooth_field(len(image), float(random.choice((0.6, 0.9))), random)
+        noise = spread * noise_field(len(image), spacing, random)
         image = (image + noise).astype(np.float32)
     return np.maximum(image, np.float32(0))
 

@@ -164,7 +164,7 @@ def test_training_lowers_the_loss_and_the_average_follows(tmp_path):
     learner = Training(
         CompactPET(TINY),
         SameScene([], [], 16, 8.0, 0),
-        Recipe(steps=40, rate=3e-3, threads=1),
+        Recipe(steps=80, rate=3e-3, threads=1),
         tmp_path / "checkpoint.safetensors",
     )
     seen = []

@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 
 from lib.learning.analytic import analytic_scene
-from lib.learning.bodies import TrainingPhantom, on_lattice, phantom_scene
+from lib.learning.bodies import TrainingPhantom, magnified_scene, on_lattice, phantom_scene
 from lib.learning.cases import Case, CaseError
 from lib.learning.first_click import choose_click, deepest_voxel, region_offset
 from lib.learning.patients import Patient, as_patient, patient_scene, read_patients
@@ -199,3 +199,26 @@ def test_smooth_fields_are_standardised_seeded_and_different():
     assert field.mean() == pytest.approx(0, abs=1e-3) and field.std() == pytest.approx(1, abs=1e-3)
     assert np.array_equal(field, smooth_field(24, 2.5, np.random.default_rng(0)))
     assert not np.array_equal(field, smooth_field(24, 2.5, np.random.default_rng(1)))
+
+
+def test_a_magnified_scene_shows_a_small_lesion_twice_as_large(phantom):
+    small = {number: int((phantom.lesions == number).sum()) for number in phantom.small_lesion_boxes}
+    assert small
+    for seed in range(10):
+        image, mask, click = magnified_scene(phantom, SIDE, np.random.default_rng(seed))
+        assert image.shape == mask.shape == (SIDE,) * 3
+        assert mask[tuple(click)]
+        inner = mask[1:-1, 1:-1, 1:-1]
+        assert inner.sum() < mask.sum() or mask.sum() in {8 * size for size in small.values()}
+        # The uptake lies where the mask is: the magnified image is not shifted against it.
+        hot = image > np.percentile(image[mask], 60)
+        assert (hot & mask).any()
+
+
+def test_scenes_of_a_fine_spacing_have_small_targets_only(patient, phantom):
+    mixed = Scenes([patient], [phantom], SIDE, SPACING, 0, fine_spacing=2.0)
+    for number in range(20):
+        image, mask, click = mixed._draw_fine(np.random.default_rng(number))
+        assert image.dtype == np.float32 and mask[tuple(click)]
+        extent = np.ptp(np.argwhere(mask), axis=0) + 1
+        assert extent.max() * 2.0 <= 75  # mm
