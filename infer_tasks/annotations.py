@@ -201,6 +201,29 @@ class Annotations:
             session.add(after)
             return self._moved(session, volume, before, warnings)
 
+    def restore(
+        self,
+        key: AnnotationKey,
+        volume: Volume,
+        revision: int,
+        begun: Callable[[], tuple[Snapshot, Saved | None]],
+    ) -> View:
+        """Go on from a saved label, in place of the objects as they are; as `change`, and can be undone.
+
+        Args:
+            key, volume, revision: as `change`.
+            begun: as `open`.
+        """
+        with self._turn(key) as session:
+            _check(session, revision)
+            before, (after, saved) = session.now, begun()
+            after = Snapshot(after.items, max(before.highest, after.highest))
+            line = self._line(key, "restore", session.revision + 1, before, after, saved)
+            self._journal.append(key.study, line)
+            session.add(after)
+            session.saved = saved or session.saved
+            return self._moved(session, volume, before)
+
     def undo(self, key: AnnotationKey, volume: Volume, revision: int) -> View:
         """Take the last change back; as `change`, and SessionMovedError where there is none."""
         return self._step(key, volume, revision, "undo", -1)

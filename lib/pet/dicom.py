@@ -71,6 +71,7 @@ def read_series(series: PETSeries, frame: int = 0, unit: str | None = None, reas
             "from the DICOM header" if by_header else "as stated when it was opened" if stated else ""
         ),
         overruled=series.header.units if stated and not by_header else "",
+        scale=by_header or 1.0,
         factors={name: factor / by_header for name, factor in suv.factors.items()} if by_header else {},
         why_not=suv.why_not,
         series=str(series),

@@ -18,6 +18,7 @@ class Preflight:
         unit: of the volume's values, "SUVbw", "Bq/ml" or "unknown".
         unit_from: what says so; "" where nothing does.
         overruled: the unit that the image states of itself, as it states it, where somebody said another.
+        scale: from a stored value of DICOM, rescaled, to the volume's; 1 for other files.
         factors: from the volume's values to each quantity of `lib.pet.suv.QUANTITIES` that is possible.
         why_not: for each other quantity one sentence.
         series: the DICOM series in words; "" for other files.
@@ -39,6 +40,7 @@ class Preflight:
     unit: str
     unit_from: str
     overruled: str = ""
+    scale: float = 1.0
     factors: Mapping[str, float] = field(default_factory=dict)
     why_not: Mapping[str, str] = field(default_factory=dict)
     series: str = ""

@@ -67,6 +67,12 @@ class SavedLabels:
         time = datetime.fromtimestamp(saved, UTC).isoformat(timespec="milliseconds") if known else None
         return Label(0, status, time, None)
 
+    def of_version(self, study: str, number: int) -> Label | None:
+        """Return a version of a study's label; None where there is none of that number."""
+        versions = self._workspace.versions.versions(study)
+        found = next((one for one in versions if one.number == number), None)
+        return Label(found.number, found.status, found.time, found.author) if found else None
+
     def objects(self, study: str, volume: Volume, method: Method) -> tuple[Snapshot, Saved | None]:
         """Return the objects of the label that counts, else those that a batch proposed; and the label.
 

@@ -1,0 +1,389 @@
+"""`/segpet/studies/ID/sessions/CLIENT`: what an annotator does in the panel, and what is to be seen then."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi.responses import Response
+from monailabel.interfaces.utils.app import app_instance
+from pydantic import ValidationError
+
+from apps.segpet.annotation import panel_study as panel
+from apps.segpet.annotation.frames import frame, read_frame
+from apps.segpet.annotation.panel_study import PanelStudy
+from apps.segpet.annotation.table import head, measured, table
+from apps.segpet.annotation.table import saved as saved_row
+from apps.segpet.failures import told_to_client
+from apps.segpet.routes import panel_requests as asked
+from apps.segpet.routes.panel_requests import Client, Number, Uid
+from apps.segpet.routes.threads import in_a_thread
+from infer_tasks import changes
+from infer_tasks.annotated import Method, Snapshot
+from infer_tasks.annotations import Change, Saved, View
+from infer_tasks.changes import Reader
+from infer_tasks.patient_space import voxel_at
+from infer_tasks.requests import RequestError
+from lib.interaction import Click, lesion_label
+from lib.interaction.scene import Scene
+from lib.interaction.segmenter import Stopwatch
+
+router = APIRouter(
+    prefix="/segpet/studies/{uid}/sessions/{client}",
+    tags=["Annotation"],
+    dependencies=[Depends(asked.checked_type)],
+)
+
+#: All of them are in every reply, those of which nothing was needed too.
+_STAGES = ("read", "encode", "decode", "numbers", "slices")
+
+
+class Panel:
+    """A request of a client's panel: finds the study, says that the client is there, answers with a frame.
+
+    Args:
+        request: the request.
+        uid: SeriesInstanceUID.
+        client: what the browser calls itself.
+        changes: whether the request changes something, which a read-only server refuses.
+    """
+
+    def __init__(self, request: Request, uid: str, client: str, changes: bool = True) -> None:
+        self._begun = time.perf_counter()
+        self.watch = Stopwatch()
+        if changes:
+            panel.check_writable()
+        self._accepted = request.headers.get("accept-encoding", "")
+        self.client = client
+        self.study: PanelStudy = panel.panel_study(uid, self.watch)
+        self.workspace = app_instance().workspace
+        self.key = self.study.key(client)
+        if not app_instance().options.read_only:
+            self.workspace.leases.renew(self.study.name, client)
+
+    @property
+    def others(self) -> list[str]:
+        """Other clients that have the study open."""
+        return [one for one in self.workspace.leases.holders(self.study.name) if one != self.client]
+
+    def reader(self, method: Method) -> Reader:
+        """Return what answers clicks by a method."""
+        return panel.reader(self.study.volume, method, self.watch)
+
+    def begun(self) -> tuple[Snapshot, Saved | None]:
+        """Return what a session begins with."""
+        return panel.saved_labels().objects(self.study.name, self.study.volume, panel.default_method())
+
+    def change(self, what: str, revision: int, change: Change) -> Response:
+        """Make a change, and answer."""
+        annotations = self.workspace.annotations
+        return self.answer(lambda: annotations.change(self.key, self.study.volume, revision, what, change))
+
+    def answer(self, viewed: Callable[[], View]) -> Response:
+        """Answer with a frame."""
+        study, seconds = self.study, self.watch.seconds
+        others = sum(seconds.values())
+        with self.watch.stage("slices"):
+            view = viewed()
+        # What the change took beside the stages that it names itself: finding what is new, the journal.
+        seconds["slices"] -= sum(seconds.values()) - seconds["slices"] - others
+        with self.watch.stage("numbers"):
+            rows = table(study.volume, view.now, view.scene, self.workspace.labels, study.organs)
+        label = panel.saved_labels().counting(study.name)
+        told = {**rows, **head(view, label, self.others, study.volume)}
+        total = time.perf_counter() - self._begun
+        stages = {**dict.fromkeys(_STAGES, 0.0), **seconds, "total": total}
+        told["seconds"] = {stage: round(spent, 4) for stage, spent in stages.items()}
+        return frame(told, view.slices, study.instances, study.volume.shape, self._accepted)
+
+
+@router.put("", summary="Open a session")
+@in_a_thread
+def open_session(request: Request, uid: Uid, client: Client, _: asked.Nothing) -> Response:
+    """Return all that the session shows; it goes on from the journal, or begins with the saved label."""
+    with told_to_client():
+        one = Panel(request, uid, client)
+        annotations = one.workspace.annotations
+        return one.answer(lambda: annotations.open(one.key, one.study.volume, one.begun))
+
+
+@router.get("", summary="What a session shows")
+@in_a_thread
+def get_session(request: Request, uid: Uid, client: Client) -> Response:
+    """Return all that the session shows; 404 where the client never opened the study."""
+    with told_to_client():
+        one = Panel(request, uid, client, changes=False)
+        annotations = one.workspace.annotations
+        if not annotations.exists(one.key):
+            raise HTTPException(404, "This client never opened the study.")
+        return one.answer(lambda: annotations.view(one.key, one.study.volume))
+
+
+@router.post("/seen", summary="Still here")
+def seen(uid: Uid, client: Client, _: asked.Nothing) -> dict[str, Any]:
+    """Say that the client has the study open, and hear who else has, and which label counts."""
+    with told_to_client():
+        panel.check_writable()
+        name, workspace = panel.name_of(uid), app_instance().workspace
+        workspace.leases.renew(name, client)
+        label = panel.saved_labels().counting(name)
+        others = [one for one in workspace.leases.holders(name) if one != client]
+        return {"others": others, "version": label.version if label else 0}
+
+
+@router.delete("/seen", summary="Gone")
+def gone(uid: Uid, client: Client) -> dict[str, Any]:
+    """Say that the client has the study no longer open."""
+    with told_to_client():
+        panel.check_writable()
+        app_instance().workspace.leases.end(panel.name_of(uid), client)
+        return {}
+
+
+@router.post("/clicks", summary="A click")
+@in_a_thread
+def click(request: Request, uid: Uid, client: Client, body: asked.ClickBody) -> Response:
+    """Add a click to an object, or begin one with it."""
+    with told_to_client():
+        one = Panel(request, uid, client)
+        placed = Click(voxel_at(one.study.volume, body.point), body.positive)
+        if body.object is None and body.label is None:
+            raise RequestError("Say which label the new object has.")
+        if body.object is not None and (body.label, body.method, body.threshold, body.value) != (None,) * 4:
+            raise RequestError(
+                "Label and method of an object are changed with PATCH; leave them out of a click."
+            )
+        label = panel.checked_label(body.label) if body.label is not None else ""
+
+        def made(now: Snapshot, _: Scene) -> tuple[Snapshot, tuple[str, ...]]:
+            if body.object is None:
+                return changes.begin(now, one.reader(_method(body)), label, placed), ()
+            return changes.click_in(now, one.reader(now[body.object].method), body.object, placed), ()
+
+        return one.change("click", body.revision, made)
+
+
+@router.post("/undo", summary="Take the last change back")
+@in_a_thread
+def undo(request: Request, uid: Uid, client: Client, body: asked.Change) -> Response:
+    """Take the last change back; 409 where there is none."""
+    with told_to_client():
+        one = Panel(request, uid, client)
+        annotations = one.workspace.annotations
+        return one.answer(lambda: annotations.undo(one.key, one.study.volume, body.revision))
+
+
+@router.post("/redo", summary="Make an undone change again")
+@in_a_thread
+def redo(request: Request, uid: Uid, client: Client, body: asked.Change) -> Response:
+    """Make the change again that was taken back last; 409 where there is none."""
+    with told_to_client():
+        one = Panel(request, uid, client)
+        annotations = one.workspace.annotations
+        return one.answer(lambda: annotations.redo(one.key, one.study.volume, body.revision))
+
+
+@router.post("/restore", summary="Go on from the saved label")
+@in_a_thread
+def restore(request: Request, uid: Uid, client: Client, body: asked.Change) -> Response:
+    """Put the saved label that counts in the place of the session's objects; this can be undone."""
+    with told_to_client():
+        one = Panel(request, uid, client)
+        annotations = one.workspace.annotations
+        return one.answer(lambda: annotations.restore(one.key, one.study.volume, body.revision, one.begun))
+
+
+@router.patch("/objects/{number}", summary="Change what is said of an object")
+@in_a_thread
+def change_object(
+    request: Request, uid: Uid, client: Client, number: Number, body: asked.ObjectBody
+) -> Response:
+    """Relabel, rename or accept an object, or have its clicks answered by another method."""
+    with told_to_client():
+        one = Panel(request, uid, client)
+        told = {
+            "label": body.label and panel.checked_label(body.label),
+            "name": body.name,
+            "status": body.status,
+        }
+        told = {key: value for key, value in told.items() if value is not None}
+        if body.method is None and (body.threshold, body.value) != (None, None):
+            raise RequestError("A threshold belongs to the method suv_region: name the method too.")
+
+        def made(now: Snapshot, _: Scene) -> tuple[Snapshot, tuple[str, ...]]:
+            if body.method is not None:
+                now = changes.answer_anew(now, one.reader(_method(body)), number)
+            return now.having(now[number].with_object(**told)), ()
+
+        return one.change("object", body.revision, made)
+
+
+@router.post("/accept", summary="Accept all objects")
+@in_a_thread
+def accept(request: Request, uid: Uid, client: Client, body: asked.Change) -> Response:
+    """Accept all objects."""
+    with told_to_client():
+
+        def made(now: Snapshot, _: Scene) -> tuple[Snapshot, tuple[str, ...]]:
+            return now.having(*(item.with_object(status="accepted") for item in now.items.values())), ()
+
+        return Panel(request, uid, client).change("accept", body.revision, made)
+
+
+@router.delete("/objects/{number}", summary="Delete an object")
+@in_a_thread
+def delete_object(
+    request: Request, uid: Uid, client: Client, number: Number, revision: Annotated[int, Query(ge=0)]
+) -> Response:
+    """Delete an object; this can be undone."""
+    with told_to_client():
+
+        def made(now: Snapshot, _: Scene) -> tuple[Snapshot, tuple[str, ...]]:
+            return now.without([now[number].number]), ()
+
+        return Panel(request, uid, client).change("delete", revision, made)
+
+
+@router.post("/clear", summary="Delete all objects")
+@in_a_thread
+def clear(request: Request, uid: Uid, client: Client, body: asked.Change) -> Response:
+    """Delete all objects; this can be undone."""
+    with told_to_client():
+        return Panel(request, uid, client).change(
+            "clear", body.revision, lambda now, _: (now.without(now.items), ())
+        )
+
+
+@router.post("/merge", summary="Make one object of several")
+@in_a_thread
+def merge(request: Request, uid: Uid, client: Client, body: asked.MergeBody) -> Response:
+    """Make some objects part of another one."""
+    with told_to_client():
+        return Panel(request, uid, client).change(
+            "merge", body.revision, lambda now, _: (changes.merge(now, body.into, body.objects), ())
+        )
+
+
+@router.post("/proposals", summary="Automatic first pass")
+@in_a_thread
+def propose(request: Request, uid: Uid, client: Client, body: asked.ProposalsBody) -> Response:
+    """Add proposed objects where there are none yet."""
+    with told_to_client():
+        one = Panel(request, uid, client)
+        label = panel.checked_label(body.label) if body.label else lesion_label(one.workspace.labels)
+
+        def made(now: Snapshot, _: Scene) -> tuple[Snapshot, tuple[str, ...]]:
+            return changes.propose(now, one.reader(panel.default_method()), label)
+
+        return one.change("proposals", body.revision, made)
+
+
+@router.put("/slices", summary="Brush strokes")
+async def brush(request: Request, uid: Uid, client: Client) -> Response:
+    """Take the slices over that a brush or an eraser changed."""
+    content = await request.body()
+
+    @in_a_thread
+    def work() -> Response:
+        with told_to_client():
+            return _brushed(Panel(request, uid, client), content)
+
+    return await work()
+
+
+@router.get("/objects/{number}/comparison", summary="suv_region beside the model")
+@in_a_thread
+def compare(
+    request: Request,
+    uid: Uid,
+    client: Client,
+    number: Number,
+    threshold: asked.Threshold = "percent",
+    value: Annotated[float | None, Query(gt=0, le=1e9, allow_inf_nan=False)] = None,
+) -> Response:
+    """Return what `suv_region` makes of an object's clicks; nothing is changed."""
+    with told_to_client():
+        one, watch = Panel(request, uid, client, changes=False), Stopwatch()
+        volume = one.study.volume
+        with watch.stage("total"):
+            item = one.workspace.annotations.view(one.key, volume).now[number]
+            obj = item.object
+            if not obj.positive:
+                raise RequestError(
+                    "This object was painted only: there is no click that suv_region could answer."
+                )
+            by = panel.reader(volume, Method("suv_region", threshold, value), watch)
+            state = by.engine.answer(volume, replace(obj, anchor=None, paints=()), watch)
+            scene = Scene([replace(obj, id=1)], {1: state.mask}, one.workspace.labels)
+            own = item.mask.crop
+            shared = own.count - own.minus(state.mask).count
+            both = own.count + state.mask.count
+            told = {
+                "complete": True,
+                "number": number,
+                "method": by.method.name,
+                "threshold": by.method.threshold,
+                "value": by.method.value,
+                "dice": round(2 * shared / both, 4) if both else None,
+                "numbers": measured(volume, state.mask, one.study.organs),
+                "warnings": list(state.warnings),
+            }
+            slices = scene.filled_slices(volume.shape)
+        told["seconds"] = {stage: round(spent, 4) for stage, spent in watch.seconds.items()}
+        accepted = request.headers.get("accept-encoding", "")
+        return frame(told, slices, one.study.instances, volume.shape, accepted)
+
+
+@router.post("/label", summary="Save")
+@in_a_thread
+def save(request: Request, uid: Uid, client: Client, body: asked.SaveBody) -> dict[str, Any]:
+    """Save what the session shows as the study's label."""
+    with told_to_client():
+        one, labels = Panel(request, uid, client), panel.saved_labels()
+        name, volume = one.study.name, one.study.volume
+
+        def saved(now: Snapshot, scene: Scene, before: Saved | None) -> Saved:
+            if before and before.items == now.items and body.status in (before.status, "draft"):
+                return before
+            base = before.base if before else 0
+            counting = labels.counting(name)
+            if body.status != "draft" and not body.replace and counting is not None:
+                is_news = counting.version > base and counting.status != "draft"
+                if is_news and counting.author != client:
+                    raise HTTPException(
+                        409,
+                        f"{counting.author or 'Somebody else'} has saved a label ({counting.status}) of this "
+                        "study since you opened it: look at it first, or save yours in its place.",
+                    )
+            version = labels.save(name, volume, client, body.status, now, scene)
+            return Saved(version, body.status, base if body.status == "draft" else version, now.items)
+
+        done = one.workspace.annotations.save(one.key, body.revision, saved)
+        label = labels.of_version(name, done.version) or labels.counting(name)
+        return saved_row(label, unchanged=True) or {}
+
+
+def _method(body: asked.Answered) -> Method:
+    default = panel.default_method()
+    name = body.method or default.name
+    if name == default.name and (body.threshold, body.value) == (None, None):
+        return default
+    return Method(name, body.threshold, body.value)
+
+
+def _brushed(one: Panel, content: bytes) -> Response:
+    shape, names = one.study.volume.shape, one.workspace.labels
+    told, slices = read_frame(content, one.study.instances, shape)
+    try:
+        body = asked.BrushHead.model_validate(told)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        raise HTTPException(422, f"The frame's head is malformed ({'; '.join(faults)}).") from error
+    label = panel.checked_label(body.label) if body.label else None
+    method = panel.default_method()
+
+    def made(now: Snapshot, scene: Scene) -> tuple[Snapshot, tuple[str, ...]]:
+        return changes.brush(now, scene, shape, slices, label, names, method), ()
+
+    return one.change("brush", body.revision, made)
