@@ -79,7 +79,7 @@ def _key(path: Path) -> Key:
 
 
 def _stamp(path: Path) -> Stamp | None:
-    """Return when a file or folder changed last, and its size; None where there is none that can be opened."""
+    """Return when a file or folder changed last, and its size; None where it cannot be opened."""
     try:
         if path.is_dir():
             stamp = stamp_of(path)

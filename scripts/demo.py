@@ -30,11 +30,13 @@ def demo(
 ) -> None:
     """Try SegPET: draw three digital patients, start the server, click one lesion, and wait for you.
 
-    Nothing is downloaded and nothing leaves this machine. With weights the click goes to the network
+    npm fetches the viewer once (50 MB), where npm is; nothing else is downloaded, and nothing leaves this
+    machine. With weights the click goes to the network
     (`segpet`); where there are none, or with `--model none`, it grows a region (`suv_region`).
     """
     phantoms = _phantoms(folder)
     task = "segpet" if _has_weights(model) else "suv_region"
+    missing = _viewer_missing()
     typer.echo("Starting the server ...")
     options = {"state": folder / "state", "labels": LABELS, "model": model}
     with running_server(folder / "studies", port, options, folder / "server.log") as url:
@@ -48,7 +50,8 @@ def demo(
             f"\nOne click in {name}: SUVmax {lesion['suv_max']:.1f}, SUVmean {lesion['suv_mean']:.1f}, "
             f"{lesion['volume_ml']:.1f} ml, answered in {1000 * reply['latencies']['total']:.0f} ms.\n"
             f"Picture:   {picture} (axial, coronal, sagittal, projection; the cross is the click)\n"
-            f"Server:    {url}  (task {task}; requests and replies: docs/api.md)\n"
+            + (f"Viewer:    {missing}\n" if missing else f"Viewer:    {url}/  (open it in a browser)\n")
+            + f"Server:    {url}  (task {task}; requests and replies: docs/api.md)\n"
             f"3D Slicer: module MONAI Label, server {url}, Next Sample, then place points in a segment.\n"
             f"Studies:   {folder / 'studies'}; saved labels in labels/final there.\n"
             "Ctrl+C ends the demo; what you saved stays."
@@ -56,6 +59,17 @@ def demo(
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(3600)
+
+
+def _viewer_missing() -> str:
+    """Return why there is no viewer, "" where there is one; npm fetches it where it is missing."""
+    from apps.segpet.viewer_package import ViewerError, check_viewer, fetch_viewer
+
+    try:
+        check_viewer(fetch_viewer(typer.echo))
+    except ViewerError as error:
+        return str(error)
+    return ""
 
 
 def _has_weights(model: str | None) -> bool:

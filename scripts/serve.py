@@ -25,7 +25,10 @@ Model = Annotated[
 
 @app.command()
 def serve(
-    studies: Annotated[str, typer.Option(help="Folder with NIfTI or NRRD images; labels are saved in it.")],
+    studies: Annotated[
+        str,
+        typer.Option(help="Folder with NIfTI or NRRD images or DICOM PET folders; labels go there."),
+    ],
     state: Annotated[
         Path | None,
         typer.Option(help="Folder for what you make; `.segpet/` beside the studies if not given."),
@@ -41,8 +44,17 @@ def serve(
     device: Annotated[
         str | None, typer.Option(help="Where the network runs: cpu, cuda, cuda:1, mps.")
     ] = None,
+    dicomweb: Annotated[
+        str | None,
+        typer.Option(
+            help="DICOMweb URL of a PACS whose studies the viewer shows, for viewing only. User and password, "
+            "or a token, come from SEGPET_DICOMWEB_USER, SEGPET_DICOMWEB_PASSWORD, SEGPET_DICOMWEB_TOKEN."
+        ),
+    ] = None,
 ) -> None:
-    """Serve studies to 3D Slicer and OHIF with MONAI Label's API, until Ctrl+C.
+    """Serve studies to the browser (OHIF) and to 3D Slicer (MONAI Label's API), until Ctrl+C.
+
+    The viewer is at the server's own address; npm fetches it once (docs/viewer.md).
 
     Without `--model` the weights count that `segpet weights list` marks; where there are none, the region
     growing task `suv_region` works alone. Labels are saved under
@@ -55,9 +67,16 @@ def serve(
             f"{host} is not this machine alone, and this server has no login yet: listen on 127.0.0.1 and "
             "put a reverse proxy with TLS and a login in front of it."
         )
-    options = {"state": state, "model": model, "labels": labels, "unit": unit, "device": device}
+    options = {
+        "state": state,
+        "model": model,
+        "labels": labels,
+        "unit": unit,
+        "device": device,
+        "dicomweb": dicomweb,
+    }
     # This process becomes the server, so that whoever started it signals the server itself.
-    os.execv(sys.executable, _command(studies, host, port, options))
+    os.execv(sys.executable, [*_command(studies, host, port, options), "--fetch-viewer"])
 
 
 @contextlib.contextmanager

@@ -19,8 +19,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument(
         "--conf", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"),
-        help="labels, model, state, unit, device or hosts",
+        help="labels, model, state, unit, device, hosts, read_only or dicomweb",
     )  # fmt: skip
+    parser.add_argument("--fetch-viewer", action="store_true", help="with npm, where it is not there yet")
     arguments = parser.parse_args()
     sys.path.insert(0, str(ROOT))
     from apps.segpet.options import OptionError, checked_studies, read_options
@@ -35,6 +36,8 @@ def main() -> None:
         # One sentence: whoever typed `segpet serve` never saw the usage of this program.
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
+    if arguments.fetch_viewer:
+        _fetch_viewer(f"http://{arguments.host}:{arguments.port}/")
     conf["hosts"] = ",".join(filter(None, [conf.get("hosts"), arguments.host]))
     os.environ |= environment(studies, arguments.port, conf)
 
@@ -49,6 +52,17 @@ def main() -> None:
     logging.getLogger("uvicorn.error").addFilter(_is_of_use)
     # Requests hold names of studies: no access log.
     uvicorn.run(app, host=arguments.host, port=arguments.port, log_config=None, access_log=False)
+
+
+def _fetch_viewer(url: str) -> None:
+    """Say where the viewer is, or why there is none: everything else works without it."""
+    from apps.segpet.viewer_package import ViewerError, check_viewer, fetch_viewer
+
+    try:
+        check_viewer(fetch_viewer(print))
+        print(f"Viewer: {url} (open it in a browser)", flush=True)
+    except ViewerError as error:
+        print(error, file=sys.stderr, flush=True)
 
 
 def _is_of_use(record: logging.LogRecord) -> bool:

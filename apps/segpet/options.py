@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import torch
 
@@ -16,7 +17,7 @@ from lib.store import StateFolder, StoreError, open_state
 #: Weights that come with the app.
 BUNDLED = Path(__file__).resolve().parent / "model"
 UNITS = ("SUVbw", "Bq/ml")
-_KEYS = ("labels", "model", "state", "unit", "device", "hosts", "read_only")
+_KEYS = ("labels", "model", "state", "unit", "device", "hosts", "read_only", "dicomweb")
 
 
 class OptionError(ValueError):
@@ -57,6 +58,7 @@ def read_options(conf: Mapping[str, str], studies: str) -> Options:
     unit = unit_named(conf["unit"]) if "unit" in conf else None
     if unit == "unknown":
         raise OptionError(f"The option unit must be one of {', '.join(UNITS)}, not {conf['unit']}.")
+    dicomweb_url(conf, studies)
     try:
         labels = read_labels(conf["labels"]) if "labels" in conf else DEFAULT_LABELS
         state = open_state(studies, conf.get("state"))
@@ -64,6 +66,31 @@ def read_options(conf: Mapping[str, str], studies: str) -> Options:
     except (PromptError, StoreError, DeviceError) as error:
         raise OptionError(str(error)) from error
     return Options(labels, model, state, unit, device, _is_yes(conf.get("read_only", "no")))
+
+
+def dicomweb_url(conf: Mapping[str, str], studies: str) -> str | None:
+    """Return the URL of the DICOMweb server whose studies the viewer shows, None for the studies folder's.
+
+    Raises OptionError: it is no URL, or holds a password.
+    """
+    url = conf.get("dicomweb") or (studies if studies.startswith(("http://", "https://")) else None)
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.query or parts.fragment:
+        raise OptionError(
+            "The option dicomweb must be a URL such as https://pacs.hospital.example/dicom-web."
+        )
+    if parts.username is not None or parts.password is not None:
+        raise OptionError(
+            "The option dicomweb must not hold a password: put it into SEGPET_DICOMWEB_USER and "
+            "SEGPET_DICOMWEB_PASSWORD, or a token into SEGPET_DICOMWEB_TOKEN."
+        )
+    return url
 
 
 def checked_studies(studies: str) -> str:

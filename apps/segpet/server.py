@@ -23,10 +23,11 @@ from fastapi.responses import JSONResponse
 from monailabel.config import settings
 from monailabel.interfaces.utils.app import app_instance
 
-from apps.segpet.dicomweb import routes as dicomweb
+from apps.segpet.dicomweb import routes as folder
+from apps.segpet.dicomweb.proxy import PACS, proxy_router
 from apps.segpet.failures import UNEXPECTED
-from apps.segpet.options import names_of
-from apps.segpet.routes import datastore, infer, session, work
+from apps.segpet.options import dicomweb_url, names_of
+from apps.segpet.routes import annotation, datastore, infer, panel, session, work
 from apps.segpet.shield import Shield
 from apps.segpet.viewer_files import ViewerFiles
 from apps.segpet.viewer_headers import SafeHeaders
@@ -48,9 +49,12 @@ if settings.MONAI_LABEL_AUTH_ENABLE:
     )
 
 api = FastAPI(title="SegPET", docs_url=None, redoc_url=None, lifespan=lifespan)
-parts = (infer, datastore, session, work, dicomweb)
-for part in parts:
-    api.include_router(part.router)
+pacs = dicomweb_url(settings.MONAI_LABEL_APP_CONF, settings.MONAI_LABEL_STUDIES)
+dicomweb = folder.router if pacs is None else proxy_router(PACS(pacs))
+parts = (infer, datastore, session, work, panel, annotation)
+routers = [*(part.router for part in parts), dicomweb]
+for router in routers:
+    api.include_router(router)
 
 
 @api.exception_handler(RequestValidationError)
@@ -69,5 +73,5 @@ def unexpected(_: Request, __: Exception) -> JSONResponse:
 origins = [str(origin).rstrip("/") for origin in settings.MONAI_LABEL_CORS_ORIGINS]
 if origins:
     api.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
-viewer = ViewerFiles(api, {route.path.split("/")[1] for part in parts for route in part.router.routes})
+viewer = ViewerFiles(api, {route.path.split("/")[1] for router in routers for route in router.routes})
 app = SafeHeaders(Shield(viewer, origins, names_of(settings.MONAI_LABEL_APP_CONF.get("hosts"))))

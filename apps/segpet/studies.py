@@ -109,7 +109,7 @@ class Studies(LocalDatastore):
             part.unlink(missing_ok=True)
 
     def take_up_folders(self) -> None:
-        """List DICOM folders that came since, and leave out those that went: the watcher tells of files only."""
+        """List DICOM folders that came since: MONAI Label's watcher tells of files only."""
         with self._turn:
             listed = {Path(self.get_image_uri(image)).name for image in self.list_images()}
             if any(name not in listed for name in self._folders.names()):

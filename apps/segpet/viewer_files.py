@@ -1,4 +1,4 @@
-"""The viewer at `/`: OHIF's own files, our modules under `/segpet/viewer/`, OHIF's page for its own addresses."""
+"""The viewer at `/`: OHIF's files, our modules under `/segpet/viewer/`, and OHIF's page for its addresses."""
 
 import base64
 import gzip
@@ -30,8 +30,8 @@ _PAGE = re.compile(r"/[\w-]+(/[\w-]+)?/?", re.ASCII)  # OHIF: a mode, and maybe 
 _INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 #: What MONAI Label serves elsewhere, and addresses that tools look for: never the viewer's page.
 _NEVER_A_PAGE = frozenset(
-    "dicom-web docs download infer login logs model ohif openapi.json proxy redoc scoring static token train "
-    "users wado".split()
+    {"dicom-web", "docs", "login", "logs", "model", "ohif", "proxy", "redoc", "scoring", "static", "token"}
+    | {"train", "users", "wado"}
 )
 
 
@@ -48,9 +48,9 @@ class _File:
 class ViewerFiles:
     """ASGI middleware: answers GETs for the viewer's files and pages, and passes everything else on.
 
-    A path is only ever looked up among names that are known; none is opened because a client named it. OHIF has
-    addresses of its own, such as `/segpet?StudyInstanceUIDs=...`: a browser that asks for a page at a path that no
-    route begins with gets OHIF's.
+    A path is only ever looked up among names that are known; none is opened because a client named it. OHIF
+    has addresses of its own, such as `/segpet?StudyInstanceUIDs=...`: a browser that asks for a page at a
+    path that no route begins with gets OHIF's.
 
     Args:
         app: the routes.

@@ -1,4 +1,4 @@
-"""Headers that every reply has: what a browser must not do with it, and that patients' data is kept nowhere."""
+"""Headers that every reply has: what a browser must not do with it, and that it keeps no patient's data."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -1,6 +1,6 @@
-"""The stock OHIF viewer: an npm package pinned by its hash, fetched once, trimmed and compressed into a folder.
+"""The stock OHIF viewer: an npm package pinned by its hash, fetched once, trimmed, compressed into a folder.
 
-Nothing of it is in the repository, which holds the pin (`ohif/package-lock.json`) and the digest of what is kept.
+The repository holds its pin (`ohif/package-lock.json`) and the digest of what is kept, and no more of it.
 """
 
 import gzip
@@ -69,8 +69,8 @@ def fetch_viewer(say: Callable[[str], None], folder: Path | None = None) -> Path
         folder: where to; `viewer_folder()` if not given.
 
     Raises:
-        ViewerError: npm is missing, there is no way to its registry, the package is not the pinned one, or the
-            folder cannot be written.
+        ViewerError: npm is missing, there is no way to its registry, the package is not the pinned one, or
+            the folder cannot be written.
     """
     folder = folder or viewer_folder()
     if folder.is_dir():
@@ -78,8 +78,8 @@ def fetch_viewer(say: Callable[[str], None], folder: Path | None = None) -> Path
     npm = shutil.which("npm")
     if npm is None:
         raise ViewerError(
-            f"The viewer is not here and npm, which would fetch it, is not installed: install npm, or copy {folder} "
-            "from a machine that has it; everything else works without."
+            f"The viewer is not here and npm, which would fetch it, is not installed: install npm, or copy "
+            f"{folder} from a machine that has it; everything else works without."
         )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ def fetch_viewer(say: Callable[[str], None], folder: Path | None = None) -> Path
 
 
 def kept_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the viewer's files by name, such as `assets/favicon.ico`, and where each is, compressed or not."""
+    """Yield the viewer's files by name, such as `assets/favicon.ico`, and where each is kept."""
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             yield path.relative_to(folder).as_posix().removesuffix(".gz"), path
@@ -173,17 +173,10 @@ def trim(source: Path, target: Path) -> None:
 
 
 def _npm_ci(npm: str, folder: Path) -> None:
-    # `npm install` would resolve the package's own dependencies, of which none is needed and one does not exist.
-    command = [
-        npm,
-        "ci",
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        "--no-update-notifier",
-        "--prefer-offline",
-    ]
-    command += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"]
+    # `npm install` would resolve the package's own dependencies: none is needed, and one does not exist.
+    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
+    command += ["--prefer-offline", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
+    command += ["--fetch-retry-maxtimeout=5000"]
     try:
         done = subprocess.run(
             command,
@@ -203,7 +196,8 @@ def _npm_ci(npm: str, folder: Path) -> None:
         raise ViewerError(
             "npm got another package than the pinned viewer, so it is not used; ask who runs the registry."
         )
+    reason = code[1] if code else "nothing of use"
     raise ViewerError(
-        f"The viewer could not be fetched (npm says {code[1] if code else 'nothing of use'}; offline?): start again "
-        "with a network, or see docs/viewer.md for machines without one; everything else works without."
+        f"The viewer could not be fetched (npm says {reason}; offline?): start again with a network, or see "
+        "docs/viewer.md for a machine that has none; everything else works meanwhile."
     )

@@ -1,8 +1,9 @@
-"""A volume of any file format as a DICOM PET series, one instance a slice along k; made on the fly, never stored."""
+"""A volume of any file format as a DICOM PET series, an instance a slice along k; made on the fly."""
 
 import hashlib
 import io
 import uuid
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,15 +65,20 @@ class VolumeSeries:
     """
 
     def __init__(self, volume: Volume, name: str, uids: SeriesUIDs) -> None:
-        self.volume, self.uids = volume, uids
+        self.volume, self._name, self._uids = volume, name, uids
         self._affine = _rectangular(_LPS @ volume.affine, volume.shape)
-        self.common = _common(volume, name, uids)
-        set_plane(self.common, self._affine, volume.shape)
+
+    @cached_property
+    def common(self) -> Dataset:
+        """What all slices share."""
+        dataset = _common(self.volume, self._name, self._uids)
+        set_plane(dataset, self._affine, self.volume.shape)
+        return dataset
 
     def slice(self, k: int) -> tuple[Dataset, bytes]:
         """Return what slice k alone has, but for its pixels, and these: int16, little-endian, row by row."""
         own = Dataset()
-        own.SOPInstanceUID = self.uids.instance(k)
+        own.SOPInstanceUID = self._uids.instance(k)
         own.InstanceNumber = own.ImageIndex = k + 1
         set_position(own, self._affine, k)
         pixels = set_pixels(own, self.volume.array[:, :, k])
@@ -163,7 +169,7 @@ def _rectangular(affine: NDArray[np.float64], shape: tuple[int, int, int]) -> ND
     shift = np.linalg.norm((affine[:3, :3] - straight[:3, :3]) * middle, axis=0).sum()
     if off > _MOST_COSINE or shift > _MOST_SHIFT_PIXELS * spacing.min():
         raise VolumeError(
-            "The image's axes are not perpendicular, so a viewer cannot show it in true shape; resample it to a "
-            "straight grid first."
+            "The image's axes are not perpendicular, so a viewer cannot show it in true shape; resample it "
+            "to a straight grid first."
         )
     return straight

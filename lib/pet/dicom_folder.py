@@ -24,11 +24,11 @@ PET = (
 )
 #: Tags of the listed images' headers: what tells patient, study and series.
 LISTED = tags(
-    "SpecificCharacterSet SOPClassUID SOPInstanceUID InstanceNumber NumberOfFrames Rows Columns BitsAllocated "
-    "StudyInstanceUID StudyDate StudyTime StudyDescription StudyID AccessionNumber ReferringPhysicianName "
-    "TimezoneOffsetFromUTC PatientName PatientID PatientBirthDate PatientSex "
+    "SpecificCharacterSet SOPClassUID SOPInstanceUID InstanceNumber NumberOfFrames Rows Columns "
+    "BitsAllocated StudyInstanceUID StudyDate StudyTime StudyDescription StudyID AccessionNumber "
+    "ReferringPhysicianName TimezoneOffsetFromUTC PatientName PatientID PatientBirthDate PatientSex "
     "SeriesInstanceUID Modality SeriesNumber SeriesDescription SeriesDate SeriesTime BodyPartExamined "
-    "ProtocolName FrameOfReferenceUID"
+    "ProtocolName"
 )
 
 
@@ -69,7 +69,7 @@ def stamp_of(folder: Path) -> Stamp:
 
 
 def holds_pet(folder: Path) -> bool:
-    """Whether there is a PET image in a folder or the folders in it; it is looked for no longer than needed."""
+    """Whether there is a PET image in a folder or the folders in it; the search ends with the first."""
     for path in _files(folder):
         try:
             if path.is_file() and any(one in PET for one in sop_classes(path) or ()):
@@ -80,7 +80,7 @@ def holds_pet(folder: Path) -> bool:
 
 
 def list_images(folder: Path) -> Iterator[ListedImage]:
-    """Yield the PET and CT images of a folder and the folders in it; damaged files and others are left out."""
+    """Yield the PET and CT images in a folder and the folders in it; damaged files are left out."""
     for path in _files(folder):
         try:
             found = read_header(path, LISTED) if path.is_file() and _is_shown(path) else None

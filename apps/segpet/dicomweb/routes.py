@@ -4,7 +4,7 @@ import gzip
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response, StreamingResponse
@@ -72,7 +72,8 @@ def get_frames(request: Request, study: str, series: str, instance: str, numbers
         raise HTTPException(404, "The instance has no such frame.")
     with told_to_client():
         frames = held.frames(instance, [int(one) for one in wanted])
-    return _multipart(frames, "application/octet-stream")
+    whole = _multipart(frames, "application/octet-stream")
+    return Response(b"".join(whole.parts), media_type=whole.media_type)
 
 
 @router.get(_STUDY, summary="A study's files")
@@ -87,7 +88,8 @@ def get_files(
         meant = [(held, uid) for held, uids in _instances(study, series, instance) for uid in uids]
         first = meant[0][0].file(meant[0][1])  # what cannot be read is told before the reply has begun
     others = (held.file(uid) for held, uid in meant[1:])
-    return _multipart((part for parts in ([first], others) for part in parts), "application/dicom")
+    streamed = _multipart((part for parts in ([first], others) for part in parts), "application/dicom")
+    return StreamingResponse(streamed.parts, media_type=streamed.media_type)
 
 
 def _all_series(study: str | None) -> list[Series]:
@@ -156,13 +158,18 @@ def _json(request: Request, content: Any) -> Response:
 
 
 def _check_accepted(request: Request, kind: str) -> None:
-    """Raise HTTPException 406 where a client wants these things in another form only, as a picture for one."""
+    """Raise HTTPException 406 where a client wants another form only, as a picture."""
     accepted = request.headers.get("accept", "*/*").replace(" ", "").replace('"', "").lower()
     if not any(one in accepted for one in ("*/*", "multipart/*", kind)) and accepted != "multipart/related":
         raise HTTPException(406, f"This is served as multipart/related; type={kind}.")
 
 
-def _multipart(parts: Iterable[bytes], kind: str) -> Response:
+class _Multipart(NamedTuple):
+    parts: Iterator[bytes]
+    media_type: str
+
+
+def _multipart(parts: Iterable[bytes], kind: str) -> _Multipart:
     boundary = uuid.uuid4().hex
 
     def body() -> Iterator[bytes]:
@@ -172,5 +179,4 @@ def _multipart(parts: Iterable[bytes], kind: str) -> Response:
             yield b"\r\n"
         yield f"--{boundary}--\r\n".encode()
 
-    media_type = f'multipart/related; type="{kind}"; boundary={boundary}'
-    return StreamingResponse(body(), media_type=media_type)
+    return _Multipart(body(), f'multipart/related; type="{kind}"; boundary={boundary}')

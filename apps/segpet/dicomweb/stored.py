@@ -27,7 +27,8 @@ _OF_STUDY = tags(
     "TimezoneOffsetFromUTC PatientName PatientID PatientBirthDate PatientSex"
 )
 _OF_SERIES = tags(
-    "SeriesInstanceUID Modality SeriesNumber SeriesDescription SeriesDate SeriesTime BodyPartExamined ProtocolName"
+    "SeriesInstanceUID Modality SeriesNumber SeriesDescription SeriesDate SeriesTime BodyPartExamined "
+    "ProtocolName"
 )
 _OF_INSTANCE = tags("SOPClassUID SOPInstanceUID InstanceNumber NumberOfFrames Rows Columns BitsAllocated")
 _PIXELS = tags("BitsAllocated PixelRepresentation")
@@ -169,7 +170,7 @@ def _metadata(path: Path) -> Json:
             is_long = (
                 isinstance(element, RawDataElement) and element.value and len(element.value) > _LONGEST_VALUE
             )
-            # Overlays and icons are no part of the image that is shown; functional groups are, long as they are.
+            # Overlays and icons are no part of what is shown; functional groups are, long as they are.
             if (is_long and element.VR != "SQ") or tag.group >> 8 == 0x60 or tag == Tag("IconImageSequence"):
                 del dataset[tag]
         return served(as_json(dataset))

@@ -38,8 +38,8 @@ def list_studies(output: Listing = Listing.stats) -> dict[str, Any]:
 def get_image(image: str, check_sum: str = "") -> Response:
     """Return a study's image; it is read into memory meanwhile, for the first click.
 
-    `check_sum` is `SHA256:` and the file's digest in hex: 404 where the file has another. A DICOM folder comes as
-    NIfTI, in the unit in which numbers are told.
+    `check_sum` is `SHA256:` and the file's digest in hex: 404 where the file has another. A DICOM folder
+    comes as NIfTI, in the unit in which numbers are told.
     """
     app = app_instance()
     path = _known_image(image)
