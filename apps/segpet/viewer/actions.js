@@ -1,0 +1,227 @@
+// What an annotator can do; keys and buttons call these.
+
+import { ask, path, Refusal } from './api.js';
+import { Labelmap } from './labelmap.js';
+import { PLANES } from './layout.js';
+import { jumpTo } from './planes.js';
+import { flush, inTurn, links, select, send } from './requests.js';
+import { change, objectOf, state } from './state.js';
+import { text } from './texts.js';
+import { activate } from './tools.js';
+
+const can = () => state.phase === 'ready';
+
+/** A click at a point (LPS mm); `other` turns its sign. */
+export function click(point, other, viewportId) {
+  if (!can()) {
+    return;
+  }
+  const positive = state.positive !== other;
+  change({ waiting: [...state.waiting, point] });
+  jumpTo(point, viewportId);
+  inTurn('clicking', async () => {
+    try {
+      const { selected, label, method } = state;
+      if (!selected && !positive) {
+        throw new Refusal(422, text('firstPositive'));
+      }
+      const fresh = selected ? { object: selected } : { object: null, label, ...method };
+      const { changed } = await send('POST', 'clicks', { ...fresh, point, positive });
+      select(selected ?? changed[0] ?? null);
+    } finally {
+      change({ waiting: state.waiting.filter(one => one !== point) });
+    }
+  }).then(well => well && compareAgain());
+}
+
+/** Turn what a click means. */
+export const flip = () => change({ positive: !state.positive });
+
+/** The next click begins a new object. */
+export function newObject() {
+  select(null);
+  change({ positive: true });
+}
+
+/** Label of the next object. */
+export function chooseLabel(name) {
+  if (objectOf(state.selected)?.label !== name) {
+    newObject();
+  }
+  change({ label: name });
+}
+
+/** What answers the clicks: of the chosen object at once, and of those that follow. */
+export function chooseMethod(method) {
+  change({ method });
+  if (objectOf(state.selected)?.clicks.length) {
+    edit(state.selected, method);
+  }
+}
+
+/** The tool of the left mouse button. */
+export function chooseTool(tool) {
+  if (can() || tool === 'window') {
+    activate(tool);
+    change({ tool });
+    if (tool === 'brush' || tool === 'eraser') {
+      links.labelmap.front(PLANES);
+      select(state.selected);
+    }
+  }
+}
+
+async function changing(running, method, route, body) {
+  const well = await inTurn(running, () => send(method, route, body));
+  await compareAgain();
+  return well;
+}
+
+export const undoStep = () => can() && changing('undoing', 'POST', 'undo');
+export const redoStep = () => can() && changing('redoing', 'POST', 'redo');
+export const edit = (number, fields) => can() && changing('editing', 'PATCH', `objects/${number}`, fields);
+export const remove = number => can() && objectOf(number) && changing('editing', 'DELETE', `objects/${number}`);
+export const acceptAll = () => can() && changing('editing', 'POST', 'accept');
+export const clear = () => can() && changing('editing', 'POST', 'clear');
+export const propose = () => can() && changing('proposing', 'POST', 'proposals', { label: state.label });
+
+/** Accept the chosen object, or take that back; the next click then begins a new one. */
+export async function accept(number = state.selected) {
+  const object = objectOf(number);
+  if (!can() || !object) {
+    return;
+  }
+  const status = object.status === 'accepted' ? 'draft' : 'accepted';
+  if (await edit(number, { status }) !== false && status === 'accepted' && state.selected === number) {
+    newObject();
+  }
+}
+
+/** Choose an object or take the choice back for merging. */
+export function mark(number) {
+  const { marked } = state;
+  change({ marked: marked.includes(number) ? marked.filter(one => one !== number) : [...marked, number] });
+}
+
+/** Merge the marked objects into the first marked one. */
+export function merge() {
+  const [into, ...objects] = state.marked;
+  if (can() && objects.length) {
+    changing('editing', 'POST', 'merge', { into, objects }).then(() => {
+      change({ marked: [] });
+      select(into);
+    });
+  }
+}
+
+/** Show an object in the planes and choose it. */
+export function goTo(number) {
+  const object = objectOf(number);
+  if (object) {
+    select(number);
+    const at = object.hottest ?? object.centroid ?? object.clicks[0]?.point;
+    if (at) {
+      jumpTo(at);
+    }
+  }
+}
+
+/** The next or the previous object of the table. */
+export function step(by) {
+  const numbers = (state.head?.objects ?? []).map(({ number }) => number);
+  if (numbers.length) {
+    const at = numbers.indexOf(state.selected);
+    goTo(numbers[at < 0 ? (by > 0 ? 0 : numbers.length - 1) : (at + by + numbers.length) % numbers.length]);
+  }
+}
+
+/** Save the label with a status; `replace` where somebody else has saved since. */
+export function save(status, replace = false) {
+  if (!can()) {
+    return undefined;
+  }
+  change({ conflict: null });
+  return inTurn('saving', async () => {
+    await flush();
+    const { revision } = state.head;
+    try {
+      const saved = await ask('POST', `${links.path}/label`, { revision, status, replace });
+      change({ head: { ...state.head, saved }, notice: { key: 'savedAs', status, version: saved.version } });
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 409 && !replace && (await savedByOthers(revision))) {
+        change({ conflict: status });
+        return;
+      }
+      throw error;
+    }
+  });
+}
+
+/** Whether the label was refused because of another's version, not because this session has moved on. */
+async function savedByOthers(revision) {
+  const { head } = await ask('GET', links.path);
+  return head.revision === revision;
+}
+
+/** Open the study that the server thinks is the most useful next. */
+export function nextStudy(strategy = state.strategies?.[0]) {
+  inTurn('next', async () => {
+    if (can()) {
+      await flush();
+    }
+    const { study } = await ask('POST', 'next', { strategy, client: state.client });
+    if (study) {
+      // A whole page load: cornerstone keeps much of a study that one would have to take from it by hand.
+      window.location.assign(`/segpet?StudyInstanceUIDs=${encodeURIComponent(study.study_uid)}`);
+    } else {
+      change({ notice: { key: 'nothingLeft' } });
+    }
+  });
+}
+
+/** Show what suv_region makes of the chosen object's clicks beside its mask, or hide that again. */
+export async function toggleComparison() {
+  if (state.comparison) {
+    hideComparison();
+  } else if (can() && objectOf(state.selected)) {
+    await inTurn('comparing', compare);
+  }
+}
+
+function compareAgain() {
+  if (!state.comparison) {
+    return undefined;
+  }
+  if (!objectOf(state.comparison.number)?.clicks.length) {
+    return hideComparison();
+  }
+  return inTurn('comparing', compare);
+}
+
+async function compare() {
+  const number = state.selected ?? state.comparison?.number;
+  const { head, masks } = await ask('GET', `${links.path}/${path('objects', number)}/comparison`);
+  if (!links.comparison) {
+    const style = { renderOutline: true, outlineWidth: 2, renderFill: false, fillAlpha: 0 };
+    const labelmap = new Labelmap(`${links.labelmap.id}-comparison`, style);
+    await labelmap.create(links.displaySet, 'suv_region');
+    await Promise.all(PLANES.map(id => labelmap.attach(id)));
+    links.comparison = labelmap;
+    links.labelmap.front(PLANES);
+    labelmap.paint([[1, [34, 211, 238]]]);
+  }
+  links.comparison.apply(true, masks);
+  links.comparison.setVisible(true);
+  change({ comparison: head });
+}
+
+function hideComparison() {
+  links.comparison?.setVisible(false);
+  change({ comparison: null });
+}
+
+/** Show or hide masks and marks, to see what is below. */
+export function toggleHidden() {
+  change({ hidden: !state.hidden });
+  links.labelmap?.setVisible(!state.hidden);
+}

@@ -1,0 +1,30 @@
+// The panel: study, messages, tools, table, saving.
+
+import { html } from '../vendor/preact-htm.js';
+import { text } from '../texts.js';
+import { Annotate } from './annotate.js';
+import { Help } from './help.js';
+import { Messages } from './messages.js';
+import { Objects } from './objects.js';
+import { Save } from './save.js';
+import { Study } from './study.js';
+import { useState } from './use.js';
+
+export function Panel() {
+  const state = useState();
+  if (!state.study || !state.head) {
+    const said = state.phase === 'opening' ? text('opening') : text('absent');
+    return html`<div class="segpet-panel" data-phase=${state.phase}>
+      <p class="segpet-quiet segpet-alone">${state.error ?? said}</p>
+    </div>`;
+  }
+  return html`<div class="segpet-panel" data-phase=${state.phase} data-running=${state.running ?? ''}
+      data-revision=${state.head.revision ?? ''}>
+    <${Study} state=${state} />
+    <${Messages} state=${state} />
+    ${state.phase === 'ready' && html`<${Annotate} state=${state} />`}
+    <${Objects} state=${state} />
+    <${Save} state=${state} />
+    ${state.help && html`<${Help} />`}
+  </div>`;
+}

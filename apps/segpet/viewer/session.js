@@ -1,0 +1,178 @@
+// A study in the mode: what happens on entering it, when its images hang, and on leaving.
+
+import { ask, path, Refusal, tell } from './api.js';
+import { listeners } from './click-tool.js';
+import { Labelmap } from './labelmap.js';
+import { PLANES } from './layout.js';
+import { click } from './actions.js';
+import { register } from './looks.js';
+import { failed, flushSoon, links, show } from './requests.js';
+import { services } from './ohif.js';
+import { listenToKeys } from './shortcuts.js';
+import { change, hear, state } from './state.js';
+import { activate, activeTool, redrawMarks } from './tools.js';
+
+const SEEN_EVERY = 60_000;
+const STYLE = { renderOutline: true, outlineWidth: 1.5, activeSegmentOutlineWidthDelta: 1.5, fillAlpha: 0.28 };
+
+let undo = []; // what to call on leaving
+let entries = 0;
+
+/** Entering the mode: before anything is loaded. */
+export const enter = () => register();
+
+/** Ask the server what it knows of the studies that are opened; the images hang only then. */
+export async function prepare(studyUids) {
+  change({ phase: 'opening', study: null, head: null, selected: null, error: null, client: clientName() });
+  try {
+    const lists = await Promise.all(studyUids.map(uid => ask('GET', `studies?study_uid=${encodeURIComponent(uid)}`)));
+    const [first] = lists.flatMap(list => list.studies);
+    change({ strategies: lists[0]?.strategies ?? [] });
+    if (!first) {
+      change({ phase: 'absent' });
+      return;
+    }
+    const study = await ask('GET', path('studies', first.id));
+    change({ study, label: study.labels[0]?.name ?? null, method: firstMethod(study) });
+  } catch (error) {
+    change({ phase: 'absent' });
+    failed(error);
+  }
+}
+
+/** The images are about to hang: open the session and show it. */
+export async function start() {
+  const { study, client } = state;
+  const displaySet = study && services().displaySetService.getDisplaySetsForSeries(study.id)?.[0];
+  if (!displaySet) {
+    if (state.phase === 'opening') {
+      change({ phase: 'absent' });
+    }
+    return;
+  }
+  const labelmap = new Labelmap(`segpet-${Date.now()}-${(entries += 1)}`, STYLE);
+  try {
+    await hung(displaySet);
+    change({ displaySet: displaySet.displaySetInstanceUID });
+    await labelmap.create(displaySet, 'SegPET');
+    links.labelmap = labelmap;
+    links.displaySet = displaySet;
+    keepAttached(labelmap);
+    links.path = path('studies', study.id, 'sessions', client);
+    show(await open(study));
+    change({ phase: study.read_only ? 'review' : 'ready' });
+    listen();
+  } catch (error) {
+    change({ phase: 'absent' });
+    failed(error);
+  }
+}
+
+async function open(study) {
+  if (!study.read_only) {
+    return ask('PUT', links.path, {});
+  }
+  try {
+    return await ask('GET', path('studies', study.id, 'label'));
+  } catch (error) {
+    if (error instanceof Refusal && error.status === 404) {
+      return { head: { complete: true, slices: [], objects: [], patient: null, saved: null, warnings: [] }, masks: new Map() };
+    }
+    throw error;
+  }
+}
+
+/** Resolves when OHIF has taken the series' images into a viewport; before, it does not know their order. */
+function hung(displaySet) {
+  const { cornerstoneViewportService } = services();
+  return new Promise(resolve => {
+    const look = () => displaySet.imageIds?.length && resolve(subscription.unsubscribe());
+    const subscription = cornerstoneViewportService.subscribe(
+      cornerstoneViewportService.EVENTS.VIEWPORT_DATA_CHANGED, look);
+    look();
+  });
+}
+
+/** Viewports come and go (another stage, another layout): the mask goes with them. */
+function keepAttached(labelmap) {
+  const { cornerstoneViewportService } = services();
+  const attach = ({ viewportId }) => PLANES.includes(viewportId) && labelmap.attach(viewportId).catch(failed);
+  const { unsubscribe } = cornerstoneViewportService.subscribe(
+    cornerstoneViewportService.EVENTS.VIEWPORT_DATA_CHANGED, attach);
+  undo.push(unsubscribe);
+  PLANES.forEach(viewportId => attach({ viewportId }));
+}
+
+function listen() {
+  undo.push(listenToKeys());
+  undo.push(hear(patch => ['head', 'selected', 'waiting', 'hidden'].some(key => key in patch) && redrawMarks()));
+  if (state.phase !== 'ready') {
+    return;
+  }
+  listeners.click = click;
+  activate('click');
+  change({ tool: 'click' });
+  const toolbar = services().toolbarService;
+  const { unsubscribe } = toolbar.subscribe(toolbar.EVENTS.TOOL_BAR_STATE_MODIFIED, () => {
+    const tool = activeTool();
+    if (tool !== state.tool) {
+      change({ tool });
+    }
+  });
+  const timer = setInterval(seen, SEEN_EVERY);
+  document.addEventListener('pointerup', flushSoon);
+  window.addEventListener('pagehide', goodbye);
+  undo.push(unsubscribe, () => clearInterval(timer), () => document.removeEventListener('pointerup', flushSoon),
+    () => window.removeEventListener('pagehide', goodbye));
+}
+
+/** Leaving the mode. */
+export function leave() {
+  if (state.phase === 'ready') {
+    goodbye();
+  }
+  listeners.click = () => {};
+  undo.splice(0).forEach(call => call());
+  links.comparison?.dispose();
+  links.labelmap?.dispose();
+  Object.assign(links, { labelmap: null, comparison: null, displaySet: null, path: null });
+  change({ phase: 'opening', study: null, head: null, selected: null, comparison: null, marked: [], waiting: [], tool: null });
+}
+
+async function seen() {
+  try {
+    const { others } = await ask('POST', `${links.path}/seen`, {});
+    change({ head: { ...state.head, others } });
+  } catch {
+    // A server that is away for a minute is told of at the next click, not here.
+  }
+}
+
+/** Others need not wait three minutes to hear that this client has gone; its work is in the journal already. */
+function goodbye() {
+  const { head } = state;
+  if (head && head.objects.length && !head.saved?.unchanged && (!head.saved || head.saved.status === 'draft')) {
+    tell('POST', `${links.path}/label`, { revision: head.revision, status: 'draft', replace: false });
+  }
+  tell('DELETE', `${links.path}/seen`, {});
+}
+
+function firstMethod(study) {
+  const usable = study.methods.find(({ state }) => state === 'ready' || state === 'loading');
+  if (!usable) {
+    return null;
+  }
+  const threshold = usable.thresholds?.[0];
+  return { method: usable.name, threshold: threshold?.name ?? null, value: threshold?.value ?? null };
+}
+
+/** The name under which this browser annotates; labels have it as author. */
+function clientName() {
+  const known = localStorage.getItem('segpet.client');
+  if (/^[A-Za-z0-9._-]{1,64}$/.test(known ?? '')) {
+    return known;
+  }
+  const name = `reader-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}`;
+  localStorage.setItem('segpet.client', name);
+  return name;
+}

@@ -1,0 +1,40 @@
+// What the panel shows: one object, changed in one place, and who wants to hear of it.
+
+export const state = {
+  phase: 'opening', // "opening", "ready", "review" (read only) or "absent" (no study of this server)
+  study: null, // as GET /segpet/studies/ID gives it
+  head: null, // of the session's last frame, or of the saved label's in review
+  selected: null, // number of the object that clicks correct; null: the next click begins a new one
+  label: null, // of the next new object
+  positive: true, // what a click means
+  tool: null, // "click", "brush", "eraser", "window" or null
+  method: null, // of the next new object: {method, threshold, value}
+  waiting: [], // points (LPS mm) of clicks that are not answered yet
+  running: null, // key of the text that says what the server is doing
+  error: null, // a sentence
+  conflict: null, // status that was to be saved when somebody else had saved since
+  marked: [], // numbers of objects chosen for merging
+  comparison: null, // head of suv_region's answer beside the model's mask
+  hidden: false, // masks and marks
+  grey: false, // PET alone in planes that have CT
+  displaySet: null, // OHIF's name of the PET series
+  help: false,
+  client: null,
+};
+
+const hearers = new Set();
+
+/** Change the state and tell everybody. */
+export function change(patch) {
+  Object.assign(state, patch);
+  hearers.forEach(hear => hear(patch));
+}
+
+/** Hear of changes until the returned function is called. */
+export function hear(hearer) {
+  hearers.add(hearer);
+  return () => hearers.delete(hearer);
+}
+
+/** The object of a number, or undefined. */
+export const objectOf = number => state.head?.objects.find(object => object.number === number);
