@@ -27,7 +27,7 @@ Model = Annotated[
 def serve(
     studies: Annotated[
         str,
-        typer.Option(help="Folder with NIfTI or NRRD images or DICOM PET folders; labels go there."),
+        typer.Option(help="Folder of NIfTI, NRRD or DICOM PET (a folder each); labels go there."),
     ],
     state: Annotated[
         Path | None,
