@@ -24,6 +24,13 @@ from lib.pet import Volume, read_mask
 from lib.pet.components import objects_of
 from lib.store.labels import STATUSES, LabelVersion
 
+#: What answers an object's further clicks, by the infer task in which it was clicked.
+_METHODS = {
+    "segpet": Method("segpet"),
+    "segpet_click": Method("segpet"),
+    "suv_region": Method("suv_region", "percent", 41.0),
+}
+
 
 @dataclass(frozen=True)
 class Label:
@@ -171,11 +178,6 @@ class SavedLabels:
             if obj.label not in labels[1:]:
                 warnings = (f"Its label was {obj.label}, which is none here.",)
                 obj = replace(obj, label=lesion_label(labels), name=obj.name or obj.label[:64])
-            model = str(one.get("model", ""))
-            answered = (
-                replace(method, name="segpet", threshold=None, value=None)
-                if model[:6] == "segpet"
-                else method
-            )
+            answered = _METHODS.get(str(one.get("model", "")), method)
             items.append(Item(obj, answered, mask, str(one.get("weights", "")), warnings))
         return items
