@@ -169,7 +169,7 @@ export function nextStudy(strategy = state.strategies?.[0]) {
     if (can()) {
       await flush();
     }
-    const { study } = await ask('POST', 'next', { strategy, client: state.client });
+    const { study } = await ask('POST', 'next', { strategy, client: state.client, current: state.study?.id });
     if (study) {
       // A whole page load: cornerstone keeps much of a study that one would have to take from it by hand.
       window.location.assign(`/segpet?StudyInstanceUIDs=${encodeURIComponent(study.study_uid)}`);

@@ -17,7 +17,6 @@ export class Labelmap {
     this.shown = new Map(); // SOPInstanceUID -> what the server knows of the slice, where it holds something
     this.dirty = false; // somebody else (the stock brush) wrote in it
     this.writing = false;
-    this.colors = new Map(); // number -> "r,g,b"
   }
 
   /** Make the labelmap of a display set. */
@@ -31,6 +30,8 @@ export class Labelmap {
     const { imageIds, referencedImageIds } = this.data();
     this.images = new Map(referencedImageIds.map((image, at) => [uidOf(image), imageIds[at]]));
     cornerstoneTools.segmentation.config.style.setStyle({ type: LABELMAP, segmentationId: this.id }, this.style);
+    const table = Array.from({ length: OBJECTS + 1 }, (_, number) => (number ? [255, 255, 255, 255] : [0, 0, 0, 0]));
+    this.colorTable = cornerstoneTools.segmentation.config.color.addColorLUT(table);
     this.listener = ({ detail }) => {
       this.dirty ||= detail.segmentationId === this.id && !this.writing;
     };
@@ -48,9 +49,7 @@ export class Labelmap {
       return;
     }
     await segmentationService.addSegmentationRepresentation(viewportId, { segmentationId: this.id, type: LABELMAP });
-    for (const [number, color] of this.colors) {
-      this.setColor(viewportId, number, color);
-    }
+    libraries().cornerstoneTools.segmentation.config.color.setColorLUT(viewportId, this.id, this.colorTable);
   }
 
   /** Forget it. */
@@ -134,21 +133,13 @@ export class Labelmap {
     masks.forEach((mask, uid) => this.shown.set(uid, mask));
   }
 
-  /** Colour the objects, number -> [r, g, b]. */
+  /** Colour the objects, number -> [r, g, b]; seen at the next repaint. */
   paint(colors) {
-    const viewports = services().segmentationService.getViewportIdsWithSegmentation(this.id);
+    // Cornerstone keeps a copy of the table it was given; writing in that one spares a repaint for each colour.
+    const table = libraries().cornerstoneTools.segmentation.state.getColorLUT(this.colorTable);
     for (const [number, color] of colors) {
-      const known = `${color}`;
-      if (this.colors.get(number) !== known) {
-        this.colors.set(number, known);
-        viewports.forEach(viewportId => this.setColor(viewportId, number, known));
-      }
+      table[number].splice(0, 3, ...color);
     }
-  }
-
-  setColor(viewportId, number, color) {
-    const rgba = [...color.split(',').map(Number), 255];
-    libraries().cornerstoneTools.segmentation.config.color.setSegmentIndexColor(viewportId, this.id, number, rgba);
   }
 
   /** Make an object the one that the brush paints and whose outline is wide. */

@@ -17,7 +17,8 @@ export function register() {
   const looks = {
     segpetWindow: displaySets => windowOf(petOf(displaySets)),
     segpetInverted: displaySets => !fused(displaySets),
-    segpetColormap: displaySets => (fused(displaySets) ? HOT : GREY),
+    // Naming a grey map would undo the inversion.
+    segpetColormap: displaySets => (fused(displaySets) ? HOT : undefined),
     segpetBackground: displaySets => (fused(displaySets) ? [0, 0, 0] : [1, 1, 1]),
     // The series that the server annotates; any PET where it knows none of this study.
     segpetSeries: displaySet => !state.study || displaySet.SeriesInstanceUID === state.study.id,

@@ -32,7 +32,7 @@ export function failed(error) {
  */
 export function inTurn(running, job) {
   const turn = line.then(async () => {
-    change({ running, error: null });
+    change({ running, error: null, notice: null });
     try {
       await job();
       return true;

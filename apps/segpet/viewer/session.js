@@ -105,6 +105,7 @@ function keepAttached(labelmap) {
 
 function listen() {
   undo.push(listenToKeys());
+  undo.push(hear(showCursor), () => delete document.body.dataset.segpetCursor);
   undo.push(hear(patch => ['head', 'selected', 'waiting', 'hidden'].some(key => key in patch) && redrawMarks()));
   if (state.phase !== 'ready') {
     return;
@@ -124,6 +125,15 @@ function listen() {
   window.addEventListener('pagehide', goodbye);
   undo.push(unsubscribe, () => clearInterval(timer), () => document.removeEventListener('pointerup', flushSoon),
     () => window.removeEventListener('pagehide', goodbye));
+}
+
+/** The cursor over the planes says what a click means (panel.css). */
+function showCursor() {
+  if (state.tool === 'click') {
+    document.body.dataset.segpetCursor = state.positive ? 'positive' : 'negative';
+  } else {
+    delete document.body.dataset.segpetCursor;
+  }
 }
 
 /** Leaving the mode. */

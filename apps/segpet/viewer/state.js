@@ -12,6 +12,10 @@ export const state = {
   waiting: [], // points (LPS mm) of clicks that are not answered yet
   running: null, // key of the text that says what the server is doing
   error: null, // a sentence
+  warnings: [], // sentences
+  notice: null, // what was done: {key of its text, values}
+  strategies: [], // names of the server's ways to choose the next study
+  renaming: null, // number of the object whose name is being typed
   conflict: null, // status that was to be saved when somebody else had saved since
   marked: [], // numbers of objects chosen for merging
   comparison: null, // head of suv_region's answer beside the model's mask

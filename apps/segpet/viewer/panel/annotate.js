@@ -43,7 +43,7 @@ function Labels({ state }) {
 }
 
 function Sign({ positive }) {
-  return html`<button class="segpet-sign" data-test="sign" data-positive=${positive} title=${`${text('flipHint')} (X)`}
+  return html`<button class="segpet-sign" data-test="sign" data-positive=${`${positive}`} title=${`${text('flipHint')} (X)`}
     onClick=${actions.flip}><b>${positive ? '+' : '−'}</b>${text(positive ? 'positive' : 'negative')}<kbd>X</kbd></button>`;
 }
 

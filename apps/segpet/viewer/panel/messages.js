@@ -1,4 +1,4 @@
-// What went wrong, what was done, and what has to be decided; each in one sentence.
+// What went wrong and what has to be decided; each in one sentence.
 
 import { html } from '../vendor/preact-htm.js';
 import { save } from '../actions.js';
@@ -6,20 +6,15 @@ import { change } from '../state.js';
 import { text } from '../texts.js';
 
 export function Messages({ state }) {
-  const { error, conflict, notice, warnings } = state;
-  const said = notice && text(notice.key, { ...notice, status: notice.status && text(`status.${notice.status}`) });
+  const { error, conflict, warnings } = state;
   return html`<div class="segpet-messages" aria-live="polite">
     ${error && html`<p class="segpet-message" data-kind="error" role="alert">${error}
-      <${Close} what="error" /></p>`}
+      <button class="segpet-icon" title=${text('close')} onClick=${() => change({ error: null })}>×</button></p>`}
     ${conflict && html`<div class="segpet-message" data-kind="error" role="alert">${text('conflict')}
       <div class="segpet-line">
         <button class="segpet-button" onClick=${() => save(conflict, true)}>${text('replace')}</button>
         <button class="segpet-button" onClick=${() => change({ conflict: null })}>${text('cancel')}</button>
       </div></div>`}
-    ${said && html`<p class="segpet-message" data-kind="notice">${said}<${Close} what="notice" /></p>`}
     ${warnings?.map(warning => html`<p class="segpet-message" data-kind="warning">${warning}</p>`)}
   </div>`;
 }
-
-const Close = ({ what }) =>
-  html`<button class="segpet-icon" title=${text('close')} onClick=${() => change({ [what]: null })}>×</button>`;

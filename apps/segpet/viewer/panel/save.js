@@ -10,9 +10,11 @@ export function Save({ state }) {
   const said = saved
     ? `${text(`status.${saved.status}`)} · v${saved.version} · ${saved.author ?? ''} ${saved.unchanged ? '' : `· ${text('changedSince')}`}`
     : objects.length > 0 && text('unsaved');
+  const { notice } = state;
+  const done = notice && text(notice.key, { ...notice, status: notice.status && text(`status.${notice.status}`) });
   const strategies = state.strategies ?? [];
   return html`<footer class="segpet-save">
-    <p class="segpet-quiet segpet-small" data-test="saved">${said}</p>
+    <p class="segpet-quiet segpet-small" data-test="saved">${done && html`<b>${done}</b> `}${said}</p>
     <div class="segpet-line">
       ${state.phase === 'ready' && html`
         <button class="segpet-button" data-test="save-draft" title=${`${text('saveDraft')} (Ctrl S)`} onClick=${() => actions.save('draft')}>${text('save')}</button>
