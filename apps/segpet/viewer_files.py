@@ -86,7 +86,9 @@ class ViewerFiles:
             found = _modules(self._modules).get(path.removeprefix(MODULES))
             return None if found is None else self._response(found, headers)
         first, *rest = path.removeprefix("/").split("/")
-        if first in self._prefixes if first != "segpet" else rest:  # `/segpet` alone is the mode's address
+        if (
+            first in self._prefixes if first != "segpet" else any(rest)
+        ):  # `/segpet` alone is the mode's address
             return None
         is_page = path == "/" or ("text/html" in headers.get("accept", "") and bool(_PAGE.fullmatch(path)))
         try:

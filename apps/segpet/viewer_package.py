@@ -46,6 +46,9 @@ _DROPPED = frozenset({
 })  # fmt: skip
 _PART = ".part-"
 _NPM_SECONDS = 1800
+_OTHER_PACKAGE = (
+    "npm got another package than the pinned viewer, so it is not used; ask who runs the registry."
+)
 
 
 class ViewerError(Exception):
@@ -148,6 +151,8 @@ def _fetch(npm: str, folder: Path) -> None:
             shutil.copyfile(_PIN / name, part / name)
         _npm_ci(npm, part)
         package, trimmed = part / "node_modules/@ohif/app", part / "trimmed"
+        if not (package / "LICENSE").is_file():
+            raise ViewerError(_OTHER_PACKAGE)
         trim(package / "dist", trimmed)
         shutil.copyfile(package / "LICENSE", trimmed / "LICENSE")
         check_viewer(trimmed)
@@ -193,9 +198,7 @@ def _npm_ci(npm: str, folder: Path) -> None:
         return
     code = re.search(r"npm (?:error|ERR!) code (\w+)", done.stderr)
     if code and code[1] == "EINTEGRITY":
-        raise ViewerError(
-            "npm got another package than the pinned viewer, so it is not used; ask who runs the registry."
-        )
+        raise ViewerError(_OTHER_PACKAGE)
     reason = code[1] if code else "nothing of use"
     raise ViewerError(
         f"The viewer could not be fetched (npm says {reason}; offline?): start again with a network, or see "
