@@ -154,7 +154,7 @@ def test_a_session_id_leads_to_no_other_folder(server, lesions):
     shutil.rmtree(planted)
 
 
-@pytest.mark.parametrize("session", ["..%2F..%2Fstudies", "%2e%2e", "..", "a%00b", "x" * 36])
+@pytest.mark.parametrize("session", ["..%2F..%2Fstudies", "..%2F", "a%00b", "x" * 36])
 def test_a_session_id_is_no_path(server, session):
     for method in ("GET", "DELETE"):
         assert requests.request(method, f"{server.url}/session/{session}").status_code in (404, 405)

@@ -23,7 +23,7 @@ def test_what_is_not_served_is_told_with_its_reason(tmp_path):
         "an image whose name cannot be used": ["P2.NII"],
         "no image": ["notes.txt"],
         "a DICOM file": ["a.dcm"],
-        "a folder": ["series"],
+        "a folder without a DICOM PET image": ["series"],
     }
 
 

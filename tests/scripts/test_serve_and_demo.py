@@ -23,7 +23,15 @@ def command(*arguments):
     return [sys.executable, "-m", "scripts", *map(str, arguments)]
 
 
-def test_the_demo_clicks_a_lesion_and_serves_until_interrupted(tmp_path, port):
+@pytest.fixture
+def without_npm(tmp_path, monkeypatch):
+    """No viewer, and nothing that could fetch one."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("SEGPET_VIEWER", str(tmp_path / "viewer"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+
+def test_the_demo_clicks_a_lesion_and_serves_until_interrupted(tmp_path, port, without_npm):
     with subprocess.Popen(
         command("demo", "--folder", tmp_path, "--port", port),
         stdout=subprocess.PIPE,
@@ -39,11 +47,27 @@ def test_the_demo_clicks_a_lesion_and_serves_until_interrupted(tmp_path, port):
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     assert "One click in phantom-1: SUVmax" in said
+    assert said.count("npm, which would fetch it, is not installed") == 1
     assert info["datastore"]["total"] == 3
     assert "suv_region" in info["models"]
     assert (tmp_path / "first-click.png").stat().st_size > 1000
     with pytest.raises(requests.ConnectionError):
         requests.get(f"http://127.0.0.1:{port}/info/", timeout=5)
+
+
+def test_serve_works_without_npm_and_says_so_in_one_sentence(tmp_path, port, without_npm):
+    (tmp_path / "studies").mkdir()
+    arguments = command("serve", "--studies", tmp_path / "studies", "--port", port, "--model", "none")
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        said = process.stderr.readline()
+        for line in process.stderr:
+            if "Uvicorn running" in line:
+                break
+        info = requests.get(f"http://127.0.0.1:{port}/info/", timeout=10).json()
+        process.terminate()
+        assert process.communicate(timeout=30)[0] == ""
+    assert "npm, which would fetch it, is not installed" in said
+    assert info["datastore"]["total"] == 0
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.5", "example.org"])
