@@ -25,6 +25,7 @@ from monailabel.interfaces.utils.app import app_instance
 
 from apps.segpet.dicomweb import routes as folder
 from apps.segpet.dicomweb.proxy import PACS, proxy_router
+from apps.segpet.dicomweb.uids import look_ahead
 from apps.segpet.failures import UNEXPECTED
 from apps.segpet.options import dicomweb_url, names_of
 from apps.segpet.routes import annotation, datastore, infer, panel, session, work
@@ -39,6 +40,8 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     instance = app_instance()
     instance.server_mode(True)
     instance.on_init_complete()
+    if pacs is None:
+        look_ahead()
     yield
 
 

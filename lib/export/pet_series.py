@@ -133,8 +133,9 @@ def _common(volume: Volume, name: str, uids: SeriesUIDs) -> Dataset:
         dataset.SUVType = "BW"
         dataset.WindowCenter, dataset.WindowWidth = "3.5", "7"
     seen = volume.preflight
-    done = {"ATTN": seen is not None and seen.attenuation_corrected is True, "DECY": volume.unit == "SUVbw"}
-    dataset.CorrectedImage = [name for name, known in done.items() if known] or ""
+    # A list without ATTN would say that the image is not corrected for attenuation; mostly nobody knows.
+    corrected = seen is not None and seen.attenuation_corrected and volume.unit == "SUVbw"
+    dataset.CorrectedImage = ["ATTN", "DECY"] if corrected else ""
     dataset.SeriesType, dataset.CountsSource = ["STATIC", "IMAGE"], "EMISSION"
     dataset.Manufacturer, dataset.ManufacturerModelName = "", "SegPET"
     dataset.DerivationDescription = "From an image file that is no DICOM; what it does not say is left out"

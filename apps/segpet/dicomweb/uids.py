@@ -1,6 +1,8 @@
 """Between the studies of the datastore and the UIDs that a viewer knows them by."""
 
+from contextlib import suppress
 from functools import cache
+from threading import Thread
 
 from monailabel.interfaces.utils.app import app_instance
 
@@ -12,6 +14,17 @@ def catalogue() -> Catalogue:
     """Return the catalogue of the app's studies folder."""
     app = app_instance()
     return Catalogue(app.datastore(), app.workspace.volumes, app.workspace.state.folder("dicomweb"))
+
+
+def look_ahead() -> None:
+    """Look into all studies in the background: the first work list need not wait for hundreds of files."""
+    catalogue()  # one, made before two threads ask for it
+    Thread(target=_look_ahead, daemon=True, name="look-ahead").start()
+
+
+def _look_ahead() -> None:
+    with suppress(Exception):  # told to whoever asks for the work list
+        catalogue().studies()
 
 
 def study_of(series_uid: str) -> str | None:
