@@ -106,11 +106,17 @@ class Crop:
 
     def minus(self, other: "Crop") -> "Crop":
         """Return the mask of the voxels that are not in the other one; itself where the two share none."""
-        start, stop = np.array(self.start), np.array(self.stop)
-        if not (np.maximum(start, other.start) < np.minimum(stop, other.stop)).all():
+        first, last = np.maximum(self.start, other.start), np.minimum(self.stop, other.stop)
+        if not (first < last).all():
             return self
-        theirs = other.window(start, stop)
-        return Crop(self.start, self.array & ~theirs) if (self.array & theirs).any() else self
+        here = tuple(map(slice, first - self.start, last - self.start))
+        there = tuple(map(slice, first - other.start, last - other.start))
+        shared = self.array[here] & other.array[there]
+        if not shared.any():
+            return self
+        rest = self.array.copy(order="K")
+        rest[here] &= ~shared
+        return Crop(self.start, rest)
 
     def equals(self, other: "Crop") -> bool:
         """Whether both masks hold the same voxels, whatever their boxes."""

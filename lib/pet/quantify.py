@@ -1,6 +1,6 @@
 """The numbers of a lesion, and of a patient."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -181,6 +181,24 @@ def summarise(volume: Volume, crops: Mapping[int, Crop]) -> PatientNumbers:
     )
 
 
+def summarise_apart(volume: Volume, numbers: Iterable[LesionNumbers]) -> PatientNumbers:
+    """Return what `summarise` does, of lesions that share no voxel: from their numbers alone.
+
+    Args:
+        volume: the image.
+        numbers: of each lesion.
+    """
+    lesions = [one for one in numbers if one.voxels]
+    centroids = np.array([one.centroid_mm for one in lesions])
+    return PatientNumbers(
+        count=len(lesions),
+        volume_ml=sum(one.voxels for one in lesions) * volume.voxel_ml,
+        tlg_g=sum(one.tlg_g or 0.0 for one in lesions) if volume.unit == "SUVbw" else None,
+        dmax_mm=largest_distance(centroids) if len(lesions) > 1 else None,
+        unit=volume.unit,
+    )
+
+
 def unit_warning(volume: Volume) -> str | None:
     """Return the sentence that says why a volume's numbers are no SUV, or that its own unit was overruled.
 
@@ -209,7 +227,12 @@ def _with_values(volume: Volume, crop: Crop) -> Crop:
 
 
 def _centroid(crop: Crop) -> NDArray[np.float64]:
-    centroid: NDArray[np.float64] = np.argwhere(crop.array).mean(axis=0) + crop.start
+    sums = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        counts = np.count_nonzero(crop.array, axis=others)
+        sums.append(int(counts @ np.arange(counts.size)))
+    centroid: NDArray[np.float64] = np.array(sums) / crop.count + crop.start
     return centroid
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from lib.pet import Crop, PatientNumbers, Volume, VolumeError, quantify, summarise
 from lib.pet.preflight import Preflight
-from lib.pet.quantify import unit_warning
+from lib.pet.quantify import summarise_apart, unit_warning
 
 AFFINE = np.array([[-2, 0, 0, 9], [0, 0, 5, 9], [0, 4, 0, 9], [0, 0, 0, 1.0]])  # 40 mm3 a voxel
 
@@ -136,6 +136,21 @@ def test_a_ball_has_the_volume_and_glycolysis_of_a_ball():
     assert numbers.peak == pytest.approx(6)  # the sphere of 1 cm3 fits in
     assert 2 * radius - spacing.max() < numbers.feret_mm < 2 * radius + np.linalg.norm(spacing)
     assert numbers.centroid_mm == pytest.approx(size / 2 * spacing)
+
+
+@pytest.mark.parametrize("unit", ["SUVbw", "Bq/ml"])
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_lesions_apart_are_summed_from_their_numbers_alone(unit, count):
+    values = np.random.default_rng(3).random((9, 9, 9), np.float32)
+    values[4, 4, 4] = np.nan
+    volume = Volume(values, np.diag([2.0, 3.0, 4.0, 1.0]), unit)
+    blocks = ((0, 3), (3, 6), (6, 9))[:count]
+    crops = {n: Crop((a, a, a), np.ones((b - a,) * 3, dtype=bool)) for n, (a, b) in enumerate(blocks)}
+    crops[9] = Crop.empty()
+    apart = summarise_apart(volume, [quantify(volume, crop) for crop in crops.values()])
+    for name, expected in vars(summarise(volume, crops)).items():
+        own = getattr(apart, name)
+        assert own == (pytest.approx(expected, rel=1e-9) if isinstance(expected, float) else expected), name
 
 
 def test_a_patient_s_lesions_are_summed_and_their_overlap_counts_once(array):

@@ -13,9 +13,9 @@ from infer_tasks.patient_space import to_lps
 from lib.interaction.labels import is_lesion
 from lib.interaction.reply import numbers_of
 from lib.interaction.scene import Scene
-from lib.pet import Crop, Volume, summarise
+from lib.pet import Crop, Volume
 from lib.pet.organ_map import OrganMap
-from lib.pet.quantify import unit_warning
+from lib.pet.quantify import summarise_apart, unit_warning
 
 #: What is told of living masks: an object that a change leaves alone keeps its crop and is not measured anew.
 _TOLD: WeakKeyDictionary[Crop, tuple[str, OrganMap | None, dict[str, Any]]] = WeakKeyDictionary()
@@ -35,12 +35,14 @@ def table(
         labels: names in use, `background` first.
         organs: names sites; None where there is no organ map.
     """
-    lesions = {
-        number: scene.seen[number] for number, item in now.items.items() if is_lesion(item.object.label)
-    }
+    lesions = [
+        numbers_of(volume, scene.seen[number])
+        for number, item in now.items.items()
+        if is_lesion(item.object.label)
+    ]
     return {
         "objects": [_row(volume, item, scene, labels, organs) for item in now.items.values()],
-        "patient": summarise(volume, lesions).as_dict(),
+        "patient": summarise_apart(volume, lesions).as_dict(),
     }
 
 
