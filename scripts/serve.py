@@ -44,6 +44,10 @@ def serve(
     device: Annotated[
         str | None, typer.Option(help="Where the network runs: cpu, cuda, cuda:1, mps.")
     ] = None,
+    hosts: Annotated[
+        str | None,
+        typer.Option(help="Names that a reverse proxy passes on as ours, separated by commas."),
+    ] = None,
     dicomweb: Annotated[
         str | None,
         typer.Option(
