@@ -81,11 +81,27 @@ class LabelKeeper:
 def names_of_values(label_info: Any, labels: Sequence[str]) -> dict[int, str]:
     """Return the names of a mask's values: the viewer's own, where it tells them, else the server's."""
     names = dict(enumerate(labels))
+    told: list[tuple[int, str]] = []
     for entry in label_info if isinstance(label_info, list) else []:
         match entry:
             case {"idx": int(value), "name": str(name)}:
-                names[value] = name
-    return names
+                told.append((value, name))
+    if _counts_background(told, labels):
+        told = [(place, name) for place, (_, name) in enumerate(told, start=1)]
+    return names | dict(told)
+
+
+def _counts_background(told: Sequence[tuple[int, str]], labels: Sequence[str]) -> bool:
+    """Whether 3D Slicer told the names: it numbers segments with `background`, but values without.
+
+    So lesion is said to be 2 where the mask has 1. By their places in the list, the names are the server's.
+    """
+    known = [(place, name) for place, (_, name) in enumerate(told, start=1) if name in labels]
+    return (
+        bool(known)
+        and all(value == place + 1 for place, (value, _) in enumerate(told, start=1))
+        and all(labels.index(name) == place for place, name in known)
+    )
 
 
 def _check_values(mask: NDArray[np.unsignedinteger], names: dict[int, str]) -> None:

@@ -1,14 +1,17 @@
 """The server driven by MONAI Label's own client class, with the parameters that 3D Slicer's module builds."""
 
 import gzip
+import json
+import re
 
 import numpy as np
 import pytest
 import requests
 from monailabel.client.client import MONAILabelClientException
-from serving import LABELS, save_image
+from serving import LABELS, ROOT, Server, save_image
 
-from lib.pet import read_mask, read_volume
+from lib.pet import make_phantom, read_mask, read_volume
+from scripts.demo import PATIENTS
 
 STUDY = "Doe_Jane"
 
@@ -167,6 +170,47 @@ def test_a_saved_label_comes_back_and_its_former_version_is_kept(server, lesions
     np.testing.assert_array_equal(old, first)
     journal = (server.state / "journal/second.jsonl").read_text()
     assert journal.count('"event":"save"') == 2
+
+
+def test_slicers_names_are_those_of_the_values_though_it_counts_background(server, lesions, phantom):
+    client = server.client("names")
+    liver = [int(at) for at in np.argwhere(phantom.labels == 1).mean(axis=0).round()]
+    clicks = {"lesion": [lesions[0]], "liver": [liver], "result_extension": ".nii.gz"}
+    path, reply = client.infer("suv_region", "second", clicks)
+    # The module has a segment `background` first; it counts it in `idx`, and saves the others as 1, 2, 3.
+    told = [{"name": name, "idx": value + 1} for value, name in enumerate(LABELS) if value]
+    client.save_label("second", path, params={"label_info": told})
+    newest = max(
+        (server.state / "labels/second").glob("*/version.json"), key=lambda one: int(one.parent.name)
+    )
+    saved = json.loads((newest.parent / "objects.json").read_text())["objects"]
+    assert [(one["label"], one["uid"]) for one in saved] == [
+        (one["label"], one["uid"]) for one in reply["objects"]
+    ]
+    assert all(one["steps"] for one in saved)
+
+
+def test_what_the_manual_says_of_slicer_works_as_it_stands(tmp_path_factory, weights, tmp_path, monkeypatch):
+    folder = tmp_path_factory.mktemp("manual")
+    (folder / "studies").mkdir()
+    name, seed, tracer = PATIENTS[0]
+    image = make_phantom(seed, tracer=tracer).volume
+    save_image(folder / f"studies/{name}.nii.gz", image.array, image.affine)
+    save_image(tmp_path / "image.nii.gz", image.array, image.affine)
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "docs/slicer.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert len(blocks) == 6
+    server = Server(folder, model=weights, unit="SUVbw")
+    try:
+        server.start()
+        known = {}
+        for block in blocks:
+            exec(compile(block.replace("http://127.0.0.1:8000", server.url), "docs/slicer.md", "exec"), known)
+    finally:
+        server.stop()
+    assert known["suv_max"] > 1
 
 
 def test_a_label_on_another_grid_is_refused(server, lesions, phantom, tmp_path):
