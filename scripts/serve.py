@@ -51,8 +51,8 @@ def serve(
     dicomweb: Annotated[
         str | None,
         typer.Option(
-            help="DICOMweb URL of a PACS whose studies the viewer shows, for viewing only. User and password, "
-            "or a token, come from SEGPET_DICOMWEB_USER, SEGPET_DICOMWEB_PASSWORD, SEGPET_DICOMWEB_TOKEN."
+            help="DICOMweb URL of a PACS whose studies the viewer shows, for viewing only. User and password "
+            "or a token come from SEGPET_DICOMWEB_USER, SEGPET_DICOMWEB_PASSWORD, SEGPET_DICOMWEB_TOKEN."
         ),
     ] = None,
 ) -> None:
@@ -77,6 +77,7 @@ def serve(
         "labels": labels,
         "unit": unit,
         "device": device,
+        "hosts": hosts,
         "dicomweb": dicomweb,
     }
     # This process becomes the server, so that whoever started it signals the server itself.
