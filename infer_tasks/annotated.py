@@ -101,18 +101,21 @@ class Snapshot:
             raise RequestError(f"There is no object {number} in this session.")
         return self.items[number]
 
-    def free_number(self) -> int:
+    def next_number(self) -> int | None:
         """Return the number of a new object: the highest so far plus 1, as long as there are such.
 
-        Raises:
-            RequestError: as many objects as there can be.
+        None where there are as many objects as there can be.
         """
         if self.highest < MOST_OBJECTS:
             return self.highest + 1
-        free = next((number for number in range(1, MOST_OBJECTS + 1) if number not in self.items), None)
-        if free is None:
+        return next((number for number in range(1, MOST_OBJECTS + 1) if number not in self.items), None)
+
+    def free_number(self) -> int:
+        """Return `next_number`; RequestError where there is none."""
+        number = self.next_number()
+        if number is None:
             raise RequestError(f"A session holds at most {MOST_OBJECTS} objects; merge or delete some.")
-        return free
+        return number
 
     def having(self, *items: Item) -> "Snapshot":
         """Return the snapshot with these items, new ones or in place of those of their numbers."""

@@ -27,8 +27,13 @@ class Random(Strategy):
         super().__init__("Random: any study without a label, rather one that was not proposed lately")
 
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any] | None:
-        """Return the study's id and weight, or None where no study is left."""
-        studies = datastore.get_unlabeled_images()
+        """Return the study's id and weight, or None where no study is left.
+
+        Those that the request names under `but_not`, a list of ids, are passed over.
+        """
+        passed = request.get("but_not")
+        passed = passed if isinstance(passed, list) else []
+        studies = [study for study in datastore.get_unlabeled_images() if study not in passed]
         now = int(time.time())
         proposed = [
             datastore.get_image_info(study).get("strategy", {}).get(request["strategy"], {}).get("ts", 0)

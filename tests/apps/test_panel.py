@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 import requests
+from dicom_series import write_series
 from panel_client import FRAME, PanelClient, RefusedError, checked, lps, packed
 from serving import LABELS, Server, save_image
 
-from lib.pet import write_mask
+from lib.pet import read_volume, write_mask
 
 #: Axis orders, flips and a tilt: from voxels of the study to those of the file.
 TURNS = {
@@ -19,6 +20,13 @@ TURNS = {
 }
 
 
+def write_descending(folder):
+    """A DICOM series whose first instance is the highest slice, hot in one place."""
+    stored = np.full((20, 24, 30), 100, np.int16)
+    stored[11:14, 5:8, 20:23] = 900
+    write_series(folder, stored, orientation=(1, 0, 0, 0, -1, 0))
+
+
 @pytest.fixture(scope="module")
 def without_weights(tmp_path_factory, phantom):
     """A server without weights; one study has a label that somebody put there, one a batch's proposals."""
@@ -27,6 +35,7 @@ def without_weights(tmp_path_factory, phantom):
     studies.mkdir()
     for name in ("open", "labelled", "batch", "other"):
         save_image(studies / f"{name}.nii.gz", phantom.volume.array, phantom.volume.affine)
+    write_descending(studies / "series")
     (studies / "open.json").write_text('{"Units": "g/ml"}')
     for name, turn in TURNS.items():
         save_image(studies / f"{name}.nii.gz", phantom.volume.array, phantom.volume.affine @ turn)
@@ -62,7 +71,7 @@ def listed(server, **query):
 def test_the_work_list_tells_every_study_and_how_far_its_label_is(without_weights):
     told = listed(without_weights)
     studies = {one["title"]: one for one in told["studies"]}
-    assert told["total"] == len(studies) == 8
+    assert told["total"] == len(studies) == 9
     assert told["strategies"] == ["random"]
     assert studies["labelled"]["status"] == "final" and studies["other"]["status"] == "none"
     assert studies["other"]["saved"] is None and studies["other"]["version"] == 0
@@ -70,7 +79,7 @@ def test_the_work_list_tells_every_study_and_how_far_its_label_is(without_weight
     assert one == studies["other"]
     assert [one["title"] for one in listed(without_weights, status="final")["studies"]] == ["labelled"]
     some = listed(without_weights, offset=2, limit=3)
-    assert (some["total"], some["studies"]) == (8, told["studies"][2:5])
+    assert (some["total"], some["studies"]) == (9, told["studies"][2:5])
 
 
 def test_a_study_says_what_the_panel_needs(without_weights, phantom):
@@ -96,7 +105,12 @@ def test_the_mask_lies_under_the_click_whatever_way_the_image_lies(without_weigh
     panel.click(point)
     assert panel.grid[tuple(lesions[0])] == 1
     assert panel.objects[1]["hottest"] == pytest.approx(point, abs=0.01)
-    series = f"{without_weights.url}/dicom-web/studies/{panel.study['study_uid']}/series/{panel.study['id']}"
+    assert lies_under(without_weights, panel, point)
+
+
+def lies_under(server, panel, point):
+    """Whether the mask is 1 where DICOMweb says that a point lies."""
+    series = f"{server.url}/dicom-web/studies/{panel.study['study_uid']}/series/{panel.study['id']}"
     metadata = requests.get(f"{series}/metadata", headers={"Accept": "application/dicom+json"}).json()
     for instance in metadata:
         (uid,) = instance["00080018"]["Value"]
@@ -106,10 +120,21 @@ def test_the_mask_lies_under_the_click_whatever_way_the_image_lies(without_weigh
         normal = np.cross(orientation[:3], orientation[3:])
         if abs(away @ normal) < panel.study["spacing"][2] / 2:
             row, column = round(away @ orientation[3:] / down_mm), round(away @ orientation[:3] / along_mm)
-            assert panel.image[uid][row, column] == 1
-            break
-    else:
-        pytest.fail("no slice holds the point")
+            return panel.image[uid][row, column] == 1
+    return False
+
+
+def test_the_mask_lies_under_the_click_in_a_dicom_series_of_descending_slices(without_weights):
+    panel = PanelClient(without_weights.url, "series", "dicom").open()
+    assert panel.study["unit"] == "SUVbw" and len(panel.study["instances"]) == 30
+    volume = read_volume(without_weights.studies / "series")
+    hot = np.argwhere(volume.array == volume.array.max())[0]
+    point = lps(volume.affine, hot)
+    panel.click(point)
+    assert lies_under(without_weights, panel, point)
+    assert panel.objects[1]["voxels"] == 27
+    x, y, z = point
+    assert not lies_under(without_weights, panel, (x, y, z + 12))
 
 
 def test_without_weights_the_network_refuses_and_region_growing_answers(without_weights, phantom, lesions):

@@ -1,9 +1,13 @@
 """An annotation session: every change can be undone, and comes back after a restart as it was."""
 
+import threading
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from infer_tasks import changes
 from infer_tasks.annotated import Method, Snapshot
@@ -295,3 +299,82 @@ def test_a_damaged_line_is_told_and_loses_nothing(panel, journal, volume):
             Panel(annotations, volume).open()
     path.write_text(good)
     np.testing.assert_array_equal(Panel(annotations, volume).open().image, panel.image)
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("click"), st.integers(0, 3), st.tuples(*[st.integers(2, 17)] * 3), st.booleans()),
+        st.tuples(
+            st.just("brush"), st.integers(0, 4), st.tuples(*[st.integers(0, 15)] * 3), st.integers(1, 6)
+        ),
+        st.tuples(st.just("merge"), st.integers(1, 3), st.integers(1, 3)),
+        st.tuples(st.just("delete"), st.integers(1, 3)),
+        st.sampled_from([("undo",), ("redo",), ("restart",), ("organ", 1), ("organ", 2)]),
+    ),
+    max_size=12,
+)
+
+
+def taken(panel, what, *told):
+    """Do what a step says, where it can be done."""
+    match what:
+        case "click":
+            panel.click(told[1], told[0] or None, told[2])
+        case "brush":
+            image = panel.image.copy()
+            (i, j, k), size = told[1], told[2]
+            image[k : k + size, j : j + size, i : i + size] = told[0]
+            panel.brush(image, label="lesion")
+        case "merge":
+            panel.change("merge", lambda now, _: (changes.merge(now, told[0], [told[1]]), ()))
+        case "delete":
+            panel.change("delete", lambda now, _: (now.without([now[told[0]].number]), ()))
+        case "organ":
+            panel.change("object", lambda now, _: (now.having(now[told[0]].with_object(label="liver")), ()))
+        case "undo":
+            panel.undo()
+        case "redo":
+            panel.redo()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps)
+def test_whatever_is_done_the_panel_shows_what_the_session_holds(tmp_path_factory, volume, steps):
+    journal = Journal(tmp_path_factory.mktemp("any") / "journal")
+    panel = Panel(Annotations(journal, LABELS), volume).open()
+    for step in steps:
+        if step[0] == "restart":
+            panel.annotations = Annotations(journal, LABELS)
+        else:
+            with suppress(RequestError, SessionMovedError):
+                taken(panel, *step)
+        shown = panel.image.copy()
+        np.testing.assert_array_equal(panel.open().image, shown)
+    shown, undone = panel.image.copy(), 0
+    while panel.view.can_undo:
+        panel.undo()
+        undone += 1
+    assert not panel.image.any()
+    for _ in range(undone):
+        panel.redo()
+    np.testing.assert_array_equal(panel.image, shown)
+
+
+def test_of_two_changes_at_once_one_is_made_and_the_other_told(panel):
+    told = []
+
+    def click(index):
+        other = Panel(panel.annotations, panel.volume)
+        other.view = panel.view
+        try:
+            told.append(other.click(index).view.revision)
+        except SessionMovedError:
+            told.append("moved on")
+
+    threads = [threading.Thread(target=click, args=(index,)) for index in (A, B)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(told, key=str) == [2, "moved on"]
+    assert len(panel.open().view.now.items) == 1

@@ -53,6 +53,7 @@ def head(view: View, label: Label | None, others: list[str], volume: Volume) -> 
         "revision": view.revision,
         "complete": view.complete,
         "changed": list(view.changed),
+        "next": view.now.next_number(),
         "can_undo": view.can_undo,
         "can_redo": view.can_redo,
         "saved": saved(label, unchanged and view.saved.items == view.now.items if view.saved else False),
@@ -113,6 +114,6 @@ def _row(
             for click in step
         ],
         "edited": bool(obj.paints),
-        "warnings": list(item.warnings),
+        "warnings": [text[:1].upper() + text[1:] for text in item.warnings],
         **measured(volume, scene.seen[obj.id], organs),
     }

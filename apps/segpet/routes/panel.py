@@ -20,9 +20,6 @@ router = APIRouter(prefix="/segpet", tags=["Annotation"], dependencies=[Depends(
 
 Status = Literal["none", "draft", "submitted", "reviewed", "final"]
 
-#: How often a strategy is asked for a study that nobody else has open.
-_TRIES = 8
-
 
 @router.get("/studies", summary="The work list")
 @in_a_thread
@@ -93,27 +90,15 @@ def get_label(request: Request, uid: Uid) -> Response:
 def next_study(asked: NextBody) -> dict[str, Any]:
     """Return the study to be labelled next, rather one that nobody else has open; null where none is left."""
     with told_to_client():
-        app = app_instance()
-        current = panel.name_of(asked.current) if asked.current else None
-        found: dict[str, Any] = {}
-        for _ in range(_TRIES):
-            found = sample(asked.strategy, {"client_id": asked.client})
-            if not found or (found["id"] != current and not _others(found["id"], asked.client)):
-                break
-        if not found or (found["id"] == current and _is_last(current)):
-            return {"study": None}
-        name = found["id"]
-        label = panel.saved_labels().counting(name)
-        return {"study": panel.entry(name, label, app.workspace.leases.holders(name))}
-
-
-def _others(name: str, client: str) -> list[str]:
-    return [other for other in app_instance().workspace.leases.holders(name) if other != client]
-
-
-def _is_last(name: str | None) -> bool:
-    """Whether no other study is without a final label."""
-    return panel.studies().get_unlabeled_images() == [name]
+        leases = app_instance().workspace.leases
+        current = [panel.name_of(asked.current)] if asked.current else []
+        busy = [name for name, clients in leases.all().items() if set(clients) - {asked.client}]
+        for passed in ([*current, *busy], current):
+            found = sample(asked.strategy, {"client_id": asked.client, "but_not": passed})
+            if found:
+                label = panel.saved_labels().counting(found["id"])
+                return {"study": panel.entry(found["id"], label, leases.holders(found["id"]))}
+        return {"study": None}
 
 
 def _study_uid(name: str) -> str:
