@@ -41,6 +41,7 @@ export function inTurn(running, job) {
       return false;
     } finally {
       change({ running: null });
+      performance.mark('segpet.done');
     }
   });
   line = turn;
