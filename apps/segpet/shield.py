@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +17,12 @@ _OTHER_NAME = (
     "MONAI_LABEL_CORS_ORIGINS for another origin."
 )
 #: Bytes that a request's body may have, by the beginning of its path; the first that fits counts.
-_LIMITS = (("/session", 4 << 30), ("/datastore/label", 1 << 30), ("/segpet/", 64 << 20), ("", 4 << 20))
+_LIMITS = (
+    (re.compile("/session"), 4 << 30),
+    (re.compile("/datastore/label"), 1 << 30),
+    (re.compile("/segpet/.*/slices$"), 64 << 20),
+    (re.compile(""), 4 << 20),
+)
 
 
 class Shield:
@@ -50,7 +56,7 @@ class Shield:
         if scope["method"] not in _READS_ONLY and not self._may_change(headers):
             await _answer(send, 403, "Pages of other origins may not use this server.")
             return
-        body = _Body(receive, next(limit for path, limit in _LIMITS if scope["path"].startswith(path)))
+        body = _Body(receive, next(limit for path, limit in _LIMITS if path.match(scope["path"])))
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > body.limit:
             await _answer(send, 413, body.refusal)

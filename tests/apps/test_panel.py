@@ -1,6 +1,7 @@
 """What the panel is told of studies, where clicks lie in them, and what is refused."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -169,6 +170,27 @@ def test_a_label_put_there_by_hand_is_gone_on_from(without_weights, phantom):
     np.testing.assert_array_equal(panel.grid > 0, (phantom.lesions > 0) | (phantom.labels == 1))
 
 
+def test_a_label_that_cannot_be_used_does_not_lock_the_study_up(without_weights):
+    (without_weights.studies / "labels/final/flipped.nii.gz").write_bytes(b"no image")
+    for _ in range(50):
+        (entry,) = [one for one in listed(without_weights)["studies"] if one["title"] == "flipped"]
+        if entry["status"] == "final":
+            break
+        time.sleep(0.2)  # the folder's watcher is a thread of its own
+    panel = PanelClient(without_weights.url, "flipped", "locked").open()
+    assert panel.head["objects"] == [] and "saved label cannot be used" in panel.head["warnings"][0]
+    with pytest.raises(RefusedError, match="422"):
+        panel.post("restore")
+
+
+def test_without_a_label_there_is_nothing_to_go_back_to(without_weights, phantom, lesions):
+    panel = PanelClient(without_weights.url, "open", "back").open()
+    panel.click(lps(phantom.volume.affine, lesions[0]))
+    with pytest.raises(RefusedError, match="409 This study has no saved label"):
+        panel.post("restore")
+    assert panel.reload().objects
+
+
 def test_a_batchs_proposals_are_gone_on_from(without_weights):
     batch = f"{without_weights.url}/batch/infer/segpet_auto?run_sync=true"
     checked(requests.post(batch, json={"images": ["batch"]}))
@@ -231,10 +253,10 @@ def test_the_next_study_is_another_one_and_none_is_told_when_all_are_done(withou
     body = {"strategy": "random", "client": "next", "current": panel.study["id"]}
     for _ in range(4):
         study = checked(requests.post(f"{without_weights.url}/segpet/next", json=body)).json()["study"]
-        assert study["title"] not in ("open", "labelled")
+        assert study["title"] not in ("open", "labelled", "flipped")
         assert study["id"] and study["study_uid"]
     for title in [one["title"] for one in listed(without_weights)["studies"]]:
-        if title not in ("open", "labelled"):
+        if title not in ("open", "labelled", "flipped"):
             PanelClient(without_weights.url, title, "next").open().post("clear").save("final")
     assert requests.post(f"{without_weights.url}/segpet/next", json=body).json() == {"study": None}
     body.pop("current")

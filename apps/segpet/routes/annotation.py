@@ -1,8 +1,5 @@
 """`/segpet/studies/ID/sessions/CLIENT`: what an annotator does in the panel, and what is to be seen then."""
 
-import time
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
@@ -11,91 +8,24 @@ from monailabel.interfaces.utils.app import app_instance
 from pydantic import ValidationError
 
 from apps.segpet.annotation import panel_study as panel
-from apps.segpet.annotation.frames import frame, read_frame
-from apps.segpet.annotation.panel_study import PanelStudy
-from apps.segpet.annotation.table import head, measured, table
-from apps.segpet.annotation.table import saved as saved_row
+from apps.segpet.annotation.frames import read_frame
 from apps.segpet.failures import told_to_client
 from apps.segpet.routes import panel_requests as asked
 from apps.segpet.routes.panel_requests import Client, Number, Uid
+from apps.segpet.routes.panel_session import Panel
 from apps.segpet.routes.threads import in_a_thread
 from infer_tasks import changes
 from infer_tasks.annotated import Method, Snapshot
-from infer_tasks.annotations import Change, Saved, View
-from infer_tasks.changes import Reader
 from infer_tasks.patient_space import voxel_at
 from infer_tasks.requests import RequestError
 from lib.interaction import Click, lesion_label
 from lib.interaction.scene import Scene
-from lib.interaction.segmenter import Stopwatch
 
 router = APIRouter(
     prefix="/segpet/studies/{uid}/sessions/{client}",
     tags=["Annotation"],
     dependencies=[Depends(asked.checked_type)],
 )
-
-#: All of them are in every reply, those of which nothing was needed too.
-_STAGES = ("read", "encode", "decode", "numbers", "slices")
-
-
-class Panel:
-    """A request of a client's panel: finds the study, says that the client is there, answers with a frame.
-
-    Args:
-        request: the request.
-        uid: SeriesInstanceUID.
-        client: what the browser calls itself.
-        changes: whether the request changes something, which a read-only server refuses.
-    """
-
-    def __init__(self, request: Request, uid: str, client: str, changes: bool = True) -> None:
-        self._begun = time.perf_counter()
-        self.watch = Stopwatch()
-        if changes:
-            panel.check_writable()
-        self._accepted = request.headers.get("accept-encoding", "")
-        self.client = client
-        self.study: PanelStudy = panel.panel_study(uid, self.watch)
-        self.workspace = app_instance().workspace
-        self.key = self.study.key(client)
-        if not app_instance().options.read_only:
-            self.workspace.leases.renew(self.study.name, client)
-
-    @property
-    def others(self) -> list[str]:
-        """Other clients that have the study open."""
-        return [one for one in self.workspace.leases.holders(self.study.name) if one != self.client]
-
-    def reader(self, method: Method) -> Reader:
-        """Return what answers clicks by a method."""
-        return panel.reader(self.study.volume, method, self.watch)
-
-    def begun(self) -> tuple[Snapshot, Saved | None]:
-        """Return what a session begins with."""
-        return panel.saved_labels().objects(self.study.name, self.study.volume, panel.default_method())
-
-    def change(self, what: str, revision: int, change: Change) -> Response:
-        """Make a change, and answer."""
-        annotations = self.workspace.annotations
-        return self.answer(lambda: annotations.change(self.key, self.study.volume, revision, what, change))
-
-    def answer(self, viewed: Callable[[], View]) -> Response:
-        """Answer with a frame."""
-        study, seconds = self.study, self.watch.seconds
-        others = sum(seconds.values())
-        with self.watch.stage("slices"):
-            view = viewed()
-        # What the change took beside the stages that it names itself: finding what is new, the journal.
-        seconds["slices"] -= sum(seconds.values()) - seconds["slices"] - others
-        with self.watch.stage("numbers"):
-            rows = table(study.volume, view.now, view.scene, self.workspace.labels, study.organs)
-        label = panel.saved_labels().counting(study.name)
-        told = {**rows, **head(view, label, self.others, study.volume)}
-        total = time.perf_counter() - self._begun
-        stages = {**dict.fromkeys(_STAGES, 0.0), **seconds, "total": total}
-        told["seconds"] = {stage: round(spent, 4) for stage, spent in stages.items()}
-        return frame(told, view.slices, study.instances, study.volume.shape, self._accepted)
 
 
 @router.put("", summary="Open a session")
@@ -191,7 +121,9 @@ def restore(request: Request, uid: Uid, client: Client, body: asked.Change) -> R
     with told_to_client():
         one = Panel(request, uid, client)
         annotations = one.workspace.annotations
-        return one.answer(lambda: annotations.restore(one.key, one.study.volume, body.revision, one.begun))
+        if panel.saved_labels().counting(one.study.name) is None:
+            raise HTTPException(409, "This study has no saved label to go back to.")
+        return one.answer(lambda: annotations.restore(one.key, one.study.volume, body.revision, one.labelled))
 
 
 @router.patch("/objects/{number}", summary="Change what is said of an object")
@@ -290,78 +222,6 @@ async def brush(request: Request, uid: Uid, client: Client) -> Response:
             return _brushed(Panel(request, uid, client), content)
 
     return await work()
-
-
-@router.get("/objects/{number}/comparison", summary="suv_region beside the model")
-@in_a_thread
-def compare(
-    request: Request,
-    uid: Uid,
-    client: Client,
-    number: Number,
-    threshold: asked.Threshold = "percent",
-    value: Annotated[float | None, Query(gt=0, le=1e9, allow_inf_nan=False)] = None,
-) -> Response:
-    """Return what `suv_region` makes of an object's clicks; nothing is changed."""
-    with told_to_client():
-        one, watch = Panel(request, uid, client, changes=False), Stopwatch()
-        volume = one.study.volume
-        with watch.stage("total"):
-            item = one.workspace.annotations.view(one.key, volume).now[number]
-            obj = item.object
-            if not obj.positive:
-                raise RequestError(
-                    "This object was painted only: there is no click that suv_region could answer."
-                )
-            by = panel.reader(volume, Method("suv_region", threshold, value), watch)
-            state = by.engine.answer(volume, replace(obj, anchor=None, paints=()), watch)
-            scene = Scene([replace(obj, id=1)], {1: state.mask}, one.workspace.labels)
-            own = item.mask.crop
-            shared = own.count - own.minus(state.mask).count
-            both = own.count + state.mask.count
-            told = {
-                "complete": True,
-                "number": number,
-                "method": by.method.name,
-                "threshold": by.method.threshold,
-                "value": by.method.value,
-                "dice": round(2 * shared / both, 4) if both else None,
-                "numbers": measured(volume, state.mask, one.study.organs),
-                "warnings": list(state.warnings),
-            }
-            slices = scene.filled_slices(volume.shape)
-        told["seconds"] = {stage: round(spent, 4) for stage, spent in watch.seconds.items()}
-        accepted = request.headers.get("accept-encoding", "")
-        return frame(told, slices, one.study.instances, volume.shape, accepted)
-
-
-@router.post("/label", summary="Save")
-@in_a_thread
-def save(request: Request, uid: Uid, client: Client, body: asked.SaveBody) -> dict[str, Any]:
-    """Save what the session shows as the study's label."""
-    with told_to_client():
-        one, labels = Panel(request, uid, client), panel.saved_labels()
-        name, volume = one.study.name, one.study.volume
-
-        def saved(now: Snapshot, scene: Scene, before: Saved | None) -> Saved:
-            if before and before.items == now.items and body.status in (before.status, "draft"):
-                return before
-            base = before.base if before else 0
-            counting = labels.counting(name)
-            if body.status != "draft" and not body.replace and counting is not None:
-                is_news = counting.version > base and counting.status != "draft"
-                if is_news and counting.author != client:
-                    raise HTTPException(
-                        409,
-                        f"{counting.author or 'Somebody else'} has saved a label ({counting.status}) of this "
-                        "study since you opened it: look at it first, or save yours in its place.",
-                    )
-            version = labels.save(name, volume, client, body.status, now, scene)
-            return Saved(version, body.status, base if body.status == "draft" else version, now.items)
-
-        done = one.workspace.annotations.save(one.key, body.revision, saved)
-        label = labels.of_version(name, done.version) or labels.counting(name)
-        return saved_row(label, unchanged=True) or {}
 
 
 def _method(body: asked.Answered) -> Method:
