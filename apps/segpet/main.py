@@ -160,6 +160,8 @@ class SegPET(MONAILabelApp):
         sample = super().next_sample(request)
         if sample:
             self.preload(sample["id"])
+            if Path(sample["path"]).is_dir():
+                del sample["path"]  # see Studies.get_image_info
         return sample
 
     def task(self, model: Any) -> InferTask:

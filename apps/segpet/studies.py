@@ -125,12 +125,16 @@ class Studies(LocalDatastore):
         return str(Path(self._datastore_path) / f"{image_id}{image.image.ext}") if image else ""
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
-        """Return what is known of an image, `path` among it; `name` is that of the file to be downloaded."""
+        """Return what is known of an image, a file's `path` among it.
+
+        3D Slicer opens a path that it can reach, and cannot open a folder: without one it downloads `name`.
+        """
         with self._turn:
             known: dict[str, Any] = super().get_image_info(image_id)
         path = self.get_image_uri(image_id)
         if known and Path(path).is_dir():
-            known = {**known, "name": f"{image_id}.nii.gz"}
+            known.pop("path", None)
+            return {**known, "name": f"{image_id}.nii.gz"}
         return {**known, "path": path} if known else known
 
     def datalist(self, full_path: bool = True) -> list[dict[str, str]]:

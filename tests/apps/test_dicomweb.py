@@ -7,7 +7,7 @@ import numpy as np
 import pydicom
 import pytest
 import requests
-from dicom_series import in_study, write_series
+from dicom_series import in_study, scan_header, write_series
 from dicomweb_client.api import DICOMwebClient
 from dicomweb_studies import (
     FRAMES,
@@ -214,6 +214,23 @@ def test_monai_labels_routes_take_a_dicom_folder_as_a_study(own_server, tmp_path
     downloaded = nibabel.load(image)
     assert np.allclose(downloaded.affine, volume.affine)
     assert np.array_equal(downloaded.get_fdata(dtype=np.float32), volume.array)
+
+
+def test_slicer_gets_a_dicom_folder_as_the_next_sample(tmp_path):
+    """Without a path, which Slicer would try to open, by a name that it can, and as what it can read."""
+    stored = values_of(7).astype(np.int16)
+    write_series(tmp_path / "studies/1.2.840.P7", stored, edit=scan_header())
+    server = Server(tmp_path, model="none")
+    try:
+        sample = server.start().client().next_sample("random", {})
+        content = requests.get(f"{server.url}/datastore/image", params={"image": sample["id"]}).content
+    finally:
+        server.stop()
+    assert (sample["id"], sample["name"]) == ("1.2.840.P7", "1.2.840.P7.nii.gz")
+    assert "path" not in sample
+    (tmp_path / sample["name"]).write_bytes(content)
+    volume = read_volume(tmp_path / "studies/1.2.840.P7")
+    assert np.array_equal(nibabel.load(tmp_path / sample["name"]).get_fdata(dtype=np.float32), volume.array)
 
 
 def test_a_dicom_folder_that_comes_later_is_found(own_server, client):
