@@ -4,11 +4,12 @@ from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
 
+from infer_tasks.organ_maps import FOLDER as ORGAN_MAPS
 from infer_tasks.requests import EXTENSIONS
 from lib.pet.sidecar import sidecar_of
 
-#: What the server itself keeps among the studies.
-_OURS = ("labels", "datastore_v2.json")
+#: What the server itself keeps among the studies, and the organ maps that belong to them.
+_OURS = ("labels", "datastore_v2.json", ORGAN_MAPS)
 
 
 def inventory(folder: Path, served: Collection[str]) -> dict[str, list[str]]:

@@ -15,7 +15,7 @@ def test_what_is_not_served_is_told_with_its_reason(tmp_path):
         "datastore_v2.json",
     ):
         (tmp_path / name).touch()
-    for name in ("labels", "series"):
+    for name in ("labels", "organs", "series"):
         (tmp_path / name).mkdir()
     skipped = inventory(tmp_path, ["P1.nrrd"])
     assert {reason.split(" (")[0]: names for reason, names in skipped.items()} == {
