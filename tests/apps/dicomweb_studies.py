@@ -73,6 +73,8 @@ def make_studies(studies):
     write_series(studies / "1.2.840.descending", stored, edit=descending)
     write_series(studies / "rle", stored, edit=both(scan_header(), in_study("64", "1.2.3.64"), compress))
     write_enhanced(studies / "enhanced/one.dcm", stored.astype(np.uint16))
+    for path in write_series(studies / "odd", stored, edit=both(in_study("65", "1.2.3.65"), odd_header)):
+        path.write_bytes(path.read_bytes().replace(b"4.3210", b"absent"))
     (studies / "empty").mkdir()
     (studies / "notes").mkdir()
     (studies / "notes/a.txt").write_text("no image")
@@ -85,6 +87,18 @@ def make_studies(studies):
 
 def number_from_the_end(dataset, k):
     dataset.InstanceNumber = SHAPE[2] - k
+
+
+def odd_header(k, dataset):
+    """NaN, a number that is none, a long private element, an overlay, Latin-1 in a name."""
+    dataset.SpecificCharacterSet = "ISO_IR 100"
+    dataset.PatientName = "Bäcker^Zoë"
+    dataset.add_new(0x00189073, "FD", float("nan"))  # AcquisitionDuration
+    dataset.ReconstructionDiameter = "4.3210"
+    block = dataset.private_block(0x0009, "SEGPET TEST", create=True)
+    block.add_new(1, "OB", bytes(100_000))
+    block.add_new(2, "LO", "short")
+    dataset.add_new(0x60003000, "OW", bytes(100))
 
 
 def compress(k, dataset):

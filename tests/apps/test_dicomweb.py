@@ -164,6 +164,18 @@ def test_compressed_pixels_are_served_uncompressed(own_server, client):
     assert np.array_equal(whole.pixel_array, there.pixel_array)
 
 
+def test_an_odd_header_is_told_as_far_as_json_can(own_server, client):
+    (series,) = client.search_for_series("1.2.3.65")
+    assert series["00100010"]["Value"] == [{"Alphabetic": "Bäcker^Zoë"}]
+    uid = value(series, "SeriesInstanceUID")
+    one = client.retrieve_series_metadata("1.2.3.65", uid)[0]
+    assert one["00189073"]["Value"] == [None]
+    assert "00181100" not in one or "Value" not in one["00181100"]
+    assert one["00091002"]["Value"] == ["short"]
+    assert not {"00091001", "60003000", "7FE00010"} & set(one)
+    assert len(grid(client, "1.2.3.65", uid)[0]) == np.prod(SHAPE)
+
+
 def test_a_phantoms_series_gives_its_volume_back(own_server, client):
     (study,) = client.search_for_studies(search_filters={"PatientName": "phantom*"})
     uid = value(study, "StudyInstanceUID")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -149,12 +150,23 @@ def _found(request: Request, results: Iterable[Json]) -> Response:
 
 
 def _json(request: Request, content: Any) -> Response:
-    body = json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+    try:
+        body = json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+    except ValueError:  # a header may hold NaN, which JSON cannot
+        body = json.dumps(_finite(content), separators=(",", ":")).encode()
     headers = {"Vary": "Accept-Encoding"}
     if len(body) > 1000 and "gzip" in request.headers.get("accept-encoding", ""):
         body = gzip.compress(body, 1)
         headers["Content-Encoding"] = "gzip"
     return Response(body, media_type="application/dicom+json", headers=headers)
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _check_accepted(request: Request, kind: str) -> None:

@@ -1,6 +1,7 @@
 """DICOM folders among the studies, served as they are: PET, and the CT beside it."""
 
 import io
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -11,13 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pydicom
 from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from apps.segpet.dicomweb.model import Json, Series, Study, as_json, counted, served
 from lib.pet import VolumeError
 from lib.pet.choice import choose
-from lib.pet.dicom_files import DAMAGED, read_header, read_with_pixels, tags
+from lib.pet.dicom_files import DAMAGED, number, read_header, read_with_pixels, tags, text
 from lib.pet.dicom_folder import PET, ListedImage, list_images
 from lib.pet.dicom_pixels import decoded_frames
 from lib.pet.series import find_series
@@ -30,7 +32,6 @@ _OF_SERIES = tags(
     "SeriesInstanceUID Modality SeriesNumber SeriesDescription SeriesDate SeriesTime BodyPartExamined "
     "ProtocolName"
 )
-_OF_INSTANCE = tags("SOPClassUID SOPInstanceUID InstanceNumber NumberOfFrames Rows Columns BitsAllocated")
 _PIXELS = tags("BitsAllocated PixelRepresentation")
 _PIXEL_DATA = tags("PixelData FloatPixelData DoubleFloatPixelData")
 _MODALITY = f"{Tag('Modality'):08X}"
@@ -42,9 +43,23 @@ _MULTI_FRAME = (
 
 
 class _Image(NamedTuple):
+    """What is kept of each image: little, for a folder may hold thousands."""
+
     path: Path
     frames: int
-    listed: Json
+    kind: str
+    number: int
+    rows: int
+    columns: int
+    bits: int
+
+    @staticmethod
+    def of(listed: ListedImage) -> "_Image":
+        rows, columns, bits = (
+            int(number(listed.header, name) or 0) for name in ("Rows", "Columns", "BitsAllocated")
+        )
+        kind = sys.intern(text(listed.header, "SOPClassUID"))
+        return _Image(listed.path, listed.frames, kind, listed.number, rows, columns, bits)
 
 
 class StoredSeries(Series):
@@ -61,9 +76,18 @@ class StoredSeries(Series):
         super().__init__(uid, served(attributes), list(images))
         self._images = images
 
+    def uids_by_path(self) -> dict[Path, str]:
+        """Return the SOPInstanceUID of each file."""
+        return {image.path: uid for uid, image in self._images.items()}
+
     def listed(self, instance: str) -> Json:
         """Return what a query tells of an instance."""
-        return self.attributes | self._images[instance].listed
+        image = self._images[instance]
+        own = Dataset()
+        own.SOPClassUID, own.SOPInstanceUID = image.kind, instance
+        own.InstanceNumber, own.NumberOfFrames = image.number, image.frames
+        own.Rows, own.Columns, own.BitsAllocated = image.rows, image.columns, image.bits
+        return self.attributes | as_json(own)
 
     def metadata(self, instances: Sequence[str]) -> list[Json]:
         """Return all attributes but bulk data, private ones included: SUV of some vendors needs them."""
@@ -92,27 +116,21 @@ class StoredStudies:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.paths: dict[Path, str] = {}
         self._pet: list[tuple[str, str]] = []  # StudyInstanceUID and SeriesInstanceUID, of PET
         by_study: defaultdict[str, list[StoredSeries]] = defaultdict(list)
         of_study: dict[str, Json] = {}
-        images = sorted(
-            list_images(folder), key=lambda one: (str(one.header.SeriesInstanceUID), one.number, one.path)
-        )
-        for uid, group in groupby(images, key=lambda one: str(one.header.SeriesInstanceUID)):
+        images = sorted(list_images(folder), key=lambda one: (_series_of(one), one.number, one.path))
+        for uid, group in groupby(images, key=_series_of):
             found = list(group)
             header = found[0].header
-            study = str(header.StudyInstanceUID)
+            study = text(header, "StudyInstanceUID")
             of_study.setdefault(study, served(_part(header, _OF_STUDY)))
             attributes = of_study[study] | _part(header, _OF_SERIES)
-            by_study[study].append(StoredSeries(uid, attributes, self._listed(found)))
-            if header.SOPClassUID in PET:
+            by_study[study].append(StoredSeries(uid, attributes, {one.uid: _Image.of(one) for one in found}))
+            if text(header, "SOPClassUID") in PET:
                 self._pet.append((study, uid))
+        self._series = {one.uid: one for series in by_study.values() for one in series}
         self.studies = {uid: _study(uid, of_study[uid], series) for uid, series in by_study.items()}
-
-    def _listed(self, found: Sequence[ListedImage]) -> dict[str, _Image]:
-        self.paths |= {one.path: one.uid for one in found}
-        return {one.uid: _Image(one.path, one.frames, _part(one.header, _OF_INSTANCE)) for one in found}
 
     @cached_property
     def annotated(self) -> tuple[str, str]:
@@ -139,10 +157,15 @@ class StoredStudies:
         Raises VolumeError: the image cannot be read, or has all slices in one instance.
         """
         chosen = choose(find_series(self._folder))
-        uids = tuple(self.paths.get(one.path, "") for one in chosen.series.frames[chosen.frame])
+        uid_of = self._series[chosen.series.uid].uids_by_path() if chosen.series.uid in self._series else {}
+        uids = tuple(uid_of.get(one.path, "") for one in chosen.series.frames[chosen.frame])
         if "" in uids or len(set(uids)) < len(uids):
             raise VolumeError(_MULTI_FRAME)
         return uids
+
+
+def _series_of(image: ListedImage) -> str:
+    return text(image.header, "SeriesInstanceUID")
 
 
 def _study(uid: str, attributes: Json, series: Sequence[StoredSeries]) -> Study:
@@ -151,8 +174,8 @@ def _study(uid: str, attributes: Json, series: Sequence[StoredSeries]) -> Study:
     return Study(uid, counted(attributes, sorted(modalities), len(series), count), lambda: series)
 
 
-def _part(header: pydicom.Dataset, wanted: Sequence[Any]) -> Json:
-    part = pydicom.Dataset()
+def _part(header: Dataset, wanted: Sequence[Any]) -> Json:
+    part = Dataset()
     for tag in wanted:
         if tag in header:
             part[tag] = header[tag]
