@@ -18,7 +18,8 @@ from dicom_series import (
 )
 from serving import save_image
 
-from apps.segpet.dicomweb.catalogue import Catalogue, Digests
+from apps.segpet.dicomweb.catalogue import Catalogue
+from apps.segpet.dicomweb.digests import Digests
 from apps.segpet.studies import Studies
 from infer_tasks.volumes import Volumes
 from lib.pet import VolumeError, read_volume

@@ -1,7 +1,5 @@
 """Everything that the embedded DICOMweb serves, found by UID; follows the studies folder as it changes."""
 
-import hashlib
-import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -9,6 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
+from apps.segpet.dicomweb.digests import Digests
 from apps.segpet.dicomweb.generated import generated_study
 from apps.segpet.dicomweb.model import Series, Study
 from apps.segpet.dicomweb.stored import StoredStudies
@@ -17,7 +16,6 @@ from infer_tasks.volumes import Volumes
 from lib.export.pet_series import SeriesUIDs
 from lib.pet import VolumeError
 from lib.pet.dicom_folder import stamp_of
-from lib.store import write_atomic
 
 #: For how long a study's files are taken to be as they were: a viewer asks for hundreds of frames in a row.
 _TRUSTED_SECONDS = 2.0
@@ -26,7 +24,9 @@ _TRUSTED_SECONDS = 2.0
 class Holding(Protocol):
     """What a study of the datastore holds."""
 
-    studies: Mapping[str, Study]
+    @property
+    def studies(self) -> Mapping[str, Study]:
+        """Its studies by StudyInstanceUID."""
 
     @property
     def annotated(self) -> tuple[str, str]:
@@ -161,47 +161,6 @@ class Catalogue:
         uids = SeriesUIDs(name, content)
         study = generated_study(name, path, uids, lambda: self._volumes.get(path))
         return GeneratedHolding(study, uids)
-
-
-class Digests:
-    """SHA-256 of image files; each is read once, also if the server starts again.
-
-    Args:
-        file: where they are kept.
-    """
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._lock = Lock()
-        self._known: dict[str, list[Any]] = {}
-        try:
-            kept = json.loads(file.read_text())
-            self._known = {str(name): list(entry) for name, entry in kept.items()}
-        except (
-            OSError,
-            ValueError,
-            AttributeError,
-            TypeError,
-        ):  # nothing there, or nothing of use: read anew
-            pass
-
-    def of(self, path: Path) -> str | None:
-        """Return a file's digest, None where it cannot be opened."""
-        try:
-            status = path.stat()
-            stamp = [status.st_mtime_ns, status.st_size]
-            with self._lock:
-                match self._known.get(str(path)):
-                    case [int(), int(), str(digest)] as entry if entry[:2] == stamp:
-                        return digest
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            with self._lock:
-                self._known[str(path)] = [*stamp, digest]
-                write_atomic(self._file, json.dumps(self._known))
-        except OSError:
-            return None
-        return digest
 
 
 def _annotated(holding: Holding) -> tuple[str, str]:
