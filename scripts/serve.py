@@ -55,6 +55,9 @@ def serve(
             "or a token come from SEGPET_DICOMWEB_USER, SEGPET_DICOMWEB_PASSWORD, SEGPET_DICOMWEB_TOKEN."
         ),
     ] = None,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Studies and labels can be viewed; nothing is saved.")
+    ] = False,
 ) -> None:
     """Serve studies to the browser (OHIF) and to 3D Slicer (MONAI Label's API), until Ctrl+C.
 
@@ -79,6 +82,7 @@ def serve(
         "device": device,
         "hosts": hosts,
         "dicomweb": dicomweb,
+        "read_only": "yes" if read_only else None,
     }
     # This process becomes the server, so that whoever started it signals the server itself.
     os.execv(sys.executable, [*_command(studies, host, port, options), "--fetch-viewer"])

@@ -100,3 +100,16 @@ def test_the_demo_does_not_click_in_another_server(tmp_path, port):
         result = CliRunner().invoke(app, ["demo", "--folder", str(tmp_path), "--port", str(port)])
     assert result.exit_code == 2
     assert f"Port {port} is taken" in result.stderr
+
+
+@pytest.mark.parametrize(("option", "told"), [(["--read-only"], ["read_only", "yes"]), ([], None)])
+def test_a_server_saves_nothing_where_that_is_said(option, told, tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr("os.execv", lambda _, command: started.extend(command))
+    CliRunner().invoke(app, ["serve", "--studies", str(tmp_path), *option])
+    assert started[0] == sys.executable
+    if told:
+        place = started.index("read_only")
+        assert started[place - 1 : place + 2] == ["--conf", *told]
+    else:
+        assert "read_only" not in started
