@@ -1,6 +1,7 @@
 """Reading a PET image, whatever it is stored as."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,9 @@ def _as_sidecar_says(
     """Return the values as SUV where the sidecar holds all that it takes, else in the unit that it states."""
     unit, said_by = unit_of(sidecar), "from the sidecar beside the file"
     if unit != "Bq/ml" or "InjectedRadioactivity" not in sidecar:
-        return Volume(array, affine, unit, Preflight.of_file(unit, said_by if unit != "unknown" else ""))
+        stated = Preflight.of_file(unit, said_by if unit != "unknown" else "")
+        header = header_of(sidecar)
+        return Volume(array, affine, unit, replace(stated, tracer=header.tracer, nuclide=header.nuclide))
     header = header_of(sidecar)
     suv = suv_factors(header)
     factor = suv.factors.get("SUVbw", 1.0)

@@ -227,6 +227,14 @@ def test_a_sidecar_that_states_no_unit_leaves_it_unknown(tmp_path, array):
         assert read_volume(path).unit == "unknown"
 
 
+def test_a_sidecar_of_suv_says_which_tracer_it_was(tmp_path, array):
+    save_nifti(tmp_path / "image.nii.gz", array)
+    said = {"Units": "g/mL", "TracerName": "FDG", "TracerRadionuclide": "F18"}
+    (tmp_path / "image.json").write_text(json.dumps(said))
+    preflight = read_volume(tmp_path / "image.nii.gz").preflight
+    assert (preflight.tracer, preflight.nuclide) == ("FDG", "F-18")
+
+
 def test_a_sidecar_that_is_not_json_is_refused(tmp_path, array):
     path = save_nifti(tmp_path / "a.nii", array)
     for content in (b"{Units: SUV", b"\xff\xfe\x00", b"[" * 100000):
