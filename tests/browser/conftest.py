@@ -105,7 +105,7 @@ def write_pet_ct(folder: Path, phantom: Phantom) -> None:
         "origin": (-first[0], -first[1], first[2]),
         "orientation": (1, 0, 0, 0, -1, 0),
     }
-    slope = float(values.max()) / 30000
+    slope = float(f"{values.max() / 30000:.8g}")
 
     def pet(k: int, dataset) -> None:
         dataset.StudyInstanceUID, dataset.FrameOfReferenceUID = "2.25.1001", "2.25.1002"

@@ -54,7 +54,7 @@ def test_a_pet_ct_is_shown_fused_and_f_shows_pet_alone(viewer):
         )
 
     fused = looks()
-    assert len(fused) == 2 and fused[1] == ["hsv", False]
+    assert len(fused) == 2 and fused[1] == ["hot_iron", False]
     browser.page.keyboard.press("f")
     browser.painted()
     assert looks()[1] == ["Grayscale", True]

@@ -6,7 +6,7 @@ import { state, change } from './state.js';
 
 const GREY = { name: 'Grayscale', opacity: 1 };
 // Flat opacity: CT stays visible below PET everywhere, as readers have it from their workstations.
-const HOT = { name: 'hsv', opacity: 0.45 };
+const HOT = { name: 'hot_iron', opacity: 0.5 };
 
 const petOf = displaySets => displaySets.find(one => one?.Modality === 'PT');
 const fused = displaySets => displaySets.some(one => one?.Modality === 'CT');

@@ -61,7 +61,7 @@ function Methods({ state }) {
         onClick=${() => actions.chooseMethod({ method: choice.method, threshold: choice.threshold, value: choice.value })}>
         ${nameOf(choice)}</button>`)}
     </div>
-    <p class="segpet-quiet segpet-small" data-test="weights">${said}</p>
+    <p class="segpet-quiet segpet-small segpet-clip" data-test="weights" title=${said}>${said}</p>
   </div>`;
 }
 
