@@ -85,10 +85,7 @@ class ViewerFiles:
         if path.startswith(MODULES):
             found = _modules(self._modules).get(path.removeprefix(MODULES))
             return None if found is None else self._response(found, headers)
-        first, *rest = path.removeprefix("/").split("/")
-        if (
-            first in self._prefixes if first != "segpet" else any(rest)
-        ):  # `/segpet` alone is the mode's address
+        if self._is_route(path):
             return None
         is_page = path == "/" or ("text/html" in headers.get("accept", "") and bool(_PAGE.fullmatch(path)))
         try:
@@ -97,6 +94,13 @@ class ViewerFiles:
             return PlainTextResponse(f"{error}\n", 503) if is_page else None
         found = files.get("index.html" if is_page else path.removeprefix("/"))
         return None if found is None else self._response(found, headers)
+
+    def _is_route(self, path: str) -> bool:
+        """Whether a path is for the routes, should there be none of that name."""
+        first, *rest = path.removeprefix("/").split("/")
+        if first == "segpet":  # alone it is the address of our mode in OHIF
+            return any(rest)
+        return first in self._prefixes
 
     def _known_files(self) -> dict[str, _File]:
         """Return the viewer's files by path; they are checked when they are first needed.
