@@ -91,8 +91,9 @@ def _phantoms(folder: Path) -> "dict[str, Phantom]":
     with typer.progressbar(PATIENTS, label="Drawing digital patients") as patients:
         for name, seed, tracer in patients:
             phantoms[name] = phantom = make_phantom(seed, tracer=tracer)
+            known = {"TracerName": phantom.uptake.tracer, "TracerRadionuclide": phantom.uptake.nuclide}
+            (studies / f"{name}.json").write_text(json.dumps({"Units": "g/mL", **known}))
             if not (studies / f"{name}.nii.gz").exists():
-                (studies / f"{name}.json").write_text(json.dumps({"Units": "g/mL"}))
                 part = (
                     folder / f"{name}.nii.gz"
                 )  # written beside the studies: an interrupted demo leaves no half
