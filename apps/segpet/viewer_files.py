@@ -116,7 +116,7 @@ class ViewerFiles:
                 self._files = files
         return self._files
 
-    def _response(self, found: _File, headers: Headers) -> Response:
+    def _response(self, found: _File, headers: Headers) -> Response | None:
         sent = {
             "ETag": found.tag,
             "Cache-Control": "public, max-age=31536000, immutable" if found.for_ever else "no-cache",
@@ -126,7 +126,10 @@ class ViewerFiles:
             sent["Content-Security-Policy"] = self._policy
         if found.tag in headers.get("if-none-match", ""):
             return Response(status_code=304, headers=sent)
-        content = found.path.read_bytes()
+        try:
+            content = found.path.read_bytes()
+        except OSError:  # deleted since
+            return None
         if found.path.suffix == ".gz":
             if "gzip" in headers.get("accept-encoding", ""):
                 sent["Content-Encoding"] = "gzip"
