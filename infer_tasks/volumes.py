@@ -1,17 +1,21 @@
 """The images of studies: each is read once, not once a click."""
 
 import contextlib
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
 from cachetools import LRUCache
 
 from lib.pet import Preflight, Volume, VolumeError, read_volume
+from lib.pet.dicom_folder import Stamp as FolderStamp
 from lib.pet.dicom_folder import stamp_of
 from lib.pet.sidecar import sidecar_of
 
 _MOST_PRELOADS = 4
+_TRUSTED_SECONDS = 2.0
 
 Stamp = tuple[int, int]
 Key = tuple[Path, Stamp, Stamp | None]
@@ -78,11 +82,17 @@ def _key(path: Path) -> Key:
     return path, image, _stamp(sidecar_of(path))
 
 
+@lru_cache(maxsize=256)
+def _stamp_of_folder(folder: Path, moment: int) -> FolderStamp:
+    """Return a folder's stamp, the same for a moment: a click need not look at hundreds of files."""
+    return stamp_of(folder)
+
+
 def _stamp(path: Path) -> Stamp | None:
     """Return when a file or folder changed last, and its size; None where it cannot be opened."""
     try:
         if path.is_dir():
-            stamp = stamp_of(path)
+            stamp = _stamp_of_folder(path, int(time.monotonic() / _TRUSTED_SECONDS))
             return stamp.newest_ns, stamp.bytes
         status = path.stat()
     except OSError:
