@@ -20,6 +20,8 @@ from viewer import Viewer  # noqa: E402
 from apps.segpet.viewer_package import ViewerError, fetch_viewer  # noqa: E402
 from lib.pet import Phantom, make_phantom  # noqa: E402
 
+#: Pictures of the manual are taken only when asked for: tests leave the tree clean.
+collect_ignore = [] if os.environ.get("SEGPET_PICTURES") == "1" else ["test_pictures.py"]
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (
     "--no-sandbox --disable-dev-shm-usage --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader "
@@ -144,14 +146,3 @@ def viewer(chromium, server, request) -> Iterator[Callable[..., Viewer]]:
         faults += [f"asked elsewhere: {url}" for url in one.elsewhere]
         one.close()
     assert not faults, faults
-
-
-@pytest.fixture
-def picture() -> Callable[[Viewer, str], None]:
-    """Takes the manual's pictures where SEGPET_PICTURES is 1; else tests leave the tree clean."""
-
-    def take(of: Viewer, name: str) -> None:
-        if os.environ.get("SEGPET_PICTURES") == "1":
-            of.page.screenshot(path=ROOT / "docs/images" / f"{name}.png")
-
-    return take

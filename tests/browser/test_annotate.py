@@ -59,12 +59,10 @@ def check_planes(viewer, label: nibabel.Nifti1Image, found: dict) -> None:
         assert shown[~expected].mean() < 0.002, f"{plane} shows the mask where it is not"
 
 
-def test_the_work_list_opens_a_pet_study_in_our_mode(viewer, picture):
+def test_the_work_list_opens_a_pet_study_in_our_mode(viewer):
     browser = viewer()
     browser.page.goto(browser.url)
     browser.page.locator("tbody tr").filter(has_text="straight").click()
-    browser.page.get_by_role("button", name="SegPET").wait_for()
-    picture(browser, "work-list")
     browser.page.get_by_role("button", name="SegPET").first.click()
     browser.loaded()
     assert browser.page.url.startswith(f"{browser.url}/segpet?StudyInstanceUIDs=")

@@ -82,6 +82,8 @@ export const redoStep = () => can() && changing('redoing', 'POST', 'redo');
 export const edit = (number, fields) => can() && changing('editing', 'PATCH', `objects/${number}`, fields);
 export const remove = number => can() && objectOf(number) && changing('editing', 'DELETE', `objects/${number}`);
 export const acceptAll = () => can() && changing('editing', 'POST', 'accept');
+/** Put the saved label in the place of all objects; like everything, to be undone. */
+export const restore = () => can() && changing('editing', 'POST', 'restore');
 export const clear = () => can() && changing('editing', 'POST', 'clear');
 export const propose = () => can() && changing('proposing', 'POST', 'proposals', { label: state.label });
 

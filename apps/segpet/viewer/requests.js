@@ -87,12 +87,8 @@ const changedObjects = ({ changed = [], objects }) => objects.filter(({ number }
 export function select(number) {
   const object = objectOf(number);
   change({ selected: object ? number : null, ...(object && { label: object.label }) });
-  links.labelmap?.activate(object ? number : nextNumber());
-}
-
-/** A number that no object has; a stroke with it begins a new one. */
-function nextNumber() {
-  return Math.min(255, 1 + Math.max(0, ...(state.head?.objects ?? []).map(({ number }) => number)));
+  // A stroke with a number that no object has begins a new one.
+  links.labelmap?.activate(object ? number : state.head.next ?? 255);
 }
 
 /** Send what the brush changed since the last reply, if it changed anything. */

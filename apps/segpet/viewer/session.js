@@ -4,7 +4,7 @@ import { ask, path, Refusal, tell } from './api.js';
 import { listeners } from './click-tool.js';
 import { Labelmap } from './labelmap.js';
 import { PLANES } from './layout.js';
-import { click } from './actions.js';
+import { click, save } from './actions.js';
 import { register } from './looks.js';
 import { failed, flushSoon, links, show } from './requests.js';
 import { services } from './ohif.js';
@@ -13,10 +13,12 @@ import { change, hear, state } from './state.js';
 import { activate, activeTool, redrawMarks } from './tools.js';
 
 const SEEN_EVERY = 60_000;
+const PAUSE = 120_000; // ms without a change, after which a draft is saved
 const STYLE = { renderOutline: true, outlineWidth: 1.5, activeSegmentOutlineWidthDelta: 1.5, fillAlpha: 0.28 };
 
-let undo = []; // what to call on leaving
+const undo = []; // what to call on leaving
 let entries = 0;
+let pause = 0;
 
 /** Entering the mode: before anything is loaded. */
 export const enter = () => register();
@@ -50,9 +52,13 @@ export async function start() {
     }
     return;
   }
-  const labelmap = new Labelmap(`segpet-${Date.now()}-${(entries += 1)}`, STYLE);
+  const entry = (entries += 1);
+  const labelmap = new Labelmap(`segpet-${Date.now()}-${entry}`, STYLE);
   try {
     await hung(displaySet);
+    if (entry !== entries) {
+      return; // left before the images came
+    }
     change({ displaySet: displaySet.displaySetInstanceUID });
     await labelmap.create(displaySet, 'SegPET');
     links.labelmap = labelmap;
@@ -120,6 +126,7 @@ function listen() {
       change({ tool });
     }
   });
+  undo.push(hear(patch => 'head' in patch && saveAfterPause()), () => clearTimeout(pause));
   const timer = setInterval(seen, SEEN_EVERY);
   document.addEventListener('pointerup', flushSoon);
   window.addEventListener('pagehide', goodbye);
@@ -138,6 +145,7 @@ function showCursor() {
 
 /** Leaving the mode. */
 export function leave() {
+  entries += 1;
   if (state.phase === 'ready') {
     goodbye();
   }
@@ -160,11 +168,21 @@ async function seen() {
 
 /** Others need not wait three minutes to hear that this client has gone; its work is in the journal already. */
 function goodbye() {
-  const { head } = state;
-  if (head && head.objects.length && !head.saved?.unchanged && (!head.saved || head.saved.status === 'draft')) {
-    tell('POST', `${links.path}/label`, { revision: head.revision, status: 'draft', replace: false });
+  if (wantsDraft()) {
+    tell('POST', `${links.path}/label`, { revision: state.head.revision, status: 'draft', replace: false });
   }
   tell('DELETE', `${links.path}/seen`, {});
+}
+
+function saveAfterPause() {
+  clearTimeout(pause);
+  pause = setTimeout(() => wantsDraft() && save('draft'), PAUSE);
+}
+
+/** Whether there is something new, and no label but a draft that it would stand beside. */
+function wantsDraft() {
+  const { head } = state;
+  return Boolean(head?.objects.length) && !head.saved?.unchanged && (head.saved?.status ?? 'draft') === 'draft';
 }
 
 function firstMethod(study) {

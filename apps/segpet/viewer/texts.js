@@ -96,6 +96,7 @@ const TEXTS = {
   savedAs: ['Saved: {status}, version {version}.', '已保存：{status}，第 {version} 版。'],
   unsaved: ['not saved as a label yet; every step is kept', '尚未保存为标注；每一步均已记录'],
   changedSince: ['changed since', '之后有改动'],
+  restore: ['Back to it', '恢复为该版'],
   conflict: ['Somebody else has saved this study since you opened it.', '自您打开后，他人已保存此检查。'],
   replace: ['Save mine as the newer version', '将我的保存为新版本'],
   cancel: ['Cancel', '取消'],
@@ -105,6 +106,7 @@ const TEXTS = {
   'status.reviewed': ['reviewed', '已审核'],
   'status.final': ['final', '定稿'],
   you: ['You annotate as', '标注者'],
+  youHint: ['Labels carry this name; letters, digits, . _ -', '标注将以此名保存；限字母、数字、. _ -'],
   close: ['Close', '关闭'],
 
   shortcuts: ['Shortcuts', '快捷键'],

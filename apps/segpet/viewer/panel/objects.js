@@ -6,7 +6,7 @@ import { change } from '../state.js';
 import { spoken, text } from '../texts.js';
 import { rgb } from './annotate.js';
 
-const digits = (value, places) => (value === null || value === undefined ? '–' : value.toFixed(places));
+const digits = (value, places) => (value === null || value === undefined ? '–' : value.toFixed(value >= 1000 ? 0 : places));
 
 /** Columns by the unit of the numbers: title, key, decimals, what it means. */
 function columns(unit) {
@@ -59,7 +59,7 @@ function Row({ object, state, shown, ready }) {
     <td class="segpet-left"><i style=${{ background: rgb(object.color) }}></i>${number}</td>
     <td class="segpet-left">${state.renaming === number ? html`<${Rename} object=${object} />`
       : html`<span class="segpet-name">${name || spoken(label)}</span>`}
-      <span class="segpet-quiet segpet-small">${[name && spoken(label), site, edited && text('brushed')].filter(Boolean).join(' · ')}</span></td>
+      <span class="segpet-quiet segpet-small segpet-site">${[name && spoken(label), site, edited && text('brushed')].filter(Boolean).join(' · ')}</span></td>
     ${shown.map(([, key, places]) => html`<td data-key=${key} data-value=${object[key] ?? ''}>${digits(object[key], places)}</td>`)}
     <td><span class="segpet-dot" data-status=${status} title=${text(status)}>${status === 'accepted' ? '✓' : status === 'proposed' ? '?' : '·'}</span></td>
   </tr>

@@ -14,7 +14,9 @@ export function Save({ state }) {
   const done = notice && text(notice.key, { ...notice, status: notice.status && text(`status.${notice.status}`) });
   const strategies = state.strategies ?? [];
   return html`<footer class="segpet-save">
-    <p class="segpet-quiet segpet-small" data-test="saved">${done && html`<b>${done}</b> `}${said}</p>
+    <p class="segpet-quiet segpet-small" data-test="saved">${done && html`<b>${done}</b> `}${said}
+      ${state.phase === 'ready' && saved && !saved.unchanged && html` <button class="segpet-link" data-test="restore"
+        onClick=${actions.restore}>${text('restore')}</button>`}</p>
     <div class="segpet-line">
       ${state.phase === 'ready' && html`
         <button class="segpet-button" data-test="save-draft" title=${`${text('saveDraft')} (Ctrl S)`} onClick=${() => actions.save('draft')}>${text('save')}</button>
