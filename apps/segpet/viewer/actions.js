@@ -77,8 +77,16 @@ async function changing(running, method, route, body) {
   return well;
 }
 
-export const undoStep = () => can() && changing('undoing', 'POST', 'undo');
-export const redoStep = () => can() && changing('redoing', 'POST', 'redo');
+export const undoStep = () => can() && changing('undoing', 'POST', 'undo').then(selectChanged);
+export const redoStep = () => can() && changing('redoing', 'POST', 'redo').then(selectChanged);
+/** Go on with the object that came back, where none is chosen. */
+function selectChanged() {
+  const [first, ...more] = state.head.changed?.filter(objectOf) ?? [];
+  if (!state.selected && first && !more.length) {
+    select(first);
+  }
+}
+
 export const edit = (number, fields) => can() && changing('editing', 'PATCH', `objects/${number}`, fields);
 export const remove = number => can() && objectOf(number) && changing('editing', 'DELETE', `objects/${number}`);
 export const acceptAll = () => can() && changing('editing', 'POST', 'accept');

@@ -14,7 +14,7 @@ export class Labelmap {
   constructor(id, style) {
     this.id = id;
     this.style = style;
-    this.shown = new Map(); // SOPInstanceUID -> what the server knows of the slice, where it holds something
+    this.shown = new Map(); // SOPInstanceUID -> what the server knows of the slice; none where it holds nothing
     this.dirty = false; // somebody else (the stock brush) wrote in it
     this.writing = false;
   }
@@ -87,7 +87,7 @@ export class Labelmap {
       } else {
         pixels.fill(0);
       }
-      if (mask?.some(Boolean)) {
+      if (mask) {
         this.shown.set(uid, mask);
       } else {
         this.shown.delete(uid);
@@ -169,14 +169,34 @@ function uidOf(imageId) {
   return cornerstone.metaData.get('sopCommonModule', imageId)?.sopInstanceUID ?? imageId.match(/\/instances\/([\d.]+)/)?.[1];
 }
 
-/** Whether a slice is not what was shown of it (null: nothing); eight voxels at a time. */
+/** Whether a slice is not what was shown of it (nothing: all zeros). */
 function differs(pixels, shown) {
-  const words = pixels.length >> 3;
-  const long = new BigUint64Array(pixels.buffer, pixels.byteOffset, pixels.byteOffset % 8 ? 0 : words);
   if (!shown) {
-    return long.some(Boolean) || pixels.subarray(long.length * 8).some(Boolean);
+    return holdsSomething(pixels);
   }
-  return pixels.some((value, at) => value !== shown[at]);
+  for (let at = 0; at < pixels.length; at++) {
+    if (pixels[at] !== shown[at]) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/** Whether any voxel is not zero; four at a time where the array lies so, since most slices hold nothing. */
+function holdsSomething(pixels) {
+  const words = pixels.byteOffset % 4 ? 0 : pixels.length >> 2;
+  const whole = new Uint32Array(pixels.buffer, words ? pixels.byteOffset : 0, words);
+  for (let at = 0; at < words; at++) {
+    if (whole[at]) {
+      return true;
+    }
+  }
+  for (let at = words * 4; at < pixels.length; at++) {
+    if (pixels[at]) {
+      return true;
+    }
+  }
+  return false;
 }
 
 /** Write a slice over the one that was shown, but not over voxels that were painted since. */

@@ -38,7 +38,11 @@ async function modeFactory({ loadModules }) {
     hangingProtocol: 'segpet',
     extensions: { ...stock.extensions, '/segpet/viewer/extension.js': '^1.0.0' },
     initToolGroups,
-    modeCustomizations: { 'ohif.hotkeyBindings': { $set: STOCK_KEYS } },
+    modeCustomizations: {
+      'ohif.hotkeyBindings': { $set: STOCK_KEYS },
+      // The numbers are the server's; the viewer's own would be computed for every segment after every reply.
+      'panelSegmentation.disableUpdateSegmentationStats': { $set: true },
+    },
     onModeEnter(managers) {
       stock.onModeEnter.call(this, managers);
       remember(managers);
