@@ -177,6 +177,78 @@ def test_two_browsers_on_one_study_know_of_each_other_and_neither_loses_a_label(
     assert second.study("fourth")["version"] == version + 1
 
 
+def test_the_table_renames_relabels_compares_merges_accepts_and_deletes(viewer, phantom):
+    browser = viewer().open("second").emptied()
+    for lesion in (1, 2, 3):
+        browser.page.keyboard.press("n")
+        browser.show(hottest(phantom, lesion))
+        browser.click(hottest(phantom, lesion))
+    one, two, three = (found["number"] for found in browser.objects())
+    total = browser.state()["head"]["patient"]["tmtv_ml"]
+
+    browser.page.click(f"tr[data-number='{one}']")
+    browser.page.keyboard.press("r")
+    browser.page.fill(".segpet-objects input", "the big one")
+    browser.press("Enter")
+    assert browser.page.inner_text(f"tr[data-number='{one}'] .segpet-name") == "the big one"
+
+    browser.press("s")
+    assert "Dice 1.00" in browser.said("comparison")  # the object's own method is suv_region's default
+    browser.page.keyboard.press("s")
+
+    browser.page.keyboard.press("m")
+    browser.page.click(f"tr[data-number='{two}']")
+    browser.page.keyboard.press("m")
+    browser.press("Shift+M")
+    assert [found["number"] for found in browser.objects()] == [one, three]
+    assert browser.state()["head"]["patient"]["tmtv_ml"] == pytest.approx(total)
+
+    browser.page.click(f"tr[data-number='{three}']")
+    browser._answered(lambda: browser.page.select_option(".segpet-row-actions select", "liver"))
+    assert browser.objects()[1]["label"] == "liver"
+    assert browser.state()["head"]["patient"]["count"] == 1
+    browser.push("accept-all")
+    assert {found["status"] for found in browser.objects()} == {"accepted"}
+    browser.press("Delete")
+    assert [found["number"] for found in browser.objects()] == [one]
+    for _ in range(2):
+        browser.press("Control+z")
+    assert [found["status"] for found in browser.objects()] == ["draft", "draft"]
+
+
+def test_a_first_pass_proposes_and_a_click_takes_a_proposal_up(viewer, phantom):
+    browser = viewer().open("third").emptied()
+    browser.press("p")
+    proposed = browser.objects()
+    assert proposed and {found["status"] for found in proposed} == {"proposed"}
+    browser.page.click(f"tr[data-number='{proposed[0]['number']}']")
+    browser.painted()
+    browser.press("Enter")
+    assert browser.objects()[0]["status"] == "accepted"
+
+
+def test_two_tabs_of_one_annotator_cannot_overwrite_each_other(viewer, phantom):
+    browser = viewer().open("fourth").emptied()
+    browser.show(hottest(phantom))
+    browser.click(hottest(phantom))
+    # What another tab of this browser would send.
+    status = browser.page.evaluate(
+        """async () => {
+            const { links } = await import('/segpet/viewer/requests.js');
+            const { state } = await import('/segpet/viewer/state.js');
+            const body = JSON.stringify({ revision: state.head.revision });
+            const headers = { 'Content-Type': 'application/json' };
+            return (await fetch(`/segpet/${links.path}/undo`, { method: 'POST', headers, body })).status;
+        }"""
+    )
+    assert status == 200
+    browser.press("Enter")
+    assert browser.page.inner_text("[role=alert]").startswith("This session went on elsewhere")
+    assert browser.objects() == []
+    browser.click(hottest(phantom))
+    assert len(browser.objects()) == 1
+
+
 def test_the_panel_speaks_chinese_and_lists_its_keys(viewer):
     browser = viewer(locale="zh-CN").open("second")
     assert "阳性" in browser.said("sign")
@@ -198,3 +270,17 @@ def test_errors_are_a_sentence_in_the_panel(viewer, phantom):
     browser.click(hottest(phantom))
     assert browser.page.inner_text("[role=alert]").startswith("An object begins with a positive click.")
     assert browser.state()["waiting"] == []
+
+
+def test_a_server_that_does_not_answer_is_a_sentence_and_loses_nothing(viewer, phantom):
+    browser = viewer().open("third").emptied()
+    browser.show(hottest(phantom))
+    browser.click(hottest(phantom))
+    before = browser.objects()
+    browser.page.context.set_offline(True)
+    browser.press("Control+z")
+    assert browser.page.inner_text("[role=alert]").startswith("The server does not answer")
+    browser.page.context.set_offline(False)
+    assert browser.objects() == before
+    browser.press("Control+z")
+    assert browser.objects() == []

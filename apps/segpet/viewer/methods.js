@@ -6,7 +6,9 @@ import { state } from './state.js';
 /** All choices of the study: {method, threshold, value, usable, why}. */
 export const choices = () => (state.study?.methods ?? []).flatMap(({ name, state: how, why, thresholds }) => {
   const usable = how === 'ready' || how === 'loading';
-  return (thresholds ?? [{ name: null, value: null }]).map(threshold =>
+  // A fixed value is known where the unit is SUV only.
+  const known = (thresholds ?? [{ name: null, value: null }]).filter(({ name, value }) => name !== 'fixed' || value !== null);
+  return known.map(threshold =>
     ({ method: name, threshold: threshold.name, value: threshold.value, usable, why }));
 });
 

@@ -128,9 +128,10 @@ function listen() {
   });
   undo.push(hear(patch => 'head' in patch && saveAfterPause()), () => clearTimeout(pause));
   const timer = setInterval(seen, SEEN_EVERY);
+  const asking = setInterval(() => askMethods(() => clearInterval(asking)), 3000);
   document.addEventListener('pointerup', flushSoon);
   window.addEventListener('pagehide', goodbye);
-  undo.push(unsubscribe, () => clearInterval(timer), () => document.removeEventListener('pointerup', flushSoon),
+  undo.push(unsubscribe, () => clearInterval(timer), () => clearInterval(asking), () => document.removeEventListener('pointerup', flushSoon),
     () => window.removeEventListener('pagehide', goodbye));
 }
 
@@ -155,6 +156,19 @@ export function leave() {
   links.labelmap?.dispose();
   Object.assign(links, { labelmap: null, comparison: null, displaySet: null, path: null });
   change({ phase: 'opening', study: null, head: null, selected: null, comparison: null, marked: [], waiting: [], tool: null });
+}
+
+/** Ask again while weights are being loaded: which they are is known only then. */
+async function askMethods(done) {
+  if (!state.study?.methods.some(method => method.state === 'loading')) {
+    done();
+    return;
+  }
+  try {
+    change({ study: await ask('GET', path('studies', state.study.id)) });
+  } catch {
+    // Asked again in a moment.
+  }
 }
 
 async function seen() {

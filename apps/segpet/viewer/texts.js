@@ -54,8 +54,8 @@ const TEXTS = {
   comparison: ['suv_region, same clicks', 'suv_region（相同点击）'],
   dice: ['Dice', 'Dice'],
   model: ['Model', '模型'],
-  percent: ['% of max', '最大值百分比'],
-  fixed: ['SUV ≥', 'SUV ≥'],
+  percent: ['{value} % of max', '最大值 {value}%'],
+  fixed: ['SUV ≥ {value}', 'SUV ≥ {value}'],
   gradient: ['Edge', '梯度边界'],
   loading: ['loading', '载入中'],
   weights: ['Weights', '权重'],
@@ -109,6 +109,22 @@ const TEXTS = {
   youHint: ['Labels carry this name; letters, digits, . _ -', '标注将以此名保存；限字母、数字、. _ -'],
   close: ['Close', '关闭'],
 
+  'label.lesion': ['lesion', '病灶'],
+  'label.liver': ['liver', '肝'],
+  'label.kidney_left': ['kidney left', '左肾'],
+  'label.kidney_right': ['kidney right', '右肾'],
+  'label.heart': ['heart', '心'],
+  'label.spleen': ['spleen', '脾'],
+  'label.aorta': ['aorta', '主动脉'],
+  'label.prostate': ['prostate', '前列腺'],
+  'label.urinary_bladder': ['urinary bladder', '膀胱'],
+  'label.brain': ['brain', '脑'],
+  'label.lung_upper_lobe_left': ['lung upper lobe left', '左肺上叶'],
+  'label.lung_lower_lobe_left': ['lung lower lobe left', '左肺下叶'],
+  'label.lung_upper_lobe_right': ['lung upper lobe right', '右肺上叶'],
+  'label.lung_middle_lobe_right': ['lung middle lobe right', '右肺中叶'],
+  'label.lung_lower_lobe_right': ['lung lower lobe right', '右肺下叶'],
+
   shortcuts: ['Shortcuts', '快捷键'],
   'key.label': ['label of the next object', '下一目标的标签'],
   'key.flip': ['turn clicks: positive, negative (or hold Shift)', '切换点击阳性/阴性（或按住 Shift）'],
@@ -147,8 +163,7 @@ export function text(key, values = {}) {
   return found.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
 
-/** A name of the team or of SegPET in words: "kidney_left" as "kidney left". */
-export const spoken = name => name.replaceAll('_', ' ');
+/** A label's name in words: those that SegPET knows in the reader's language, a team's own as it wrote them. */
+export const spoken = name => (TEXTS[`label.${name}`] ? text(`label.${name}`) : name.replaceAll('_', ' '));
 
-export const keys = Object.keys(TEXTS);
 export const table = TEXTS;

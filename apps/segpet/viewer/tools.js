@@ -19,7 +19,7 @@ export function initToolGroups({ extensionManager, toolGroupService }) {
   const brush = (toolName, activeStrategy) => ({
     toolName,
     parentTool: 'Brush',
-    configuration: { activeStrategy, minRadius: 1, maxRadius: 60 },
+    configuration: { activeStrategy, brushSize: 8, minRadius: 1, maxRadius: 60 }, // mm
   });
   const crosshairs = {
     toolName: toolNames.Crosshairs,

@@ -65,10 +65,7 @@ function Methods({ state }) {
   </div>`;
 }
 
-function nameOf({ threshold, value }) {
-  const named = { percent: () => `${value} ${text('percent')}`, fixed: () => `${text('fixed')} ${value}`, gradient: () => text('gradient') };
-  return threshold ? named[threshold]?.() ?? threshold : text('model');
-}
+const nameOf = ({ threshold, value }) => (threshold ? text(threshold, { value }) : text('model'));
 
 function Target({ state }) {
   const object = objectOf(state.selected);

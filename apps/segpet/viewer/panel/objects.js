@@ -84,7 +84,7 @@ function Comparison({ comparison, shown }) {
   const { numbers, dice, threshold, value } = comparison;
   const said = shown.map(([title, key, places]) => `${title} ${digits(numbers[key], places)}`).join(' · ');
   return html`<p class="segpet-small segpet-comparison" data-test="comparison"><i></i>${text('comparison')}
-    ${threshold === 'percent' ? ` (${value} %)` : ''}: ${said} · ${text('dice')} ${digits(dice, 2)}</p>`;
+    (${text(threshold, { value })}): ${said} · ${text('dice')} ${digits(dice, 2)}</p>`;
 }
 
 function Rename({ object }) {
