@@ -13,6 +13,7 @@ from lib.interaction import regions
 from lib.interaction.lattice import Lattice
 from lib.interaction.prompts import Click, Index, Step
 from lib.interaction.segmenter import State, Stopwatch
+from lib.interaction.told import as_told
 from lib.network import PromptableNetwork, embedding_bytes
 from lib.pet import Crop, Volume
 
@@ -43,6 +44,8 @@ class NetworkSegmenter:
 
     A network that has learnt a finer spacing looks at a small object a second time, in a region of that
     spacing about its first click, and keeps to it until the object or a click leaves that region.
+
+    A voxel that was clicked is in the mask or not as the click says.
 
     Args:
         network: the network, in eval mode.
@@ -106,7 +109,7 @@ class NetworkSegmenter:
 
         grown, warnings = self._grow(lattice, logits, points, watch)
         with watch.stage("mask"):
-            mask = _merge(lattice, logits | grown)
+            mask = _mask(lattice, logits | grown, points)
         state = NetworkState(
             mask=mask,
             bytes=mask.array.nbytes + sum(low.nbytes for low in logits.values()),
@@ -140,7 +143,7 @@ class NetworkSegmenter:
         if regions.faces_reached(regions.component_with(low[0, 0].numpy() > 0, seeds)):
             return None
         with watch.stage("mask"):
-            mask = _merge(lattice, {start: low})
+            mask = _mask(lattice, {start: low}, points)
         return replace(
             state,
             mask=mask,
@@ -261,6 +264,14 @@ def _continues(lattice: Lattice, start: Index, face: tuple[int, int]) -> bool:
     """Whether the image goes on beyond a face of a cube."""
     axis, side = face
     return start[axis] > 0 if side < 0 else start[axis] + lattice.size < lattice.shape[axis]
+
+
+def _mask(
+    lattice: Lattice, logits: dict[Index, torch.Tensor], points: list[tuple[Click, np.ndarray]]
+) -> Crop:
+    """Return the mask of the logits, clicked voxels as told; where the network finds nothing, nothing."""
+    mask = _merge(lattice, logits)
+    return as_told(mask, (click for click, _ in points)).tight() if mask.any() else mask
 
 
 def _merge(lattice: Lattice, logits: dict[Index, torch.Tensor]) -> Crop:

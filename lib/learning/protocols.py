@@ -14,6 +14,7 @@ import numpy as np
 from lib.interaction import AnnotatedObject, Click, Engine, Prompts, Update, propose_objects, propose_seeds
 from lib.interaction.annotator import Annotator, next_click
 from lib.interaction.segmenter import Segmenter
+from lib.interaction.told import as_told
 from lib.learning.autopet import GivenClicks
 from lib.learning.cases import Case, number_of
 from lib.learning.metrics import dice
@@ -94,7 +95,7 @@ class Corrective:
         yield mask, None
         for _ in range(count):
             # A voxel that was clicked is not clicked again, whatever the method made of it.
-            click = next_click(truth, _as_told(mask, done), case.volume.spacing, self.annotator, rng)
+            click = next_click(truth, as_told(mask, done), case.volume.spacing, self.annotator, rng)
             if click is None:
                 yield mask, None
                 continue
@@ -154,17 +155,3 @@ def _clicked(
 
 def _union(update: Update) -> Crop:
     return functools.reduce(Crop.union, update.masks.values(), Crop.empty())
-
-
-def _as_told(mask: Crop, clicks: Sequence[Click]) -> Crop:
-    """Return a mask with every clicked voxel as the click says."""
-    for click in clicks:
-        if click.positive != mask.contains(click.index):
-            point = Crop(click.index, np.ones((1, 1, 1), dtype=np.bool_))
-            if click.positive:
-                mask = mask.union(point)
-            else:
-                array = mask.array.copy()
-                array[tuple(np.subtract(click.index, mask.start))] = False
-                mask = Crop(mask.start, array)
-    return mask
