@@ -8,15 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 from serving import ROOT
-from viewer import PLANES
-
-
-def hottest(phantom, lesion: int = 1) -> list[float]:
-    """Return the point (LPS mm) of a lesion's hottest voxel."""
-    values = np.where(phantom.lesions == lesion, phantom.volume.array, -1)
-    index = np.unravel_index(np.argmax(values), values.shape)
-    x, y, z = (phantom.volume.affine @ [*index, 1])[:3]
-    return [-x, -y, z]
+from viewer import PLANES, hottest
 
 
 def of_real_pet(server) -> list[float]:
@@ -134,6 +126,22 @@ def test_what_was_painted_stays_under_the_next_click_and_numbers_are_those_of_qu
     (row,) = browser.table()
     for key in ("suv_max", "suv_peak", "mtv_ml", "tlg_g"):
         assert row[key] == pytest.approx(lesion[key], rel=1e-6), key
+
+
+def test_a_stroke_without_an_object_begins_one_and_the_eraser_takes_from_it(viewer, phantom):
+    browser = viewer().open("second").emptied()
+    x, y, z = hottest(phantom)
+    browser.show([x, y, z])
+    browser.page.click("[data-test=label-spleen]")
+    browser.page.keyboard.press("b")
+    browser.stroke([x - 30, y, z], [x + 30, y, z])
+    (painted,) = browser.objects()
+    assert (painted["label"], painted["edited"], painted["clicks"]) == ("spleen", True, [])
+    browser.page.keyboard.press("e")
+    browser.stroke([x + 10, y, z], [x + 30, y, z])
+    (erased,) = browser.objects()
+    assert 0 < erased["voxels"] < painted["voxels"]
+    assert browser.press("Control+z").objects()[0]["voxels"] == painted["voxels"]
 
 
 def test_a_session_is_there_again_after_a_reload_and_the_next_study_opens(viewer, phantom):

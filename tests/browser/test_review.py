@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from serving import Server
-from test_annotate import hottest
-from viewer import PLANES
+from viewer import PLANES, hottest
 
 
 @pytest.fixture

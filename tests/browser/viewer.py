@@ -16,6 +16,14 @@ _OHIF = "await import('/segpet/viewer/ohif.js')"
 _STATE = "(await import('/segpet/viewer/state.js')).state"
 
 
+def hottest(phantom, lesion: int = 1) -> list[float]:
+    """Return the point (LPS mm) of a lesion's hottest voxel."""
+    values = np.where(phantom.lesions == lesion, phantom.volume.array, -1)
+    index = np.unravel_index(np.argmax(values), values.shape)
+    x, y, z = (phantom.volume.affine @ [*index, 1])[:3]
+    return [-x, -y, z]
+
+
 class Viewer:
     """A browser context of its own, that is a client of its own.
 

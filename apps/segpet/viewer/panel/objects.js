@@ -68,7 +68,10 @@ function Row({ object, state, shown, ready }) {
       <button class="segpet-link" data-test="accept" title="Enter" onClick=${act(() => actions.accept(number))}>
         ${text(status === 'accepted' ? 'unaccept' : 'accept')}</button>
       <button class="segpet-link" data-test="rename" title="R" onClick=${act(() => change({ renaming: number }))}>${text('rename')}</button>
-      <select aria-label=${text('label')} value=${label} onChange=${event => actions.edit(number, { label: event.target.value })}>
+      <select aria-label=${text('label')} value=${label} onChange=${({ target }) => {
+        target.blur(); // else it takes the keys that follow
+        actions.edit(number, { label: target.value });
+      }}>
         ${state.study.labels.map(one => html`<option value=${one.name}>${spoken(one.name)}</option>`)}</select>
       <button class="segpet-link" data-test="mark" aria-pressed=${state.marked.includes(number)} title=${`${text('mark')} (M)`}
         onClick=${act(() => actions.mark(number))}>${text('merge')}${state.marked.includes(number) ? ' ✓' : ' …'}</button>

@@ -10,6 +10,13 @@ import { Save } from './save.js';
 import { Study } from './study.js';
 import { useState } from './use.js';
 
+/** A button that the mouse pressed must not keep the focus: Enter is the key that accepts an object. */
+function letGo(event) {
+  if (event.detail && event.target.closest('button')) {
+    document.activeElement?.blur();
+  }
+}
+
 export function Panel() {
   const state = useState();
   if (!state.study || !state.head) {
@@ -19,7 +26,7 @@ export function Panel() {
     </div>`;
   }
   return html`<div class="segpet-panel" data-phase=${state.phase} data-running=${state.running ?? ''}
-      data-revision=${state.head.revision ?? ''}>
+      data-revision=${state.head.revision ?? ''} onClick=${letGo}>
     <${Study} state=${state} />
     <${Messages} state=${state} />
     ${state.phase === 'ready' && html`<${Annotate} state=${state} />`}
