@@ -102,7 +102,7 @@ export async function accept(number = state.selected) {
     return;
   }
   const status = object.status === 'accepted' ? 'draft' : 'accepted';
-  if (await edit(number, { status }) !== false && status === 'accepted' && state.selected === number) {
+  if ((await edit(number, { status })) !== false && status === 'accepted' && state.selected === number) {
     newObject();
   }
 }

@@ -56,13 +56,16 @@ export function clickTool() {
       return [];
     }
     const clicks = (state.head?.objects ?? []).flatMap(({ number, clicks }) =>
-      clicks.map((click, at) => ({ ...click, key: `${number}-${at}`, selected: number === state.selected })));
+      clicks.map((click, at) => ({ ...click, key: `${number}-${at}`, selected: number === state.selected })),
+    );
     const waiting = state.waiting.map((point, at) => ({ point, key: `waiting-${at}`, waiting: true }));
     if (viewport.id === MIP) {
       return clicks.filter(click => click.selected);
     }
     const { viewPlaneNormal, focalPoint } = viewport.getCamera();
-    const half = cornerstone.utilities.getTargetVolumeAndSpacingInNormalDir(viewport, viewport.getCamera()).spacingInNormalDirection / 2;
+    const half =
+      cornerstone.utilities.getTargetVolumeAndSpacingInNormalDir(viewport, viewport.getCamera())
+        .spacingInNormalDirection / 2;
     return [...clicks, ...waiting].filter(({ point }) => {
       const distance = viewPlaneNormal.reduce((sum, n, axis) => sum + n * (point[axis] - focalPoint[axis]), 0);
       return Math.abs(distance) <= half + 1e-3;

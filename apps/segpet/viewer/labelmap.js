@@ -26,7 +26,11 @@ export class Labelmap {
     for (let index = 1; index <= OBJECTS; index++) {
       segments[index] = { segmentIndex: index, label: `${index}`, active: index === 1 };
     }
-    await services().segmentationService.createLabelmapForDisplaySet(displaySet, { segmentationId: this.id, label, segments });
+    await services().segmentationService.createLabelmapForDisplaySet(displaySet, {
+      segmentationId: this.id,
+      label,
+      segments,
+    });
     const { imageIds, referencedImageIds } = this.data();
     this.images = new Map(referencedImageIds.map((image, at) => [uidOf(image), imageIds[at]]));
     cornerstoneTools.segmentation.config.style.setStyle({ type: LABELMAP, segmentationId: this.id }, this.style);
@@ -45,7 +49,10 @@ export class Labelmap {
   /** Show it in a viewport. */
   async attach(viewportId) {
     const { segmentationService } = services();
-    if (!viewportOf(viewportId) || segmentationService.getSegmentationRepresentations(viewportId, { segmentationId: this.id }).length) {
+    if (
+      !viewportOf(viewportId) ||
+      segmentationService.getSegmentationRepresentations(viewportId, { segmentationId: this.id }).length
+    ) {
       return;
     }
     await segmentationService.addSegmentationRepresentation(viewportId, { segmentationId: this.id, type: LABELMAP });
@@ -55,7 +62,10 @@ export class Labelmap {
   /** Forget it. */
   dispose() {
     const { cornerstone, cornerstoneTools } = libraries();
-    cornerstone.eventTarget.removeEventListener(cornerstoneTools.Enums.Events.SEGMENTATION_DATA_MODIFIED, this.listener);
+    cornerstone.eventTarget.removeEventListener(
+      cornerstoneTools.Enums.Events.SEGMENTATION_DATA_MODIFIED,
+      this.listener,
+    );
     if (this.data()) {
       services().segmentationService.remove(this.id);
     }
@@ -100,13 +110,17 @@ export class Labelmap {
   repaint(uids) {
     const { cornerstone, cornerstoneTools } = libraries();
     const layers = Object.values(this.data()?.labelmaps ?? {});
-    const order = layers.map(({ volumeId }) => volumeId && cornerstone.cache.getVolume(volumeId)?.imageIds).find(Boolean);
+    const order = layers
+      .map(({ volumeId }) => volumeId && cornerstone.cache.getVolume(volumeId)?.imageIds)
+      .find(Boolean);
     // Frames of the texture are counted in the labelmap volume's own order; without that volume all are sent.
     const frames = order && uids.map(uid => order.indexOf(this.images.get(uid)));
     this.writing = true;
     try {
       cornerstoneTools.segmentation.triggerSegmentationEvents.triggerSegmentationDataModified(
-        this.id, frames && !frames.includes(-1) ? frames : undefined);
+        this.id,
+        frames && !frames.includes(-1) ? frames : undefined,
+      );
     } finally {
       this.writing = false;
     }
@@ -159,14 +173,20 @@ export class Labelmap {
     const { cornerstoneTools } = libraries();
     for (const viewportId of services().segmentationService.getViewportIdsWithSegmentation(this.id)) {
       const specifier = { segmentationId: this.id, type: LABELMAP };
-      cornerstoneTools.segmentation.config.visibility.setSegmentationRepresentationVisibility(viewportId, specifier, visible);
+      cornerstoneTools.segmentation.config.visibility.setSegmentationRepresentationVisibility(
+        viewportId,
+        specifier,
+        visible,
+      );
     }
   }
 }
 
 function uidOf(imageId) {
   const { cornerstone } = libraries();
-  return cornerstone.metaData.get('sopCommonModule', imageId)?.sopInstanceUID ?? imageId.match(/\/instances\/([\d.]+)/)?.[1];
+  return (
+    cornerstone.metaData.get('sopCommonModule', imageId)?.sopInstanceUID ?? imageId.match(/\/instances\/([\d.]+)/)?.[1]
+  );
 }
 
 /** Whether a slice is not what was shown of it (nothing: all zeros). */

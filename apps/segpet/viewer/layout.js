@@ -25,7 +25,10 @@ const plane = id => ({
     background: { custom: 'segpetBackground' },
     initialImageOptions: { preset: 'middle' },
   },
-  displaySets: [{ id: 'ct' }, pet({ voiInverted: { custom: 'segpetInverted' }, colormap: { custom: 'segpetColormap' } })],
+  displaySets: [
+    { id: 'ct' },
+    pet({ voiInverted: { custom: 'segpetInverted' }, colormap: { custom: 'segpetColormap' } }),
+  ],
 });
 
 const projection = {
@@ -40,7 +43,12 @@ const projection = {
   displaySets: [pet({ voiInverted: true, blendMode: 'MIP', slabThickness: 'fullVolume' })],
 };
 
-const is = (attribute, value, extra = {}) => ({ attribute, constraint: { equals: { value } }, required: true, ...extra });
+const is = (attribute, value, extra = {}) => ({
+  attribute,
+  constraint: { equals: { value } },
+  required: true,
+  ...extra,
+});
 
 export const protocol = {
   id: 'segpet',

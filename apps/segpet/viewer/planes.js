@@ -35,7 +35,11 @@ function bringIn(viewport, point) {
 export function nextPaint() {
   const { cornerstone } = libraries();
   const viewports = PLANES.map(viewportOf).filter(Boolean);
-  const drawn = viewports.map(({ element }) =>
-    new Promise(resolve => element.addEventListener(cornerstone.Enums.Events.IMAGE_RENDERED, resolve, { once: true })));
+  const drawn = viewports.map(
+    ({ element }) =>
+      new Promise(resolve =>
+        element.addEventListener(cornerstone.Enums.Events.IMAGE_RENDERED, resolve, { once: true }),
+      ),
+  );
   return Promise.all(drawn);
 }

@@ -53,9 +53,10 @@ export async function send(method, route, body) {
   await flush();
   const { revision } = state.head;
   const begun = performance.now();
-  const reply = method === 'DELETE'
-    ? await ask(method, `${links.path}/${route}?revision=${revision}`)
-    : await ask(method, `${links.path}/${route}`, { ...body, revision });
+  const reply =
+    method === 'DELETE'
+      ? await ask(method, `${links.path}/${route}?revision=${revision}`)
+      : await ask(method, `${links.path}/${route}`, { ...body, revision });
   measure('segpet.reply', begun);
   show(reply);
   return reply.head;
@@ -88,7 +89,7 @@ export function select(number) {
   const object = objectOf(number);
   change({ selected: object ? number : null, ...(object && { label: object.label }) });
   // A stroke with a number that no object has begins a new one.
-  links.labelmap?.activate(object ? number : state.head.next ?? 255);
+  links.labelmap?.activate(object ? number : (state.head.next ?? 255));
 }
 
 /** Send what the brush changed since the last reply, if it changed anything. */

@@ -82,7 +82,10 @@ async function open(study) {
     return await ask('GET', path('studies', study.id, 'label'));
   } catch (error) {
     if (error instanceof Refusal && error.status === 404) {
-      return { head: { complete: true, slices: [], objects: [], patient: null, saved: null, warnings: [] }, masks: new Map() };
+      return {
+        head: { complete: true, slices: [], objects: [], patient: null, saved: null, warnings: [] },
+        masks: new Map(),
+      };
     }
     throw error;
   }
@@ -94,7 +97,9 @@ function hung(displaySet) {
   return new Promise(resolve => {
     const look = () => displaySet.imageIds?.length && resolve(subscription.unsubscribe());
     const subscription = cornerstoneViewportService.subscribe(
-      cornerstoneViewportService.EVENTS.VIEWPORT_DATA_CHANGED, look);
+      cornerstoneViewportService.EVENTS.VIEWPORT_DATA_CHANGED,
+      look,
+    );
     look();
   });
 }
@@ -104,7 +109,9 @@ function keepAttached(labelmap) {
   const { cornerstoneViewportService } = services();
   const attach = ({ viewportId }) => PLANES.includes(viewportId) && labelmap.attach(viewportId).catch(failed);
   const { unsubscribe } = cornerstoneViewportService.subscribe(
-    cornerstoneViewportService.EVENTS.VIEWPORT_DATA_CHANGED, attach);
+    cornerstoneViewportService.EVENTS.VIEWPORT_DATA_CHANGED,
+    attach,
+  );
   undo.push(unsubscribe);
   PLANES.forEach(viewportId => attach({ viewportId }));
 }
@@ -126,13 +133,21 @@ function listen() {
       change({ tool });
     }
   });
-  undo.push(hear(patch => 'head' in patch && saveAfterPause()), () => clearTimeout(pause));
+  undo.push(
+    hear(patch => 'head' in patch && saveAfterPause()),
+    () => clearTimeout(pause),
+  );
   const timer = setInterval(seen, SEEN_EVERY);
   const asking = setInterval(() => askMethods(() => clearInterval(asking)), 3000);
   document.addEventListener('pointerup', flushSoon);
   window.addEventListener('pagehide', goodbye);
-  undo.push(unsubscribe, () => clearInterval(timer), () => clearInterval(asking), () => document.removeEventListener('pointerup', flushSoon),
-    () => window.removeEventListener('pagehide', goodbye));
+  undo.push(
+    unsubscribe,
+    () => clearInterval(timer),
+    () => clearInterval(asking),
+    () => document.removeEventListener('pointerup', flushSoon),
+    () => window.removeEventListener('pagehide', goodbye),
+  );
 }
 
 /** The cursor over the planes says what a click means (panel.css). */
@@ -155,7 +170,16 @@ export function leave() {
   links.comparison?.dispose();
   links.labelmap?.dispose();
   Object.assign(links, { labelmap: null, comparison: null, displaySet: null, path: null });
-  change({ phase: 'opening', study: null, head: null, selected: null, comparison: null, marked: [], waiting: [], tool: null });
+  change({
+    phase: 'opening',
+    study: null,
+    head: null,
+    selected: null,
+    comparison: null,
+    marked: [],
+    waiting: [],
+    tool: null,
+  });
 }
 
 /** Ask again while weights are being loaded: which they are is known only then. */

@@ -15,7 +15,10 @@ const TEXTS = {
     'The server does not answer; nothing is lost, try again when it is back.',
     '服务器没有响应；数据未丢失，恢复后请重试。',
   ],
-  fault: ['The viewer failed here; reload the page, nothing that was answered is lost.', '查看器出错；请刷新页面，已完成的操作不会丢失。'],
+  fault: [
+    'The viewer failed here; reload the page, nothing that was answered is lost.',
+    '查看器出错；请刷新页面，已完成的操作不会丢失。',
+  ],
   movedOn: [
     'This session went on elsewhere (another tab?); here is where it is now. Try again.',
     '该会话已在别处继续（另一个标签页？）；现已显示最新状态，请重试。',
@@ -60,10 +63,16 @@ const TEXTS = {
   loading: ['loading', '载入中'],
   weights: ['Weights', '权重'],
   noWeights: ['no weights', '无权重'],
-  noMethod: ['No method can answer clicks now; labels can be reviewed, painted and saved.', '当前没有可用的分割方法；仍可查看、涂抹和保存标注。'],
+  noMethod: [
+    'No method can answer clicks now; labels can be reviewed, painted and saved.',
+    '当前没有可用的分割方法；仍可查看、涂抹和保存标注。',
+  ],
 
   objects: ['Lesions and organs', '病灶与器官'],
-  none: ['No object yet. Click on a lesion, or let the first pass propose some.', '尚无目标。请点击病灶，或使用自动初筛。'],
+  none: [
+    'No object yet. Click on a lesion, or let the first pass propose some.',
+    '尚无目标。请点击病灶，或使用自动初筛。',
+  ],
   number: ['No.', '序号'],
   name: ['Name', '名称'],
   site: ['Site', '部位'],
@@ -74,7 +83,10 @@ const TEXTS = {
   unaccept: ['Back to draft', '退回草稿'],
   acceptAll: ['Accept all', '全部接受'],
   merge: ['Merge', '合并'],
-  mergeHint: ['Mark two or more objects in the table, then merge them into the first', '在表中标记两个以上目标，合并到第一个'],
+  mergeHint: [
+    'Mark two or more objects in the table, then merge them into the first',
+    '在表中标记两个以上目标，合并到第一个',
+  ],
   rename: ['Rename', '重命名'],
   remove: ['Delete', '删除'],
   removeAll: ['Delete all', '全部删除'],

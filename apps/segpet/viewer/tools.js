@@ -10,9 +10,14 @@ const NAMES = { click: CLICK, brush: 'CircularBrush', eraser: 'CircularEraser', 
 /** Make the tool groups; called on entering the mode, in place of the stock modes' own. */
 export function initToolGroups({ extensionManager, toolGroupService }) {
   const { cornerstoneTools } = libraries();
-  const { toolNames, Enums } = extensionManager.getModuleEntry('@ohif/extension-cornerstone.utilityModule.tools').exports;
+  const { toolNames, Enums } = extensionManager.getModuleEntry(
+    '@ohif/extension-cornerstone.utilityModule.tools',
+  ).exports;
   const { Primary, Secondary, Auxiliary, Wheel } = Enums.MouseBindings;
-  const bound = (toolName, ...mouseButtons) => ({ toolName, bindings: mouseButtons.map(mouseButton => ({ mouseButton })) });
+  const bound = (toolName, ...mouseButtons) => ({
+    toolName,
+    bindings: mouseButtons.map(mouseButton => ({ mouseButton })),
+  });
 
   cornerstoneTools.addTool(clickTool());
   const moves = [bound(toolNames.Pan, Auxiliary), bound(toolNames.Zoom, Secondary)];
@@ -31,7 +36,9 @@ export function initToolGroups({ extensionManager, toolGroupService }) {
       { toolName: CLICK },
       brush('CircularBrush', 'FILL_INSIDE_CIRCLE'),
       brush('CircularEraser', 'ERASE_INSIDE_CIRCLE'),
-      ...[toolNames.Length, toolNames.EllipticalROI, toolNames.Probe, toolNames.Magnify].map(toolName => ({ toolName })),
+      ...[toolNames.Length, toolNames.EllipticalROI, toolNames.Probe, toolNames.Magnify].map(toolName => ({
+        toolName,
+      })),
     ],
     disabled: [crosshairs, { toolName: toolNames.ReferenceLines }],
   };

@@ -8,13 +8,19 @@ import { text } from '../texts.js';
 export function Messages({ state }) {
   const { error, conflict, warnings } = state;
   return html`<div class="segpet-messages" aria-live="polite">
-    ${error && html`<p class="segpet-message" data-kind="error" role="alert">${error}
-      <button class="segpet-icon" title=${text('close')} onClick=${() => change({ error: null })}>×</button></p>`}
-    ${conflict && html`<div class="segpet-message" data-kind="error" role="alert">${text('conflict')}
+    ${
+      error &&
+      html`<p class="segpet-message" data-kind="error" role="alert">${error}
+      <button class="segpet-icon" title=${text('close')} onClick=${() => change({ error: null })}>×</button></p>`
+    }
+    ${
+      conflict &&
+      html`<div class="segpet-message" data-kind="error" role="alert">${text('conflict')}
       <div class="segpet-line">
         <button class="segpet-button" onClick=${() => save(conflict, true)}>${text('replace')}</button>
         <button class="segpet-button" onClick=${() => change({ conflict: null })}>${text('cancel')}</button>
-      </div></div>`}
+      </div></div>`
+    }
     ${warnings?.map(warning => html`<p class="segpet-message" data-kind="warning">${warning}</p>`)}
   </div>`;
 }

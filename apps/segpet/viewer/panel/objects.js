@@ -6,38 +6,44 @@ import { change } from '../state.js';
 import { spoken, text } from '../texts.js';
 import { rgb } from './annotate.js';
 
-const digits = (value, places) => (value === null || value === undefined ? '–' : value.toFixed(value >= 1000 ? 0 : places));
+const digits = (value, places) =>
+  value === null || value === undefined ? '–' : value.toFixed(value >= 1000 ? 0 : places);
 
 /** Columns by the unit of the numbers: title, key, decimals, what it means. */
 function columns(unit) {
   if (unit === 'SUVbw') {
-    return [['SUVmax', 'suv_max', 1], ['SUVpeak', 'suv_peak', 1], ['MTV ml', 'mtv_ml', 1], ['TLG g', 'tlg_g', 1]];
+    return [
+      ['SUVmax', 'suv_max', 1],
+      ['SUVpeak', 'suv_peak', 1],
+      ['MTV ml', 'mtv_ml', 1],
+      ['TLG g', 'tlg_g', 1],
+    ];
   }
   const shown = unit === 'Bq/ml' ? ' Bq/ml' : '';
-  return [[`max${shown}`, 'max', 0], ['peak', 'peak', 0], [`${text('volume')} ml`, 'volume_ml', 1]];
+  return [
+    [`max${shown}`, 'max', 0],
+    ['peak', 'peak', 0],
+    [`${text('volume')} ml`, 'volume_ml', 1],
+  ];
 }
 
 export function Objects({ state }) {
   const { head, study } = state;
   const ready = state.phase === 'ready';
   const shown = columns(study.unit);
-  const open = head.objects.some(({ status }) => status !== 'accepted');
   return html`<section class="segpet-objects">
     <div class="segpet-line segpet-title">
       <h3>${text('objects')}</h3>
-      ${ready && head.objects.length > 0 && html`
-        ${state.marked.length > 1 && html`<button class="segpet-link" data-test="merge" title="Shift M"
-          onClick=${actions.merge}>${text('merge')} ${state.marked.join(' + ')}</button>`}
-        ${open && html`<button class="segpet-link" data-test="accept-all" onClick=${actions.acceptAll}>${text('acceptAll')}</button>`}
-        <button class="segpet-link" data-test="clear" onClick=${() => window.confirm(text('removeAllSure')) && actions.clear()}>
-          ${text('removeAll')}</button>`}
+      ${ready && head.objects.length > 0 && html`<${TableActions} state=${state} />`}
     </div>
     <div class="segpet-scroll">
       <table>
         <thead><tr><th class="segpet-left">${text('number')}</th><th class="segpet-left">${text('name')}</th>
           ${shown.map(([title]) => html`<th>${title}</th>`)}<th></th></tr></thead>
-        <tbody>${head.objects.map(object => html`<${Row} key=${object.number} object=${object} state=${state}
-          shown=${shown} ready=${ready} />`)}</tbody>
+        <tbody>${head.objects.map(
+          object => html`<${Row} key=${object.number} object=${object} state=${state}
+          shown=${shown} ready=${ready} />`,
+        )}</tbody>
       </table>
       ${!head.objects.length && html`<p class="segpet-quiet segpet-alone">${ready ? text('none') : text('noLabel')}</p>`}
     </div>
@@ -45,49 +51,82 @@ export function Objects({ state }) {
   </section>`;
 }
 
+function TableActions({ state: { head, marked } }) {
+  const open = head.objects.some(({ status }) => status !== 'accepted');
+  const clear = () => window.confirm(text('removeAllSure')) && actions.clear();
+  return html`
+    ${
+      marked.length > 1 &&
+      html`<button class="segpet-link" data-test="merge" title="Shift M" onClick=${actions.merge}>
+        ${text('merge')} ${marked.join(' + ')}</button>`
+    }
+    ${
+      open &&
+      html`<button class="segpet-link" data-test="accept-all" onClick=${actions.acceptAll}>${text('acceptAll')}</button>`
+    }
+    <button class="segpet-link" data-test="clear" onClick=${clear}>${text('removeAll')}</button>`;
+}
+
+const SIGNS = { proposed: '?', draft: '·', accepted: '✓' };
+
 function Row({ object, state, shown, ready }) {
   const { number, label, name, site, status, edited } = object;
   const selected = state.selected === number;
   const row = useRef();
   useEffect(() => selected && row.current.scrollIntoView?.({ block: 'nearest' }), [selected]);
-  const act = action => event => {
-    event.stopPropagation();
-    action();
-  };
+  const more = [name && spoken(label), site, edited && text('brushed')].filter(Boolean).join(' · ');
+  const named =
+    state.renaming === number
+      ? html`<${Rename} object=${object} />`
+      : html`<span class="segpet-name">${name || spoken(label)}</span>`;
+  const numbers = shown.map(
+    ([, key, places]) => html`<td data-key=${key} data-value=${object[key] ?? ''}>${digits(object[key], places)}</td>`,
+  );
   return html`<tr ref=${row} data-number=${number} data-status=${status} aria-selected=${selected}
       onClick=${() => actions.goTo(number)}>
-    <td class="segpet-left"><i style=${{ background: rgb(object.color) }}></i>${number}</td>
-    <td class="segpet-left">${state.renaming === number ? html`<${Rename} object=${object} />`
-      : html`<span class="segpet-name">${name || spoken(label)}</span>`}
-      <span class="segpet-quiet segpet-small segpet-site">${[name && spoken(label), site, edited && text('brushed')].filter(Boolean).join(' · ')}</span></td>
-    ${shown.map(([, key, places]) => html`<td data-key=${key} data-value=${object[key] ?? ''}>${digits(object[key], places)}</td>`)}
-    <td><span class="segpet-dot" data-status=${status} title=${text(status)}>${status === 'accepted' ? '✓' : status === 'proposed' ? '?' : '·'}</span></td>
-  </tr>
-  ${selected && ready && html`<tr class="segpet-row-actions"><td colspan=${shown.length + 3}>
-    <div class="segpet-line">
-      <button class="segpet-link" data-test="accept" title="Enter" onClick=${act(() => actions.accept(number))}>
-        ${text(status === 'accepted' ? 'unaccept' : 'accept')}</button>
-      <button class="segpet-link" data-test="rename" title="R" onClick=${act(() => change({ renaming: number }))}>${text('rename')}</button>
-      <select aria-label=${text('label')} value=${label} onChange=${({ target }) => {
-        target.blur(); // else it takes the keys that follow
-        actions.edit(number, { label: target.value });
-      }}>
-        ${state.study.labels.map(one => html`<option value=${one.name}>${spoken(one.name)}</option>`)}</select>
-      <button class="segpet-link" data-test="mark" aria-pressed=${state.marked.includes(number)} title=${`${text('mark')} (M)`}
-        onClick=${act(() => actions.mark(number))}>${text('merge')}${state.marked.includes(number) ? ' ✓' : ' …'}</button>
-      <button class="segpet-link" data-test="compare" aria-pressed=${Boolean(state.comparison)} title="S"
-        onClick=${act(actions.toggleComparison)}>suv_region</button>
-      <button class="segpet-link segpet-danger" data-test="remove" title="Delete" onClick=${act(() => actions.remove(number))}>${text('remove')}</button>
-    </div>
-    ${state.comparison?.number === number && html`<${Comparison} comparison=${state.comparison} shown=${shown} />`}
-  </td></tr>`}`;
+      <td class="segpet-left"><i style=${{ background: rgb(object.color) }}></i>${number}</td>
+      <td class="segpet-left">${named}<span class="segpet-quiet segpet-small segpet-site">${more}</span></td>
+      ${numbers}
+      <td><span class="segpet-dot" data-status=${status} title=${text(status)}>${SIGNS[status]}</span></td>
+    </tr>
+    ${
+      selected &&
+      ready &&
+      html`<tr class="segpet-row-actions"><td colspan=${shown.length + 3}>
+        <${RowActions} object=${object} state=${state} />
+        ${state.comparison?.number === number && html`<${Comparison} comparison=${state.comparison} shown=${shown} />`}
+      </td></tr>`
+    }`;
+}
+
+function RowActions({ object: { number, label, status }, state }) {
+  const marked = state.marked.includes(number);
+  const relabel = ({ target }) => {
+    target.blur(); // else it takes the keys that follow
+    actions.edit(number, { label: target.value });
+  };
+  return html`<div class="segpet-line">
+    <button class="segpet-link" data-test="accept" title="Enter" onClick=${() => actions.accept(number)}>
+      ${text(status === 'accepted' ? 'unaccept' : 'accept')}</button>
+    <button class="segpet-link" data-test="rename" title="R" onClick=${() => change({ renaming: number })}>
+      ${text('rename')}</button>
+    <select aria-label=${text('label')} value=${label} onChange=${relabel}>
+      ${state.study.labels.map(one => html`<option value=${one.name}>${spoken(one.name)}</option>`)}</select>
+    <button class="segpet-link" data-test="mark" aria-pressed=${marked} title=${`${text('mark')} (M)`}
+      onClick=${() => actions.mark(number)}>${text('merge')}${marked ? ' ✓' : ' …'}</button>
+    <button class="segpet-link" data-test="compare" aria-pressed=${Boolean(state.comparison)} title="S"
+      onClick=${actions.toggleComparison}>suv_region</button>
+    <button class="segpet-link segpet-danger" data-test="remove" title="Delete"
+      onClick=${() => actions.remove(number)}>${text('remove')}</button>
+  </div>`;
 }
 
 function Comparison({ comparison, shown }) {
   const { numbers, dice, threshold, value } = comparison;
   const said = shown.map(([title, key, places]) => `${title} ${digits(numbers[key], places)}`).join(' · ');
-  return html`<p class="segpet-small segpet-comparison" data-test="comparison"><i></i>${text('comparison')}
-    (${text(threshold, { value })}): ${said} · ${text('dice')} ${digits(dice, 2)}</p>`;
+  const by = `${text('comparison')} (${text(threshold, { value })})`;
+  return html`<p class="segpet-small segpet-comparison" data-test="comparison">
+    <i></i>${by}: ${said} · ${text('dice')} ${digits(dice, 2)}</p>`;
 }
 
 function Rename({ object }) {
@@ -100,8 +139,8 @@ function Rename({ object }) {
       actions.edit(object.number, { name });
     }
   };
-  return html`<input ref=${field} class="segpet-input" value=${object.name} placeholder=${spoken(object.label)} maxlength="64"
-    onClick=${event => event.stopPropagation()} onBlur=${() => done(true)}
+  return html`<input ref=${field} class="segpet-input" value=${object.name} placeholder=${spoken(object.label)}
+    maxlength="64" onClick=${event => event.stopPropagation()} onBlur=${() => done(true)}
     onKeyDown=${({ key }) => (key === 'Enter' && field.current.blur()) || (key === 'Escape' && done(false))} />`;
 }
 
@@ -111,10 +150,21 @@ function Totals({ patient }) {
   }
   const suv = patient.unit === 'SUVbw';
   const shown = suv
-    ? [[text('lesions'), patient.count, 0, ''], [text('tmtv'), patient.tmtv_ml, 1, 'ml'], [text('tlg'), patient.total_tlg_g, 1, 'g'], [text('dmax'), patient.dmax_mm, 0, 'mm']]
-    : [[text('lesions'), patient.count, 0, ''], [text('volume'), patient.volume_ml, 1, 'ml'], [text('dmax'), patient.dmax_mm, 0, 'mm']];
+    ? [
+        [text('lesions'), patient.count, 0, ''],
+        [text('tmtv'), patient.tmtv_ml, 1, 'ml'],
+        [text('tlg'), patient.total_tlg_g, 1, 'g'],
+        [text('dmax'), patient.dmax_mm, 0, 'mm'],
+      ]
+    : [
+        [text('lesions'), patient.count, 0, ''],
+        [text('volume'), patient.volume_ml, 1, 'ml'],
+        [text('dmax'), patient.dmax_mm, 0, 'mm'],
+      ];
   return html`<dl class="segpet-totals" data-test="totals">
-    ${shown.map(([name, value, places, unit]) => html`<div data-value=${value ?? ''}><dt>${name}</dt>
-      <dd>${digits(value, places)} <small>${unit}</small></dd></div>`)}
+    ${shown.map(
+      ([name, value, places, unit]) => html`<div data-value=${value ?? ''}><dt>${name}</dt>
+      <dd>${digits(value, places)} <small>${unit}</small></dd></div>`,
+    )}
   </dl>`;
 }

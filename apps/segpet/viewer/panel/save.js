@@ -6,27 +6,59 @@ import { change } from '../state.js';
 import { text } from '../texts.js';
 
 export function Save({ state }) {
-  const { saved, objects } = state.head;
-  const said = saved
-    ? `${text(`status.${saved.status}`)} · v${saved.version} · ${saved.author ?? ''} ${saved.unchanged ? '' : `· ${text('changedSince')}`}`
-    : objects.length > 0 && text('unsaved');
-  const { notice } = state;
-  const done = notice && text(notice.key, { ...notice, status: notice.status && text(`status.${notice.status}`) });
-  const strategies = state.strategies ?? [];
+  const ready = state.phase === 'ready';
   return html`<footer class="segpet-save">
-    <p class="segpet-quiet segpet-small" data-test="saved">${done && html`<b>${done}</b> `}${said}
-      ${state.phase === 'ready' && saved && !saved.unchanged && html` <button class="segpet-link" data-test="restore"
-        onClick=${actions.restore}>${text('restore')}</button>`}</p>
+    <p class="segpet-quiet segpet-small" data-test="saved">
+      <${Notice} notice=${state.notice} />${labelOf(state.head)} ${ready && html`<${Restore} saved=${state.head.saved} />`}
+    </p>
     <div class="segpet-line">
-      ${state.phase === 'ready' && html`
-        <button class="segpet-button" data-test="save-draft" title=${`${text('saveDraft')} (Ctrl S)`} onClick=${() => actions.save('draft')}>${text('save')}</button>
-        <button class="segpet-button" data-test="save-submitted" title="Ctrl Shift S" onClick=${() => actions.save('submitted')}>${text('submit')}</button>
-        <button class="segpet-button segpet-primary" data-test="save-final" onClick=${() => actions.save('final')}>${text('final')}</button>`}
+      ${ready && html`<${Statuses} />`}
       <span class="segpet-space"></span>
-      ${strategies.length > 1 && html`<select value=${state.strategy ?? strategies[0]}
-        onChange=${event => change({ strategy: event.target.value })}>
-        ${strategies.map(name => html`<option value=${name}>${name}</option>`)}</select>`}
-      <button class="segpet-button" data-test="next" title="G" onClick=${() => actions.nextStudy(state.strategy)}>${text('nextStudy')} →</button>
+      <${Strategies} state=${state} />
+      <button class="segpet-button" data-test="next" title="G" onClick=${() => actions.nextStudy(state.strategy)}>
+        ${text('nextStudy')} →</button>
     </div>
   </footer>`;
+}
+
+/** The label that counts, in words. */
+function labelOf({ saved, objects }) {
+  if (!saved) {
+    return objects.length > 0 && text('unsaved');
+  }
+  const parts = [text(`status.${saved.status}`), `v${saved.version}`, saved.author];
+  return [...parts, !saved.unchanged && text('changedSince')].filter(Boolean).join(' · ');
+}
+
+function Notice({ notice }) {
+  const status = notice?.status && text(`status.${notice.status}`);
+  return notice && html`<b>${text(notice.key, { ...notice, status })}</b> `;
+}
+
+function Restore({ saved }) {
+  const differs = saved && !saved.unchanged;
+  return (
+    differs &&
+    html`<button class="segpet-link" data-test="restore" onClick=${actions.restore}>${text('restore')}</button>`
+  );
+}
+
+const Statuses = () => html`
+  <button class="segpet-button" data-test="save-draft" title=${`${text('saveDraft')} (Ctrl S)`}
+    onClick=${() => actions.save('draft')}>${text('save')}</button>
+  <button class="segpet-button" data-test="save-submitted" title="Ctrl Shift S"
+    onClick=${() => actions.save('submitted')}>${text('submit')}</button>
+  <button class="segpet-button segpet-primary" data-test="save-final"
+    onClick=${() => actions.save('final')}>${text('final')}</button>`;
+
+function Strategies({ state: { strategies, strategy } }) {
+  const choose = ({ target }) => {
+    target.blur(); // else it takes the keys that follow
+    change({ strategy: target.value });
+  };
+  return (
+    strategies.length > 1 &&
+    html`<select value=${strategy ?? strategies[0]} onChange=${choose}>
+      ${strategies.map(name => html`<option value=${name}>${name}</option>`)}</select>`
+  );
 }

@@ -17,7 +17,10 @@ export function Study({ state }) {
     </div>
     <p class="segpet-quiet" data-test="preflight">${study.preflight}</p>
     ${others.length > 0 && html`<p class="segpet-note">${text('openBy')}: ${others.join(', ')}</p>`}
-    ${state.phase === 'review' && html`<p class="segpet-note" data-test="read-only">${text('readOnly')}
-      ${!head.saved && !head.objects.length && html` ${text('noLabel')}`}</p>`}
+    ${
+      state.phase === 'review' &&
+      html`<p class="segpet-note" data-test="read-only">${text('readOnly')}
+      ${!head.saved && !head.objects.length && html` ${text('noLabel')}`}</p>`
+    }
   </header>`;
 }
