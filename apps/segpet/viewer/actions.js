@@ -212,7 +212,13 @@ async function compare() {
   const number = state.selected ?? state.comparison?.number;
   const { head, masks } = await ask('GET', `${links.path}/${path('objects', number)}/comparison`);
   if (!links.comparison) {
-    const style = { renderOutline: true, outlineWidth: 1.5, renderFill: false, fillAlpha: 0 };
+    const style = {
+      renderOutline: true,
+      outlineWidth: 1.5,
+      activeSegmentOutlineWidthDelta: 0,
+      renderFill: false,
+      fillAlpha: 0,
+    };
     const labelmap = new Labelmap(`${links.labelmap.id}-comparison`, style);
     await labelmap.create(links.displaySet, 'suv_region');
     await Promise.all(PLANES.map(id => labelmap.attach(id)));
