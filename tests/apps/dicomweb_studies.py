@@ -11,7 +11,7 @@ import pydicom
 import requests
 from dicom_series import both, in_study, scan_header, tags, write_ct, write_enhanced, write_series
 from pydicom.uid import RLELossless
-from serving import ROOT, save_image
+from serving import ROOT, Server, save_image
 
 from lib.pet import make_phantom
 from lib.pet.phantom.dicom_series import write_dicom
@@ -24,6 +24,18 @@ ORDERS = [
     for signs in itertools.product((1, -1), repeat=3)
 ]
 FRAMES = ("application/octet-stream", "*")
+
+
+@contextlib.contextmanager
+def serving_studies(folder):
+    """A running server of studies of every kind; its files lie in the folder."""
+    (folder / "studies").mkdir()
+    make_studies(folder / "studies")
+    server = Server(folder, model="none")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
 
 
 def affine_of(order, signs, spacing=(4.0, 5.0, 3.0)):

@@ -17,9 +17,9 @@ from dicomweb_studies import (
     check_same,
     grid,
     listed,
-    make_studies,
     oblique,
     read_nrrd_affine,
+    serving_studies,
     study_with,
     value,
     values_of,
@@ -32,14 +32,8 @@ from lib.pet import read_volume
 
 @pytest.fixture(scope="module")
 def own_server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("dicomweb")
-    (folder / "studies").mkdir()
-    make_studies(folder / "studies")
-    server = Server(folder, model="none")
-    try:
-        yield server.start()
-    finally:
-        server.stop()
+    with serving_studies(tmp_path_factory.mktemp("dicomweb")) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -5,20 +5,13 @@ import http.client
 import pytest
 import requests
 from dicomweb_client.api import DICOMwebClient
-from dicomweb_studies import listed, make_studies, value
-from serving import Server
+from dicomweb_studies import listed, serving_studies, value
 
 
 @pytest.fixture(scope="module")
 def own_server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("dicomweb")
-    (folder / "studies").mkdir()
-    make_studies(folder / "studies")
-    server = Server(folder, model="none")
-    try:
-        yield server.start()
-    finally:
-        server.stop()
+    with serving_studies(tmp_path_factory.mktemp("dicomweb")) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
