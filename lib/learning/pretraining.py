@@ -176,7 +176,8 @@ class Training:
         for parameter, *gradients in zip(
             self.network.parameters(), *(gradients for gradients, _ in results), strict=True
         ):
-            parameter.grad = torch.stack(gradients).mean(0)
+            # In the parameter's own memory order: the fused optimizer reads both as they lie.
+            parameter.grad = torch.empty_like(parameter).copy_(torch.stack(gradients).mean(0))
         norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP))
         if not math.isfinite(norm):
             raise TrainingError(f"Step {self.step} gave gradients that are not finite: lower the rate.")

@@ -164,7 +164,7 @@ def test_training_lowers_the_loss_and_the_average_follows(tmp_path):
     learner = Training(
         CompactPET(TINY),
         SameScene([], [], 16, 8.0, 0),
-        Recipe(steps=80, rate=3e-3, threads=1),
+        Recipe(steps=40, rate=3e-3, threads=1),
         tmp_path / "checkpoint.safetensors",
     )
     seen = []
@@ -177,3 +177,15 @@ def test_training_lowers_the_loss_and_the_average_follows(tmp_path):
         not torch.equal(value, learner.average[key]) for key, value in learner.network.state_dict().items()
     ]
     assert any(moved)
+
+
+def test_a_step_moves_every_weight_against_its_gradient(tmp_path):
+    """Parameters lie in memory in another order than gradients that are put together; each has its own."""
+    learner = training(tmp_path, threads=1)
+    batch = next(learner._batches(workers=0))
+    gradients, _ = learner._gradients(batch, 0)
+    before = [parameter.detach().clone() for parameter in learner.network.parameters()]
+    learner._learn(batch)
+    for old, new, gradient in zip(before, learner.network.parameters(), gradients, strict=True):
+        clear = gradient.abs() > 1e-4 * gradient.abs().max()
+        assert ((new.detach() - old).sign() == -gradient.sign())[clear].float().mean() > 0.98
