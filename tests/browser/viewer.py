@@ -10,7 +10,7 @@ from PIL import Image
 
 PLANES = ("segpet-axial", "segpet-coronal", "segpet-sagittal")
 #: Milliseconds; a machine that draws in software and is busy is slow.
-PATIENCE = 60_000
+PATIENCE = 150_000
 
 _OHIF = "await import('/segpet/viewer/ohif.js')"
 _STATE = "(await import('/segpet/viewer/state.js')).state"

@@ -55,7 +55,7 @@ export async function start() {
   const entry = (entries += 1);
   const labelmap = new Labelmap(`segpet-${Date.now()}-${entry}`, STYLE);
   try {
-    await hung(displaySet);
+    await hung(displaySet, entry);
     if (entry !== entries) {
       return; // left before the images came
     }
@@ -91,17 +91,11 @@ async function open(study) {
   }
 }
 
-/** Resolves when OHIF has taken the series' images into a viewport; before, it does not know their order. */
-function hung(displaySet) {
-  const { cornerstoneViewportService } = services();
-  return new Promise(resolve => {
-    const look = () => displaySet.imageIds?.length && resolve(subscription.unsubscribe());
-    const subscription = cornerstoneViewportService.subscribe(
-      cornerstoneViewportService.EVENTS.VIEWPORT_DATA_CHANGED,
-      look,
-    );
-    look();
-  });
+/** Resolves when OHIF has taken the series' images into a viewport (before, it does not know their order), or on leaving. */
+async function hung(displaySet, entry) {
+  while (!displaySet.imageIds?.length && entry === entries) {
+    await new Promise(resolve => setTimeout(resolve, 50));
+  }
 }
 
 /** Viewports come and go (another stage, another layout): the mask goes with them. */
