@@ -1,11 +1,14 @@
 """What DICOMweb tells of: studies, series and their instances, in the DICOM JSON model (PS3.18 F)."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRLittleEndian
 
 Json = dict[str, Any]
@@ -64,10 +67,26 @@ class Study:
 
 
 def as_json(dataset: Dataset) -> Json:
-    """Return a data set in the DICOM JSON model; elements that break the standard are left out."""
-    return {
-        tag: element for tag, element in dataset.to_json_dict(suppress_invalid_tags=True).items() if element
-    }
+    """Return a data set in the DICOM JSON model; elements that break the standard are left out.
+
+    Decimal strings of more than 16 characters, as many scanners write their rescale slope, break it too, but
+    no viewer can do without them.
+    """
+    found = dataset.to_json_dict(suppress_invalid_tags=True)
+    for tag in dataset.keys() - {Tag(key) for key in found}:
+        element = dataset[tag]
+        if element.VR == "DS" and (numbers := _finite(element.value)):
+            found[f"{tag:08X}"] = {"vr": "DS", "Value": numbers}
+    return {tag: element for tag, element in found.items() if element}
+
+
+def _finite(values: Any) -> list[float]:
+    """Return decimal strings, one or several, as numbers; nothing where one of them is none."""
+    try:
+        numbers = [float(value) for value in (values if isinstance(values, MultiValue) else [values])]
+    except (TypeError, ValueError):
+        return []
+    return numbers if all(map(math.isfinite, numbers)) else []
 
 
 def served(attributes: Json) -> Json:
