@@ -31,6 +31,7 @@ def lesion_in_tissue(radius_mm=16.0, uptake=6.0):
 def test_they_are_a_compact_network_of_at_most_20_mb(network):
     assert isinstance(network, CompactPET)
     assert (network.name, network.config.image_size, network.config.spacing) == ("compact", 48, 4.0)
+    assert network.config.fine_spacing == 2.0
     assert WEIGHTS.stat().st_size <= 20e6
 
 
@@ -43,3 +44,12 @@ def test_one_click_outlines_a_lesion_in_quiet_tissue_the_same_way_every_time(net
         masks.append(mask.to_grid(volume.shape))
     assert np.array_equal(*masks)
     assert 2 * (masks[0] & truth).sum() / (masks[0].sum() + truth.sum()) > 0.75
+
+
+@pytest.mark.parametrize("radius_mm", [6.0, 8.0, 12.0])
+def test_one_click_outlines_a_small_lesion(network, radius_mm):
+    volume, truth = lesion_in_tissue(radius_mm)
+    update = Engine(NetworkSegmenter(network)).update(volume, (), Prompts({"lesion": ((35, 25, 30),)}))
+    assert [region["edge_mm"] for region in update.regions] == [96.0]
+    mask = update.masks[1].to_grid(volume.shape)
+    assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.65
