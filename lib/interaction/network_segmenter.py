@@ -117,7 +117,8 @@ class NetworkSegmenter:
             warnings=warnings,
             logits=tuple(logits.items()),
         )
-        if self._fine_spacing and not was_close and self._is_small(volume, mask):
+        # Without a region there is no positive click yet, as in an object that was painted only.
+        if self._fine_spacing and logits and not was_close and self._is_small(volume, mask):
             return self._seen_close(volume, state, steps, watch) or state
         return state
 

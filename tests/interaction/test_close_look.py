@@ -105,3 +105,14 @@ def test_the_same_steps_give_the_same_mask_in_a_new_process():
         masks += [after.masks[1].to_grid(SHAPE), again.masks[1].to_grid(SHAPE)]
     for mask in masks[1:]:
         np.testing.assert_array_equal(mask, masks[0])
+
+
+@pytest.mark.parametrize("anchor", [None, (32, 32, 32)])
+def test_an_object_with_negative_clicks_only_is_empty(engine, anchor):
+    """A painted object has none but these until somebody clicks in it."""
+    volume = volume_with(((32, 32, 32), 3))
+    steps = ((Click((32, 32, 32), False),), (Click((33, 32, 32), True),))
+    state = engine.segmenter.advance(volume, anchor, None, steps[:1], Stopwatch())
+    assert not state.mask.any() and state.close is None
+    state = engine.segmenter.advance(volume, anchor, state, steps, Stopwatch())
+    assert state.mask.contains((33, 32, 32)) and not state.mask.contains((32, 32, 32))
