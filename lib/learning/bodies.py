@@ -26,8 +26,10 @@ OUTLINED = (
     "lung_middle_lobe_right", "lung_lower_lobe_right", "stomach", "pancreas", "parotid_gland_left",
     "parotid_gland_right",
 )  # fmt: skip
-_OTHERS = 0.1  # weight of any other organ
-_LESION_SHARE = 0.6  # of the targets; the rest are organs
+#: Large ones, colder or less even than what is around them, take more practice.
+_HARD = ("lung_", "liver", "heart", "brain")
+_HARD_WEIGHT, _OTHERS = 2.0, 0.1  # weights of these, and of any organ that is not outlined
+_LESION_SHARE = 0.5  # of the targets; the rest are organs
 _SMALLEST_ORGAN = 30  # voxels
 _SHAPE = (112, 88, 230)
 _LARGE_MM = (60.0, 120.0, 280.0)  # longest diameter of a lesion, in turns
@@ -127,7 +129,7 @@ def on_lattice(phantom: Phantom, spacing: float) -> TrainingPhantom:
     image = image[tuple(slice(0, n) for n in shape)]
     weights = np.zeros(256)
     for number, name in phantom.names.items():
-        weights[number] = 1.0 if name in OUTLINED else _OTHERS
+        weights[number] = _organ_weight(name)
     lattice = Lattice(phantom.volume, spacing, 1)
     lesions = _nearest(phantom.lesions, lattice).astype(np.uint8)
     organs = np.where(lesions > 0, 0, _nearest(phantom.labels, lattice)).astype(np.uint8)
@@ -158,6 +160,12 @@ def _kept_or_drawn(seed: int, spacing: float, file: Path) -> TrainingPhantom:
     )
     write_atomic(file, content.getvalue())
     return _kept_or_drawn(seed, spacing, file)  # what a later run will read
+
+
+def _organ_weight(name: str) -> float:
+    if name not in OUTLINED:
+        return _OTHERS
+    return _HARD_WEIGHT if name.startswith(_HARD) else 1.0
 
 
 def _length(box: Box) -> int:

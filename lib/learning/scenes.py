@@ -22,7 +22,7 @@ from lib.learning.patients import Patient, patient_scene
 from lib.learning.textures import Field, noise_field, smooth_field
 
 #: Share of scenes of each origin: patients, formulas, phantoms.
-SHARES = (0.5, 0.22, 0.28)
+SHARES = (0.5, 0.15, 0.35)
 #: Share of scenes as a second look sees them, and of each origin among them.
 FINE_SHARE = 0.3
 FINE_SHARES = (0.15, 0.4, 0.45)
