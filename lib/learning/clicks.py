@@ -27,8 +27,9 @@ def corrective_clicks(
         spacing: mm between voxels.
         random: chooses the annotator of each click, and the click.
     """
+    masks, truths = ((cubes > 0).cpu().numpy()[:, 0] for cubes in (logits, target))
     points, labels = [], []
-    for mask, truth in zip((logits > 0).numpy()[:, 0], (target > 0).numpy()[:, 0], strict=True):
+    for mask, truth in zip(masks, truths, strict=True):
         annotator: Annotator = str(random.choice(ANNOTATORS, p=CHANCES))  # type: ignore[assignment]
         click = next_click(_crop(truth), _crop(mask), (spacing,) * 3, annotator, random)
         points.append(click.index if click else np.argwhere(truth)[0].tolist())

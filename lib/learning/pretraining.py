@@ -21,16 +21,12 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lib.learning.clicks import corrective_clicks
 from lib.learning.losses import segmentation_loss
+from lib.learning.rounds import corrected, dice_of
 from lib.learning.scenes import Scene, Scenes
-from lib.network import CompactPET, Embedding
+from lib.network import CompactPET
 from lib.store.atomic import write_atomic
 
-#: Chances of 0, 1, 2 ... rounds without gradient between the first answer and the last.
-ROUNDS = (0.25, 0.2, 0.15, 0.1, 0.1, 0.07, 0.05, 0.04, 0.04)
-#: Chances of 1, 2, 3, 4 corrective clicks in a round.
-CLICKS = (0.8, 0.1, 0.05, 0.05)
 _WARM_UP = 100  # steps until the learning rate is reached
 _LAST_RATE = 0.02  # of the learning rate, at the end
 _CLIP = 1.0  # norm of the gradient
@@ -200,13 +196,13 @@ class Training:
         with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
             first, last = answers(self.network, batch, random)
         target = batch["target"]
-        losses = [segmentation_loss(logits.float(), target) for logits in (first, last)]
+        losses = [segmentation_loss(logits, target) for logits in (first, last)]
         gradients = torch.autograd.grad(losses[0] + losses[1], list(self.network.parameters()))
         return gradients, {
             "loss_first": losses[0].item(),
             "loss_last": losses[1].item(),
-            "dice_first": _dice(first, target),
-            "dice_last": _dice(last, target),
+            "dice_first": float(dice_of(first, target).mean()),
+            "dice_last": float(dice_of(last, target).mean()),
         }
 
     def save(self) -> None:
@@ -247,38 +243,13 @@ class Training:
 
 def answers(network: CompactPET, batch: Scene, random: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Return a network's logits after the first click, and after some rounds of corrections."""
-    target, spacing = batch["target"], network.config.spacing
-    points = batch["point"]
-    labels = torch.ones(points.shape[:2])
     embedding = network.encode(network.normalise(batch["image"]))
-    first = network.decode(embedding, points, labels, batch["previous"])
-    frozen, logits = _detached(embedding), first.detach()
-    rounds = int(random.choice(len(ROUNDS), p=ROUNDS))
-    for left in range(rounds, -1, -1):
-        for _ in range(1 + int(random.choice(len(CLICKS), p=CLICKS))):
-            new_points, new_labels = corrective_clicks(logits, target, spacing, random)
-            points, labels = torch.cat((points, new_points), 1), torch.cat((labels, new_labels), 1)
-        if left:
-            with torch.no_grad():
-                logits = network.decode(frozen, points, labels, logits).float()
-    return first, network.decode(embedding, points, labels, logits)
-
-
-def _detached(embedding: Embedding) -> Embedding:
-    return (
-        embedding.detach() if isinstance(embedding, Tensor) else tuple(_detached(part) for part in embedding)
-    )
+    return corrected(network, embedding, batch["target"], batch["point"], random, batch["previous"])
 
 
 def _rate_share(step: int, share: float) -> float:
     cosine = 0.5 * (1 + math.cos(math.pi * share))
     return min(1.0, (step + 1) / _WARM_UP) * (_LAST_RATE + (1 - _LAST_RATE) * cosine)
-
-
-def _dice(logits: Tensor, target: Tensor) -> float:
-    mask = (logits.detach() > 0).float()
-    both, sizes = (mask * target).sum((1, 2, 3, 4)), (mask + target).sum((1, 2, 3, 4))
-    return float((2 * both / sizes.clamp(min=1)).mean())
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
