@@ -1,0 +1,239 @@
+"""Fine-tuning learns, ends in time, forgets nothing when it is killed, and reads a few regions at a time."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from lib.learning.drawn_regions import draw_regions
+from lib.learning.finetuning import FineTuner, FineTuning, FineTuningError, Stopped
+from lib.learning.kept_regions import KeptRegions
+from tests.learning.small_studies import TINY, BallStudy, tiny_network
+
+PAIR = (BallStudy("a", 1), BallStudy("b", 2))
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def tuner(folder, mode="decoder", held_out=True, sources=PAIR, **recipe):
+    folder.mkdir(exist_ok=True)
+    base = tiny_network()
+    kept = KeptRegions(folder / "regions", base, encoded=mode == "decoder", each=4)
+    regions = kept.of(sources)
+    held = kept.of([BallStudy("held", 3)])[:4] if held_out else []
+    replay = kept.of([BallStudy("old", 4)])
+    settings = {"epochs": 3, "rate": 2e-3, "average": 0.9} | recipe
+    return FineTuner(base, FineTuning(mode=mode, **settings), kept, regions, held, replay, folder)
+
+
+@pytest.mark.parametrize("mode", ["decoder", "lora", "full"])
+def test_it_learns_in_every_mode(tmp_path, mode):
+    learner = tuner(tmp_path, mode, epochs=8, patience=8, rate=8e-3)
+    learner.run()
+    losses = [epoch.loss for epoch in learner.curve[1:]]
+    assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:2])
+    assert learner.best.number > 0 and learner.best.dice["1"] > learner.curve[0].dice["1"]
+
+
+@pytest.mark.parametrize("mode", ["decoder", "lora"])
+def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path, mode):
+    whole = tuner(tmp_path / "whole", mode, accumulate=2)
+    wanted = whole.run().state_dict()
+    first = tuner(tmp_path / "parts", mode, accumulate=2)
+    steps = iter(range(100))
+    with pytest.raises(Stopped):
+        first.run(stop=lambda: next(steps) == 5)
+    second = tuner(tmp_path / "parts", mode, accumulate=2)
+    assert second.step == 5
+    got = second.run().state_dict()
+    assert [epoch.dice for epoch in second.curve] == [epoch.dice for epoch in whole.curve]
+    assert all(torch.equal(got[name], wanted[name]) for name in wanted)
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
+    """The process is killed (SIGKILL) in the middle of an epoch; what it had learnt since is learnt again."""
+    wanted = tuner(tmp_path / "whole", epochs=6, patience=6).run().state_dict()
+    code = (
+        "import sys; from pathlib import Path; from tests.learning.test_finetuning import tuner\n"
+        "tuner(Path(sys.argv[1]), epochs=6, patience=6).run(lambda at: print(at.step, flush=True))"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "parts")], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout
+    for line in child.stdout:
+        if int(line) >= 8:
+            child.kill()
+            break
+    child.wait()
+    child.stdout.close()
+    resumed = tuner(tmp_path / "parts", epochs=6, patience=6)
+    assert 0 < resumed.step < 6 * resumed.steps_an_epoch
+    got = resumed.run().state_dict()
+    assert all(torch.equal(got[name], wanted[name]) for name in wanted)
+
+
+def test_another_recipe_begins_anew(tmp_path):
+    tuner(tmp_path, epochs=1).run()
+    assert tuner(tmp_path, epochs=1).step > 0
+    assert tuner(tmp_path, epochs=1, seed=1).step == 0
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    tuner(tmp_path, epochs=1).run()
+    (checkpoint,) = tmp_path.glob("checkpoint-*.safetensors")
+    checkpoint.write_bytes(b"\x00" * 100)
+    with pytest.raises(FineTuningError, match="damaged"):
+        tuner(tmp_path, epochs=1)
+
+
+def test_it_ends_early_and_gives_the_best_epoch(tmp_path):
+    learner = tuner(tmp_path, epochs=30, patience=2, rate=0.5)  # a rate that ruins the network
+    network = learner.run()
+    last = learner.curve[-1].number
+    assert last == learner.best.number + 2 < 30
+    if learner.best.number == 0:
+        base = tiny_network().state_dict()
+        assert all(torch.equal(value, base[name]) for name, value in network.state_dict().items())
+
+
+def test_a_step_moves_every_weight_against_its_gradient(tmp_path):
+    """Parameters lie in memory in another order than some gradients; each must meet its own."""
+    learner = tuner(tmp_path, "full", held_out=False, epochs=1)
+    loss = learner._loss(0)
+    gradients = torch.autograd.grad(loss, list(learner._weights.values()))
+    before = [weight.detach().clone() for weight in learner._weights.values()]
+    learner._learn()
+    for old, new, gradient in zip(before, learner._weights.values(), gradients, strict=True):
+        clear = gradient.abs() > 1e-3 * gradient.abs().max()
+        assert ((new.detach() - old).sign() == -gradient.sign())[clear].float().mean() > 0.95
+
+
+def test_accumulated_batches_give_the_gradient_of_their_mean(tmp_path):
+    learner = tuner(tmp_path, held_out=False, epochs=1, batch=2, accumulate=2)
+    losses = [learner._loss(part) for part in range(2)]
+    weights = list(learner._weights.values())
+    wanted = torch.autograd.grad((losses[0] + losses[1]) / 2, weights)
+    kept = []
+    torch.nn.utils.clip_grad_norm_, clip = (
+        lambda parameters, limit: kept.extend(p.grad.clone() for p in parameters) or torch.tensor(1.0),
+        torch.nn.utils.clip_grad_norm_,
+    )
+    try:
+        learner._learn()
+    finally:
+        torch.nn.utils.clip_grad_norm_ = clip
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(kept, wanted, strict=True))
+
+
+def test_doubt_begins_after_the_first_epochs_and_spares_trusted_labels(tmp_path):
+    noisy = (BallStudy("a", 1, trusted=False), BallStudy("b", 2, trusted=False))
+    same = [
+        tuner(tmp_path / f"{name}", held_out=False, epochs=2, sources=sources, confident=confident).run()
+        for name, sources, confident in (
+            ("plain", noisy, False),
+            ("trusted", PAIR, True),
+            ("doubted", noisy, True),
+        )
+    ]
+    plain, trusted, doubted = (network.state_dict() for network in same)
+    assert all(torch.equal(plain[name], trusted[name]) for name in plain)
+    assert any(not torch.equal(plain[name], doubted[name]) for name in plain)
+    one = tuner(tmp_path / "one", held_out=False, epochs=1, sources=noisy, confident=True).run().state_dict()
+    two = tuner(tmp_path / "two", held_out=False, epochs=1, sources=noisy, confident=False).run().state_dict()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_nothing_outlined_is_said(tmp_path):
+    base = tiny_network()
+    kept = KeptRegions(tmp_path, base, encoded=True)
+    with pytest.raises(FineTuningError, match="Nothing is outlined"):
+        FineTuner(base, FineTuning(), kept, [], [], [], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"mode": "all"}, "mode"),
+        ({"epochs": 0}, "1 or more"),
+        ({"replay": 1.0}, "share"),
+        ({"rate": 2.0}, "rate"),
+    ],
+)
+def test_a_recipe_that_cannot_be_used_is_refused(wrong, said):
+    with pytest.raises(FineTuningError, match=said):
+        FineTuning(**wrong)
+
+
+def test_a_region_shows_its_object_and_is_clicked_in_it():
+    case = BallStudy("a", 1).read()
+    regions = list(draw_regions(case, TINY, each=6, most=5, seed=0))
+    assert len(regions) == 12
+    for region in regions:
+        assert region.target[tuple(region.point)] and region.image.shape == (16, 16, 16)
+        inside = region.image.numpy()[region.target]
+        assert inside.mean() > 3 * np.median(region.image.numpy()[~region.target])
+
+
+def test_regions_are_drawn_once_and_the_same_way(tmp_path):
+    class Counted(BallStudy):
+        reads = 0
+
+        def read(self):
+            Counted.reads += 1
+            return super().read()
+
+    base = tiny_network()
+    first, again = (KeptRegions(tmp_path, base, encoded=True, each=3).of([Counted("a", 1)]) for _ in range(2))
+    assert first == again and len(first) == 6 and Counted.reads == 1
+    other = KeptRegions(tmp_path, base, encoded=True, each=3, seed=1).of([Counted("a", 1)])
+    assert other[0].file != first[0].file and Counted.reads == 2
+
+
+def test_kept_embeddings_are_the_encoders(tmp_path):
+    base = tiny_network()
+    encoded, cubes = (KeptRegions(tmp_path, base, encoded=kind, each=2) for kind in (True, False))
+    one, other = (kept.read(kept.of([BallStudy("a", 1)])) for kept in (encoded, cubes))
+    assert torch.equal(one.target, other.target) and torch.equal(one.point, other.point)
+    with torch.no_grad():
+        wanted = base.encode(other.cubes)
+    for got, part in zip(one.embedding, wanted, strict=True):
+        assert torch.allclose(got, part, atol=5e-3)
+
+
+def test_a_study_that_cannot_be_read_is_passed_over(tmp_path):
+    class Lost(BallStudy):
+        def read(self):
+            raise FileNotFoundError(2, "No such file", "lost.nii.gz")
+
+    assert KeptRegions(tmp_path, tiny_network(), encoded=True).of([Lost("a")]) == []
+
+
+def test_memory_does_not_grow_with_the_studies(tmp_path):
+    """Ten times as many studies must not take ten times the memory."""
+    base, process = tiny_network(), psutil.Process()
+    kept = KeptRegions(tmp_path, base, encoded=True, each=2)
+    kept.of([BallStudy(f"w{n}", n) for n in range(3)])
+    before = process.memory_info().rss
+    regions = kept.of([BallStudy(f"s{n}", n) for n in range(150)])
+    for at in range(0, len(regions), 4):
+        kept.read(regions[at : at + 4])
+    on_disk = sum(file.stat().st_size for file in tmp_path.iterdir())
+    assert on_disk > 10 << 20
+    assert process.memory_info().rss - before < on_disk / 2
+
+
+def test_an_epoch_on_kept_embeddings_does_not_run_the_encoder(tmp_path):
+    learner = tuner(tmp_path, held_out=False, epochs=1)
+
+    def never(*_):
+        raise AssertionError("the encoder ran")
+
+    learner.tuned.network.encode = never
+    begin = time.monotonic()
+    learner.run()
+    assert time.monotonic() - begin < 60
