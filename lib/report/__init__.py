@@ -1,0 +1,1 @@
+"""Report text: findings from lesions, entities, metrics, and the check against the lesions."""
