@@ -1,10 +1,11 @@
-"""What a team has made: the state folder, each study's journal, labels and their versions, who is at it."""
+"""What a team has made: the state folder, journals, versions of labels and of weights, and who is at what."""
 
 from lib.store.atomic import sync, write_atomic
 from lib.store.errors import StoreError
 from lib.store.journal import Journal
 from lib.store.labels import LabelVersion, LabelVersions
 from lib.store.leases import Leases
+from lib.store.models import Models, Split, Version
 from lib.store.state import StateFolder, default_state, open_state
 
 __all__ = [
@@ -12,8 +13,11 @@ __all__ = [
     "LabelVersion",
     "LabelVersions",
     "Leases",
+    "Models",
+    "Split",
     "StateFolder",
     "StoreError",
+    "Version",
     "default_state",
     "open_state",
     "sync",

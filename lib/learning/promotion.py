@@ -1,0 +1,143 @@
+"""Champion and challenger: whether new weights may take the place of those that answer."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from lib.store.atomic import write_atomic
+from lib.store.errors import StoreError
+from lib.store.records import from_json, to_json
+
+_RESAMPLES = 5000
+
+#: By study, by number of clicks: Dice.
+Scores = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When a challenger is promoted.
+
+    Args:
+        confidence: of the interval in which its gain in Dice on the frozen set must be above `gain`.
+        gain: see `confidence`.
+        clicks: after how many clicks Dice counts; None: the mean of all that were measured.
+        loss: Dice that it may lose, in the mean, on digital phantoms of what was known before.
+        fewest: frozen studies that there must be.
+    """
+
+    confidence: float = 0.95
+    gain: float = 0.0
+    clicks: int | None = None
+    loss: float = 0.01
+    fewest: int = 3
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.confidence < 1:
+            raise StoreError("The rule's confidence must be at least 0.5 and below 1.")
+        if not (-1 <= self.gain <= 1 and 0 <= self.loss <= 1):
+            raise StoreError("The rule's gain must lie between -1 and 1, and its loss between 0 and 1.")
+        if self.fewest < 2:
+            raise StoreError("The rule must ask for at least 2 frozen studies: one has no interval.")
+        if self.clicks is not None and self.clicks < 0:
+            raise StoreError("The rule's number of clicks must be 0 or more.")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a challenger becomes the champion.
+
+    Args:
+        promoted: whether it does.
+        why: the reason, a sentence with the numbers.
+    """
+
+    promoted: bool
+    why: str
+
+
+def read_rule(models: Path) -> Rule:
+    """Return the rule of a model registry's folder; the default one where nobody has set another.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    path = models / "rule.json"
+    if not path.exists():
+        return Rule()
+    try:
+        return Rule(**from_json(path.read_bytes()))
+    except TypeError as error:
+        raise StoreError(f"The file {path} is damaged: delete it, and set the rule anew.") from error
+
+
+def write_rule(models: Path, rule: Rule) -> None:
+    """Set the rule of a model registry's folder."""
+    write_atomic(models / "rule.json", to_json(asdict(rule)))
+
+
+def decide(card: Mapping[str, Any], rule: Rule | None = None) -> Decision:
+    """Judge a challenger by its card.
+
+    It must be better than the champion on the frozen set, beyond the percentile bootstrap interval (Efron
+    1979) of the mean paired difference over studies, and must not have lost what was known before.
+
+    Args:
+        card: with `validation` and `retention`, each with `before` (the champion) and `after` (the
+            challenger): by study, by number of clicks, Dice, measured in one run.
+        rule: when to promote; None: the default.
+    """
+    rule = rule or Rule()
+    gains = _gains(card["validation"], rule.clicks)
+    when = "mean over clicks" if rule.clicks is None else f"after {rule.clicks} clicks"
+    if len(gains) < rule.fewest:
+        return Decision(
+            False,
+            f"Kept, not promoted: {len(gains)} frozen studies could be measured, and the rule asks for "
+            f"{rule.fewest}: label more of the patients that are kept apart, or promote it by hand.",
+        )
+    mean, low, high = _interval(gains, rule.confidence)
+    told = (
+        f"on {len(gains)} frozen studies Dice ({when}) changes by {mean:+.3f} "
+        f"({rule.confidence:.0%} interval {low:+.3f} to {high:+.3f})"
+    )
+    if not low > rule.gain:
+        return Decision(False, f"Kept, not promoted: {told}, which is not surely above {rule.gain:g}.")
+    kept = _gains(card.get("retention", {}), rule.clicks)
+    if kept and np.mean(kept) < -rule.loss:
+        return Decision(
+            False,
+            f"Kept, not promoted: {told}, but on phantoms of what was known by {np.mean(kept):+.3f}, which "
+            f"is a loss of more than {rule.loss:g}.",
+        )
+    lost = f"; on phantoms of what was known by {np.mean(kept):+.3f}" if kept else ""
+    return Decision(True, f"Promoted: {told}{lost}.")
+
+
+def _gains(scores: Mapping[str, Scores], clicks: int | None) -> list[float]:
+    """Return the gain of each study that both were measured on."""
+    before, after = scores.get("before", {}), scores.get("after", {})
+    gains = []
+    for study in sorted(before.keys() & after.keys()):
+        measured = before[study].keys() & after[study].keys()
+        counted = measured if clicks is None else measured & {str(clicks)}
+        differences = [after[study][number] - before[study][number] for number in sorted(counted)]
+        if differences and math.isfinite(gain := float(np.mean(differences))):
+            gains.append(gain)
+    return gains
+
+
+def _interval(values: list[float], confidence: float) -> tuple[float, float, float]:
+    mean = float(np.mean(values))
+    if min(values) == max(values):  # SciPy's bootstrap has no interval then
+        return mean, mean, mean
+    found = stats.bootstrap(
+        (np.array(values),), np.mean, confidence_level=confidence, n_resamples=_RESAMPLES,
+        method="percentile", rng=np.random.default_rng(0),
+    ).confidence_interval  # fmt: skip
+    return mean, float(found.low), float(found.high)

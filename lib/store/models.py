@@ -1,0 +1,231 @@
+"""The model registry: versions of weights, which one is the champion, and the patients kept apart."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lib.store.atomic import sync, write_atomic
+from lib.store.errors import StoreError
+from lib.store.records import from_json, to_json
+from lib.store.state import make_private
+
+#: Share of the patients that the first training keeps apart, and the fewest of them where half are enough.
+_SHARE, _FEWEST = 0.2, 3
+_CARD, _CHAMPION, _SPLIT = "card.json", "champion.json", "split.json"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of weights. Its files are never changed afterwards."""
+
+    number: int
+    path: Path
+    """The weights (safetensors)."""
+    digest: str
+    """SHA-256 of the file, which is the digest of the network that is loaded from it."""
+    time: str
+    """When it was registered: UTC, ISO 8601, seconds."""
+    card: dict[str, Any]
+    """What it was made from, how, and what it is worth; as `add` was given it."""
+
+    @property
+    def name(self) -> str:
+        """What people call it, and the name of the network loaded from its file."""
+        return self.path.stem
+
+
+@dataclass(frozen=True)
+class Split:
+    """Studies by what they are for: no patient has some in both."""
+
+    training: tuple[str, ...]
+    validation: tuple[str, ...]
+
+
+class Models:
+    """The versions of one state folder's weights, in `NUMBER/`; threads and processes may share it.
+
+    `champion.json` has the numbers of the champions, the present one last, so that a rollback finds the one
+    before. Without any, the weights that the server was started with answer. `split.json` has the patients.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        make_private(folder)
+
+    def add(self, weights: Path, card: Mapping[str, Any]) -> Version:
+        """Keep a copy of a file of weights and its card as a new version, which is not the champion yet.
+
+        Raises:
+            StoreError: no such file, or a card that is not JSON; nothing has changed then.
+        """
+        if not weights.is_file():
+            raise StoreError(f"There are no weights to keep: {weights} is not a file.")
+        card_json = to_json(dict(card))
+        with self._locked():
+            number = max(self._numbers(), default=0) + 1
+            part = Path(tempfile.mkdtemp(dir=self.folder, suffix=".part"))
+            try:
+                copy = part / f"version-{number}{weights.suffix}"
+                shutil.copyfile(weights, copy)
+                copy.chmod(0o600)
+                sync(copy)
+                with copy.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                record = {
+                    "number": number,
+                    "weights": copy.name,
+                    "digest": digest,
+                    "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                    "card": from_json(card_json),
+                }
+                write_atomic(part / _CARD, to_json(record))
+                part.rename(self.folder / str(number))
+            except BaseException:
+                shutil.rmtree(part, ignore_errors=True)
+                raise
+            sync(self.folder)
+        return self.version(number)
+
+    def versions(self) -> list[Version]:
+        """All versions, oldest first."""
+        return [self.version(number) for number in sorted(self._numbers())]
+
+    def version(self, number: int) -> Version:
+        """A version by its number; StoreError where there is none."""
+        folder = self.folder / str(number)
+        if not folder.is_dir():
+            there = ", ".join(str(one) for one in sorted(self._numbers())) or "none"
+            raise StoreError(f"There is no version {number} of the weights; there are: {there}.")
+        record = _read(folder / _CARD)
+        try:
+            return Version(
+                number=int(record["number"]),
+                path=folder / str(record["weights"]),
+                digest=str(record["digest"]),
+                time=str(record["time"]),
+                card=dict(record["card"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise _damaged(folder / _CARD) from error
+
+    def champion(self) -> Version | None:
+        """The version whose weights answer; None where it is those that the server was started with."""
+        champions = self._champions()
+        return self.version(champions[-1]) if champions else None
+
+    def promote(self, number: int) -> Version:
+        """Make a version the champion; StoreError where there is none of that number."""
+        with self._locked():
+            version, champions = self.version(number), self._champions()
+            if champions[-1:] != [number]:
+                self._write_champions([*champions, number])
+        return version
+
+    def rollback(self) -> Version | None:
+        """Make the champion before the present one the champion again.
+
+        Returns:
+            The champion from now on; None where it is the weights that the server was started with.
+
+        Raises:
+            StoreError: no version is the champion.
+        """
+        with self._locked():
+            champions = self._champions()
+            if not champions:
+                raise StoreError("There is nothing to roll back: no trained version is the champion.")
+            self._write_champions(champions[:-1])
+        return self.champion()
+
+    def split(self, patient_of: Mapping[str, str], trusted: Collection[str] | None = None) -> Split:
+        """Part studies into those to learn from and those to measure on, by patient.
+
+        The first call draws a fifth of the patients (three where that leaves as many to learn from) and
+        writes them down. Later calls keep that: whoever was kept apart stays so, all others are learnt from.
+
+        Args:
+            patient_of: by study, whose it is.
+            trusted: studies with a label that somebody vouches for; only their patients can be drawn. None:
+                all are.
+
+        Raises:
+            StoreError: fewer than two patients with a trusted label at the first call, or nobody is left to
+                learn from.
+        """
+        with self._locked():
+            path = self.folder / _SPLIT
+            if path.exists():
+                kept = set(_list_of(path, "validation"))
+            else:
+                kept = _drawn({patient_of[study] for study in (patient_of if trusted is None else trusted)})
+                time = datetime.now(UTC).isoformat(timespec="seconds")
+                write_atomic(path, to_json({"time": time, "validation": sorted(kept)}))
+        apart = tuple(study for study, patient in patient_of.items() if patient in kept)
+        rest = tuple(study for study, patient in patient_of.items() if patient not in kept)
+        if not rest:
+            raise StoreError(
+                "All labelled studies are of patients that are kept apart to measure on: label another "
+                "patient."
+            )
+        return Split(rest, apart)
+
+    def _numbers(self) -> list[int]:
+        return [int(path.name) for path in self.folder.iterdir() if path.name.isdecimal()]
+
+    def _champions(self) -> list[int]:
+        path = self.folder / _CHAMPION
+        return [int(number) for number in _list_of(path, "champions")] if path.exists() else []
+
+    def _write_champions(self, numbers: list[int]) -> None:
+        write_atomic(self.folder / _CHAMPION, to_json({"champions": numbers}))
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other writers out, and clear away what a killed one left behind."""
+        handle = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            for part in self.folder.glob("*.part"):
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
+            yield
+        finally:
+            os.close(handle)
+
+
+def _drawn(patients: set[str]) -> set[str]:
+    if len(patients) < 2:
+        raise StoreError(
+            "A training needs final labels of at least two patients: one is kept apart to measure on."
+        )
+    count = max(round(_SHARE * len(patients)), min(_FEWEST, len(patients) // 2))
+    # The order of their names must not decide; the same patients give the same split.
+    order = sorted(patients, key=lambda patient: hashlib.sha256(patient.encode()).digest())
+    return set(random.Random(0).sample(order, count))
+
+
+def _list_of(path: Path, key: str) -> list[Any]:
+    found = _read(path).get(key)
+    if not isinstance(found, list):
+        raise _damaged(path)
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return from_json(path.read_bytes())
+    except (StoreError, OSError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> StoreError:
+    return StoreError(f"The file {path} is damaged or gone: restore it from a backup.")

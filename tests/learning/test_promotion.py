@@ -1,0 +1,82 @@
+import pytest
+
+from lib.learning.promotion import Rule, decide, read_rule, write_rule
+from lib.store import StoreError
+
+
+def card(gains, losses=(0.0, 0.0)):
+    """The card of weights that gain so much on each study, after 1 click; half of it after 3."""
+    before = {f"study {n}": {"1": 0.5, "3": 0.7} for n in range(len(gains))}
+    after = {f"study {n}": {"1": 0.5 + gain, "3": 0.7 + gain / 2} for n, gain in enumerate(gains)}
+    old, new = ({f"phantom {n}": {"1": 0.9 + by} for n, by in enumerate(given)} for given in ((0, 0), losses))
+    return {"validation": {"before": before, "after": after}, "retention": {"before": old, "after": new}}
+
+
+def test_weights_that_gain_on_every_frozen_study_are_promoted_and_the_numbers_told():
+    decision = decide(card([0.1, 0.12, 0.08, 0.1]))
+    assert decision.promoted
+    assert decision.why.startswith(
+        "Promoted: on 4 frozen studies Dice (mean over clicks) changes by +0.075 (95%"
+    )
+
+
+def test_a_gain_within_the_interval_is_kept_and_not_promoted():
+    decision = decide(card([0.3, -0.2, 0.1, -0.1]))
+    assert not decision.promoted
+    assert "not surely above 0" in decision.why
+
+
+def test_a_gain_is_refused_where_what_was_known_is_lost():
+    assert decide(card([0.1] * 4, losses=(-0.005, -0.012))).promoted
+    refused = decide(card([0.1] * 4, losses=(-0.03, -0.01)))
+    assert not refused.promoted
+    assert "-0.020, which is a loss of more than 0.01" in refused.why
+
+
+def test_a_loss_and_weights_that_changed_nothing_are_not_promoted():
+    assert not decide(card([-0.1] * 4)).promoted
+    assert not decide(card([0.0] * 4)).promoted
+
+
+@pytest.mark.parametrize("gains", [[], [0.4], [0.4, 0.4]])
+def test_too_few_frozen_studies_promote_nothing(gains):
+    decision = decide(card(gains))
+    assert not decision.promoted
+    assert f"{len(gains)} frozen studies could be measured" in decision.why
+
+
+def test_a_study_that_only_one_was_measured_on_does_not_count():
+    told = card([0.1] * 4)
+    del told["validation"]["after"]["study 0"]
+    told["validation"]["before"]["study 1"] = {}
+    assert "2 frozen studies" in decide(told).why
+
+
+def test_the_same_card_gives_the_same_decision():
+    told = card([0.1, -0.02, 0.07, 0.04, 0.01])
+    assert decide(told) == decide(told)
+
+
+def test_the_rule_can_be_changed_and_is_kept(tmp_path):
+    assert read_rule(tmp_path) == Rule()
+    strict, mild = Rule(gain=0.2), Rule(confidence=0.5, fewest=2, clicks=3)
+    assert not decide(card([0.1] * 4), strict).promoted
+    assert decide(card([0.1] * 2), mild).promoted
+    assert "after 3 clicks) changes by +0.050" in decide(card([0.1] * 2), mild).why
+    write_rule(tmp_path, mild)
+    assert read_rule(tmp_path) == mild
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"confidence": 1.0}, {"confidence": 0.2}, {"gain": 2.0}, {"loss": -0.1}, {"fewest": 1}, {"clicks": -1}],
+)
+def test_a_rule_that_makes_no_sense_is_refused(fault):
+    with pytest.raises(StoreError):
+        Rule(**fault)
+
+
+def test_a_damaged_rule_is_told_and_does_not_promote(tmp_path):
+    (tmp_path / "rule.json").write_text('{"confidence": 0.5, "mood": "good"}')
+    with pytest.raises(StoreError, match="damaged"):
+        read_rule(tmp_path)

@@ -1,0 +1,166 @@
+import hashlib
+import json
+import stat
+import threading
+
+import pytest
+
+from lib.store import Models, StoreError
+
+
+@pytest.fixture
+def weights(tmp_path):
+    path = tmp_path / "tuned.safetensors"
+    path.write_bytes(b"some weights")
+    return path
+
+
+@pytest.fixture
+def models(tmp_path):
+    return Models(tmp_path / "models")
+
+
+def patients(count):
+    return {f"study {number}": f"patient {number}" for number in range(count)}
+
+
+def test_a_version_keeps_its_weights_and_its_card_and_says_when_it_was_made(models, weights):
+    version = models.add(weights, {"mode": "decoder", "tracer": None})
+    weights.write_bytes(b"others")
+
+    kept = Models(models.folder).versions()
+    assert kept == [version]
+    assert version.path.read_bytes() == b"some weights"
+    assert (version.number, version.name, version.card) == (
+        1,
+        "version-1",
+        {"mode": "decoder", "tracer": None},
+    )
+    assert version.digest == hashlib.sha256(b"some weights").hexdigest()
+    assert version.time.startswith("20")
+
+
+def test_only_the_owner_may_read_weights_and_cards(models, weights):
+    version = models.add(weights, {})
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [*models.folder.rglob("*"), models.folder]}
+    assert {mode & 0o077 for mode in modes.values()} == {0}, modes
+    assert version.path in modes
+
+
+def test_what_cannot_be_kept_changes_nothing(models, weights, tmp_path):
+    for file, card in (
+        (tmp_path / "gone", {}),
+        (weights, {"loss": float("nan")}),
+        (weights, {"file": weights}),
+    ):
+        with pytest.raises(StoreError):
+            models.add(file, card)
+    assert models.versions() == []
+    assert list(models.folder.iterdir()) == []
+
+
+def test_a_new_version_is_no_champion_until_it_is_promoted(models, weights):
+    first = models.add(weights, {})
+    assert models.champion() is None
+    assert models.promote(1) == first == models.champion()
+    with pytest.raises(StoreError, match=r"no version 7.*there are: 1"):
+        models.promote(7)
+    assert models.champion() == first
+
+
+def test_a_rollback_goes_to_the_champion_before_and_at_last_to_the_server_s_own_weights(models, weights):
+    for _ in range(3):
+        models.add(weights, {})
+    for number in (1, 3, 3):
+        models.promote(number)
+    assert models.rollback().number == 1
+    assert Models(models.folder).champion().number == 1
+    assert models.rollback() is None
+    with pytest.raises(StoreError, match="nothing to roll back"):
+        models.rollback()
+    assert [version.number for version in models.versions()] == [1, 2, 3]
+
+
+def test_versions_of_many_threads_all_have_a_number_of_their_own(models, weights):
+    threads = [threading.Thread(target=models.add, args=(weights, {"thread": n})) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    versions = models.versions()
+    assert [version.number for version in versions] == list(range(1, 9))
+    assert sorted(version.card["thread"] for version in versions) == list(range(8))
+
+
+def test_what_a_killed_process_left_behind_is_no_version_and_is_cleared_away(models, weights):
+    torn = models.folder / "abc.part"
+    torn.mkdir()
+    (torn / "version-1.safetensors").write_bytes(b"half of it")
+    assert models.versions() == []
+    models.add(weights, {})
+    assert not torn.exists()
+
+
+@pytest.mark.parametrize(("count", "apart"), [(2, 1), (3, 1), (4, 2), (6, 3), (10, 3), (15, 3), (30, 6)])
+def test_the_first_split_keeps_a_fifth_apart_and_three_where_that_leaves_as_many(models, count, apart):
+    split = models.split(patients(count))
+    assert len(split.validation) == apart
+    assert sorted(split.training + split.validation) == sorted(patients(count))
+
+
+def test_studies_of_one_patient_stay_together(models):
+    studies = {f"{visit} of {patient}": patient for patient in "abcdef" for visit in ("first", "second")}
+    split = models.split(studies)
+    assert {studies[study] for study in split.training}.isdisjoint(studies[s] for s in split.validation)
+    assert len(split.validation) == 6
+
+
+def test_later_trainings_keep_the_split_and_learn_from_whoever_is_new(models):
+    first = models.split(patients(6))
+    later = Models(models.folder).split(
+        patients(12) | {"another visit": f"patient {first.validation[0][-1]}"}
+    )
+    assert set(later.validation) == {*first.validation, "another visit"}
+    assert set(first.training) <= set(later.training)
+    assert len(later.training) == 9
+
+
+def test_the_same_patients_are_split_alike_in_whatever_order_they_come(tmp_path):
+    forward, backward = patients(9), dict(reversed(patients(9).items()))
+    first, second = Models(tmp_path / "a").split(forward), Models(tmp_path / "b").split(backward)
+    assert set(first.validation) == set(second.validation)
+
+
+def test_only_patients_with_a_label_that_somebody_vouches_for_are_kept_apart(models):
+    trusted = [f"study {number}" for number in range(4)]
+    split = models.split(patients(20), trusted)
+    assert set(split.validation) <= set(trusted)
+    assert len(split.validation) == 2
+
+
+def test_too_few_patients_are_told_what_to_do_and_nothing_is_written_down(models):
+    with pytest.raises(StoreError, match="at least two patients"):
+        models.split({"first": "one", "second": "one"})
+    assert len(models.split(patients(3)).validation) == 1
+
+
+def test_studies_of_patients_that_are_kept_apart_are_not_learnt_from(models):
+    split = models.split(patients(4))
+    with pytest.raises(StoreError, match="kept apart"):
+        models.split({study: patients(4)[study] for study in split.validation})
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"champions": 3}'])
+def test_a_damaged_pointer_is_told_and_never_taken_for_no_champion(models, weights, content):
+    models.add(weights, {})
+    (models.folder / "champion.json").write_text(content)
+    with pytest.raises(StoreError, match=r"champion\.json is damaged"):
+        models.champion()
+
+
+def test_a_damaged_card_is_told(models, weights):
+    version = models.add(weights, {})
+    card = version.path.parent / "card.json"
+    card.write_text(json.dumps({"number": 1}))
+    with pytest.raises(StoreError, match=r"card\.json is damaged"):
+        models.versions()
