@@ -7,6 +7,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferType
 
 from infer_tasks.click_task import ClickTask
 from infer_tasks.network_engine import NetworkEngine
+from infer_tasks.sessions import BATCH
 from infer_tasks.workspace import Workspace
 from lib.interaction import Engine
 
@@ -30,8 +31,9 @@ class NetworkTask(ClickTask):
         self._network = network
 
     def engine(self, request: Mapping[str, Any]) -> Engine:
-        """Return the network's engine; waits until the weights are loaded."""
-        return self._network.get()
+        """Return the network's engine, one for a client's whole session; waits until weights are loaded."""
+        study, client = str(request.get("study") or ""), str(request.get("client_id") or "")
+        return self._network.get((study, client) if study and client != BATCH else None)
 
 
 class SegPETTask(NetworkTask):

@@ -32,6 +32,7 @@ from infer_tasks.segpet import SegPETClickTask, SegPETTask
 from infer_tasks.segpet_auto import SegPETAutoTask
 from infer_tasks.suv_region import SUVRegionTask
 from infer_tasks.workspace import Workspace
+from lib.store import Models
 
 logger = logging.getLogger("segpet")
 
@@ -53,7 +54,10 @@ class SegPET(MONAILabelApp):
         self.options = options
         self.workspace = Workspace(options.state, options.labels, options.unit)
         self.batches = Batches(self.infer)
-        self.network = NetworkEngine(options.model, options.device, options.state.folder("weights"))
+        self.models = Models(options.state.folder("models"))
+        self.network = NetworkEngine(
+            options.model, options.device, options.state.folder("weights"), self.models
+        )
         super().__init__(
             app_dir,
             studies,

@@ -1,8 +1,13 @@
 import pytest
+import torch
+from small_network import small_seganypet
 
 from infer_tasks import network_engine as module
 from infer_tasks.network_engine import NetworkEngine, WeightsMissingError
-from lib.network import CheckpointError
+from lib.network import CheckpointError, save_network
+from lib.store import Models
+
+CPU = torch.device("cpu")
 
 
 def test_without_weights_it_says_how_to_get_them(tmp_path):
@@ -29,3 +34,136 @@ def test_a_file_that_cannot_be_used_is_tried_once_and_told_every_time(tmp_path, 
         frames.append(len(error.traceback))
     assert len(tries) == 1
     assert len(set(frames[1:])) == 1  # a traceback that grows would keep every request's memory
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """Three small networks that differ: the server's, and two that a training made."""
+    return [saved(tmp_path, name, seed) for name, seed in (("base", 1), ("first", 2), ("second", 3))]
+
+
+def saved(folder, name, seed):
+    path = folder / f"{name}.safetensors"
+    save_network(small_seganypet(seed), path)
+    return path
+
+
+@pytest.fixture
+def models(tmp_path, weights):
+    models = Models(tmp_path / "models")
+    for path in weights[1:]:
+        models.add(path, {})
+    return models
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def engine_of(weights, models, tmp_path, clock=None):
+    return NetworkEngine(weights[0], CPU, tmp_path / "cache", models, clock or Clock())
+
+
+def name_of(engine, session=None):
+    return engine.get(session).segmenter.name
+
+
+def test_the_champion_answers_from_the_start_and_without_one_the_server_s_own_weights(
+    weights, models, tmp_path
+):
+    assert name_of(engine_of(weights, models, tmp_path)) == "base"
+    version = models.promote(2)
+    engine = engine_of(weights, models, tmp_path)
+    assert name_of(engine) == "version-2"
+    assert engine.get().segmenter.digest == version.digest
+    assert engine.version == 2
+
+
+def test_a_new_champion_answers_new_sessions_and_open_ones_finish_on_theirs(weights, models, tmp_path):
+    engine = engine_of(weights, models, tmp_path)
+    session = ("study", "reader")
+    own = engine.get(session)
+    models.promote(1)
+    engine.follow(wait=True)
+
+    assert engine.get(session) is own
+    assert name_of(engine, ("study", "another")) == name_of(engine, ("other", "reader")) == "version-1"
+    engine.release(session)
+    assert name_of(engine, session) == "version-1"
+
+
+def test_a_click_after_a_promotion_elsewhere_is_answered_at_once_and_the_change_follows(
+    weights, models, tmp_path
+):
+    engine = engine_of(weights, models, tmp_path)
+    engine.get()
+    Models(models.folder).promote(2)  # as another process does
+    assert name_of(engine) in ("base", "version-2")
+    engine.follow(wait=True)
+    assert name_of(engine) == "version-2"
+
+
+def test_a_rollback_brings_the_former_weights_back(weights, models, tmp_path):
+    engine = engine_of(weights, models, tmp_path)
+    models.promote(1)
+    models.promote(2)
+    assert name_of(engine) == "version-2"
+    for expected in ("version-1", "base"):
+        models.rollback()
+        engine.follow(wait=True)
+        assert name_of(engine) == expected
+
+
+def test_an_idle_session_goes_on_with_the_champion(weights, models, tmp_path):
+    clock = Clock()
+    engine = engine_of(weights, models, tmp_path, clock)
+    session = ("study", "reader")
+    engine.get(session)
+    models.promote(1)
+    engine.follow(wait=True)
+    clock.now += module.IDLE_SECONDS - 1
+    assert name_of(engine, session) == "base"
+    clock.now += module.IDLE_SECONDS - 1
+    assert name_of(engine, session) == "base"
+    clock.now += module.IDLE_SECONDS + 1
+    assert name_of(engine, session) == "version-1"
+
+
+def test_only_few_networks_stay_in_memory(weights, models, tmp_path):
+    engine = engine_of(weights, models, tmp_path)
+    for number in (1, 2, 1, 2):
+        engine.get(("study", f"before {number}, {engine.version}"))
+        models.promote(number)
+        engine.follow(wait=True)
+        engine.get(("study", f"after {number}"))
+    assert len({id(loaded.engine) for loaded, _ in engine._sessions.values()}) <= module._MOST_NETWORKS
+
+
+def test_a_champion_that_cannot_be_loaded_leaves_the_others_at_work_and_is_told(
+    weights, models, tmp_path, caplog
+):
+    engine = engine_of(weights, models, tmp_path)
+    engine.get()
+    models.version(1).path.write_bytes(b"no weights")
+    models.promote(1)
+    engine.follow(wait=True)
+    assert (name_of(engine), engine.state) == ("base", "ready")
+    assert "The champion cannot be used, other weights answer" in caplog.text
+    assert name_of(engine_of(weights, models, tmp_path)) == "base"
+    models.promote(2)
+    engine.follow(wait=True)
+    assert name_of(engine) == "version-2"
+
+
+def test_a_damaged_registry_leaves_the_weights_at_work(weights, models, tmp_path, caplog):
+    models.promote(1)
+    engine = engine_of(weights, models, tmp_path)
+    assert name_of(engine) == "version-1"
+    (models.folder / "champion.json").write_text("")
+    engine.follow(wait=True)
+    assert name_of(engine) == "version-1"
+    assert name_of(engine_of(weights, models, tmp_path)) == "base"
+    assert "damaged" in caplog.text

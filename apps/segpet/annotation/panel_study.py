@@ -124,8 +124,8 @@ def default_method() -> Method:
     return Method("segpet") if usable else Method("suv_region", "percent", 41.0)
 
 
-def reader(volume: Volume, method: Method, watch: Stopwatch) -> Reader:
-    """Return what answers clicks by a method; waits until weights are loaded.
+def reader(study: PanelStudy, client: str, method: Method, watch: Stopwatch) -> Reader:
+    """Return what answers a client's clicks by a method; waits until weights are loaded.
 
     Raises:
         RequestError, PromptError: a threshold that cannot be used.
@@ -134,12 +134,12 @@ def reader(volume: Volume, method: Method, watch: Stopwatch) -> Reader:
     if method.name == "segpet" and (method.threshold is not None or method.value is not None):
         raise RequestError("Only suv_region has a threshold.")
     with watch.stage("load"):
-        asked = {"method": method.threshold, "value": method.value}
+        asked = {"study": study.name, "client_id": client, "method": method.threshold, "value": method.value}
         engine = app_instance().task(method.name).engine(asked)
     grower = engine.segmenter
     if isinstance(grower, RegionGrower):
         method = Method(method.name, grower.method, grower.value)
-    return Reader(volume, engine, method, watch)
+    return Reader(study.volume, engine, method, watch)
 
 
 def entry(name: str, label: Label | None, open_by: list[str]) -> dict[str, Any]:

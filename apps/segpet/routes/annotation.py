@@ -67,7 +67,9 @@ def gone(uid: Uid, client: Client) -> dict[str, Any]:
     """Say that the client has the study no longer open."""
     with told_to_client():
         panel.check_writable()
-        app_instance().workspace.leases.end(panel.name_of(uid), client)
+        app, name = app_instance(), panel.name_of(uid)
+        app.workspace.leases.end(name, client)
+        app.network.release((name, client))
         return {}
 
 

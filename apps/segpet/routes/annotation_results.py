@@ -49,7 +49,7 @@ def compare(
                 raise RequestError(
                     "This object was painted only: there is no click that suv_region could answer."
                 )
-            by = panel.reader(volume, Method("suv_region", threshold, value), watch)
+            by = panel.reader(one.study, client, Method("suv_region", threshold, value), watch)
             state = by.engine.answer(volume, replace(obj, anchor=None, paints=()), watch)
             scene = Scene([replace(obj, id=1)], {1: state.mask}, one.workspace.labels)
             own = item.mask.crop

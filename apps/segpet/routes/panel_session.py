@@ -52,7 +52,7 @@ class Panel:
 
     def reader(self, method: Method) -> Reader:
         """Return what answers clicks by a method."""
-        return panel.reader(self.study.volume, method, self.watch)
+        return panel.reader(self.study, self.client, method, self.watch)
 
     def labelled(self) -> tuple[Snapshot, Saved | None]:
         """Return the objects of the saved label, and the label."""
