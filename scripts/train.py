@@ -1,8 +1,10 @@
 """`segpet train`: weights from data."""
 
 import json
+import signal
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,6 +12,140 @@ from scripts import InputError, app
 
 train = typer.Typer(help="Train networks.", no_args_is_help=True)
 app.add_typer(train, name="train")
+
+
+class Mode(StrEnum):
+    """Which weights change."""
+
+    decoder = "decoder"
+    lora = "lora"
+    full = "full"
+
+
+class Labels(StrEnum):
+    """Which labels are learnt from."""
+
+    final = "final"
+    all = "all"
+
+
+@train.command()
+def segmentation(
+    studies: Annotated[
+        Path,
+        typer.Argument(
+            help="The folder that `segpet serve` serves, with its saved labels; or cases with masks, as "
+            "`segpet evaluate segmentation` takes them."
+        ),
+    ],
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            help="decoder: the encoder stays, its embeddings are computed once and kept; lora: adapters on "
+            "the encoder too; full: everything (a GPU's work for SegAnyPET)."
+        ),
+    ] = Mode.decoder,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights to begin with while there is no champion: a file or a name (`segpet weights list`)."
+        ),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="State folder; .segpet/NAME beside the studies folder if not given."),
+    ] = None,
+    labels: Annotated[
+        Labels,
+        typer.Option(
+            help="final: labels that somebody vouches for; all: drafts and a model's own as well, doubted "
+            "where several prompt sets agree on something else (confident learning)."
+        ),
+    ] = Labels.final,
+    epochs: Annotated[int, typer.Option(min=1, help="At most; it ends where nothing gets better.")] = 20,
+    rate: Annotated[
+        float | None, typer.Option(help="Highest learning rate; the mode's own if not given.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Regions in memory at once.")] = 4,
+    accumulate: Annotated[int, typer.Option(min=1, help="Batches to a step.")] = 1,
+    rank: Annotated[int, typer.Option(min=1, help="Of lora's adapters.")] = 8,
+    replay: Annotated[
+        float, typer.Option(help="Share of what is learnt from that is digital phantoms: against forgetting.")
+    ] = 0.5,
+    confident: Annotated[
+        bool, typer.Option("--confident/--plain", help="Doubt labels that nobody vouches for, or do not.")
+    ] = True,
+    unit: Annotated[
+        str | None, typer.Option(help="What the values are of files that do not say it: SUVbw or Bq/ml.")
+    ] = None,
+    tracer: Annotated[str | None, typer.Option(help="Tracer of the studies, for the version's card.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of all chance.")] = 0,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU where there is one if not given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what came of it as JSON.")] = False,
+) -> None:
+    """Fine-tune the network on your saved labels, and promote it if it got better.
+
+    The first training keeps some patients apart, for good: on these, old and new weights are measured. New
+    weights become the champion only if they are better there beyond chance and have lost nothing on digital
+    phantoms; a running server then takes them. Ctrl+C keeps a checkpoint; the same command goes on from it,
+    also after a crash.
+
+    `segpet train segmentation /data/pet --unit SUVbw`
+    """
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from apps.segpet.options import BUNDLED
+    from lib.learning.finetuning import FineTuning, Stopped
+    from lib.learning.tuning_job import Job, train_segmentation
+    from lib.network import usable_device
+    from lib.network.registry import default_weights, resolve_weights
+    from lib.store import open_state
+
+    best = default_weights([BUNDLED])
+    if not model and not best:
+        raise InputError("There are no weights to begin with: name some with --model.")
+    base = resolve_weights(model, [BUNDLED]) if model else best.path  # type: ignore[union-attr]
+    others = ("reviewed", "submitted", "draft", "original") if labels is Labels.all else ("reviewed",)
+    recipe = FineTuning(
+        mode=mode.value, epochs=epochs, rate=rate, batch=batch, accumulate=accumulate, rank=rank,
+        replay=replay, confident=confident, seed=seed,
+    )  # fmt: skip
+    opened = open_state(str(studies), state)
+    job = Job(studies, opened, base, recipe, unit, others, tracer, usable_device(device))
+
+    stopped: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: stopped.append(number))
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[dice]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task("reading", total=1.0, dice="")
+
+        def show(fields: dict[str, Any]) -> None:
+            curve = [epoch["dice"] for epoch in fields["curve"] if epoch["dice"]]
+            dice = f"Dice after 1 click {curve[0]['1']:.3f} -> {curve[-1]['1']:.3f}" if curve else ""
+            name = f"epoch {fields['epoch']}" if fields["stage"] == "training" else fields["stage"]
+            bars.update(bar, completed=fields["share"], description=name, dice=dice)
+
+        try:
+            outcome = train_segmentation(job, show, lambda: bool(stopped))
+        except Stopped:
+            typer.echo("Stopped; the same command goes on from here.", err=True)
+            raise typer.Exit(130) from None
+    result = {**asdict(outcome), "version": outcome.version.number}
+    if as_json:
+        typer.echo(json.dumps(result, indent=2))
+        return
+    dices = ", ".join(f"{outcome.before[n]:.3f} -> {outcome.after[n]:.3f} after {n}" for n in outcome.before)
+    verdict = "promoted" if outcome.promoted else "kept, not promoted"
+    typer.echo(f"Version {outcome.version.number} is {verdict}: {outcome.why}")
+    typer.echo(
+        f"Dice on the frozen studies, by clicks: {dices}. {outcome.seconds / 60:.1f} minutes of training."
+    )
 
 
 @train.command()

@@ -74,7 +74,7 @@ class FineTuning:
     decay: float = 0.01
     batch: int = 4
     accumulate: int = 1
-    replay: float = 0.3
+    replay: float = 0.5
     confident: bool = True
     trust_epochs: int = 1
     average: float = 0.98

@@ -1,0 +1,144 @@
+"""Simulated campaigns: studies labelled one after another, a training at each budget, and what it was worth.
+
+An annotator labels what a strategy proposes. After 5, 10, 20 labels the base is fine-tuned anew on all of
+them, and measured on studies that nobody labels, and on phantoms of the tracers that it knew.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lib.learning.finetuning import FineTuner, FineTuning
+from lib.learning.held_out import CLICKS, Scores, mean_of, measure
+from lib.learning.kept_regions import KeptRegions
+from lib.learning.studies import Source
+from lib.network.checkpoints import Network
+
+#: Puts the studies that nobody has labelled yet in order, the one to be labelled next first.
+Strategy = Callable[[Network, Sequence[Source], np.random.Generator], Sequence[Source]]
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """What is labelled, and on what it is measured.
+
+    Args:
+        base: the network to begin with.
+        pool: studies to label.
+        test: studies that are never labelled.
+        old: phantoms of what the base knew, never trained on.
+        rehearsed: others of them, trained on beside the labels.
+        budgets: numbers of labels after which it is trained and measured.
+        recipe: of every training.
+        folder: for kept regions and checkpoints.
+    """
+
+    base: Network
+    pool: Sequence[Source]
+    test: Sequence[Source]
+    old: Sequence[Source]
+    rehearsed: Sequence[Source]
+    budgets: Sequence[int]
+    recipe: FineTuning
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Result:
+    """One training of a campaign.
+
+    Args:
+        strategy: which chose the studies.
+        seed: of the campaign's chance.
+        labels: how many there were.
+        dice: on the test studies by clicks, and `old` on phantoms of what was known.
+        seconds: of drawing, encoding and training.
+        epochs: done.
+        chosen: the studies labelled so far.
+    """
+
+    strategy: str
+    seed: int
+    labels: int
+    dice: dict[str, float]
+    old: dict[str, float]
+    seconds: float
+    epochs: int
+    chosen: tuple[str, ...] = field(default=())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return asdict(self)
+
+
+def at_random(network: Network, sources: Sequence[Source], random: np.random.Generator) -> list[Source]:
+    """Return studies in any order: what every other strategy must beat."""
+    return [sources[place] for place in random.permutation(len(sources))]
+
+
+def run(
+    campaign: Campaign,
+    name: str,
+    strategy: Strategy,
+    seed: int,
+    report: Callable[[str], None] = lambda _: None,
+) -> list[Result]:
+    """Run one campaign; return a result for each budget, that without labels first.
+
+    Args:
+        campaign: what is labelled.
+        name: of the strategy.
+        strategy: proposes the next study.
+        seed: of the order and of every training.
+        report: called with a few words as it goes on.
+    """
+    network = campaign.base
+    results = [_result(campaign, name, seed, network, (), 0.0, 0)]
+    labelled: list[Source] = []
+    for budget in campaign.budgets:
+        random = np.random.default_rng([seed, len(labelled)])
+        left = [source for source in campaign.pool if source not in labelled]
+        labelled += strategy(network, left, random)[: budget - len(labelled)]
+        report(f"{name}, seed {seed}: {len(labelled)} labels")
+        begin = time.monotonic()
+        network, epochs = trained(campaign, labelled, seed)
+        seconds = time.monotonic() - begin
+        chosen = tuple(source.name for source in labelled)
+        results.append(_result(campaign, name, seed, network, chosen, seconds, epochs))
+    return results
+
+
+def trained(campaign: Campaign, labelled: Sequence[Source], seed: int) -> tuple[Network, int]:
+    """Fine-tune a campaign's base on some studies, for all epochs of its recipe; return it, and the epochs.
+
+    Nothing is held out: with five labels none can be spared, so that early stopping has no part in it.
+    """
+    recipe = campaign.recipe
+    kept = KeptRegions(campaign.folder / "regions", campaign.base, recipe.mode == "decoder", seed=recipe.seed)
+    regions, replay = kept.of(labelled), kept.of(campaign.rehearsed)
+    recipe = FineTuning(**{**asdict(recipe), "seed": seed})
+    tuner = FineTuner(campaign.base, recipe, kept, regions, [], replay, campaign.folder)
+    network = tuner.run()
+    tuner.checkpoint.unlink(missing_ok=True)
+    return network, tuner.curve[-1].number
+
+
+def _result(
+    campaign: Campaign,
+    name: str,
+    seed: int,
+    network: Network,
+    chosen: tuple[str, ...],
+    seconds: float,
+    epochs: int,
+) -> Result:
+    dice, old = (_means(measure(network, sources)) for sources in (campaign.test, campaign.old))
+    return Result(name, seed, len(chosen), dice, old, round(seconds, 1), epochs, chosen)
+
+
+def _means(scores: Scores) -> dict[str, float]:
+    return {str(clicks): round(mean_of(scores, clicks), 5) for clicks in CLICKS}

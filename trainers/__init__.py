@@ -1,0 +1,1 @@
+"""MONAI Label's TrainTasks: thin adapters over lib."""
