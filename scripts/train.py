@@ -69,9 +69,12 @@ def segmentation(
     batch: Annotated[int, typer.Option(min=1, help="Regions in memory at once.")] = 4,
     accumulate: Annotated[int, typer.Option(min=1, help="Batches to a step.")] = 1,
     rank: Annotated[int, typer.Option(min=1, help="Of lora's adapters.")] = 8,
-    replay: Annotated[
-        float, typer.Option(help="Share of what is learnt from that is digital phantoms: against forgetting.")
-    ] = 0.5,
+    phantoms: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Digital patients learnt from beside the labels, so that nothing is forgotten."
+        ),
+    ] = 4,
     confident: Annotated[
         bool, typer.Option("--confident/--plain", help="Doubt labels that nobody vouches for, or do not.")
     ] = True,
@@ -113,10 +116,10 @@ def segmentation(
     others = ("reviewed", "submitted", "draft", "original") if labels is Labels.all else ("reviewed",)
     recipe = FineTuning(
         mode=mode.value, epochs=epochs, rate=rate, batch=batch, accumulate=accumulate, rank=rank,
-        replay=replay, confident=confident, seed=seed,
+        confident=confident, seed=seed,
     )  # fmt: skip
     opened = open_state(str(studies), state)
-    job = Job(studies, opened, base, recipe, unit, others, tracer, usable_device(device))
+    job = Job(studies, opened, base, recipe, unit, others, tracer, usable_device(device), phantoms)
 
     stopped: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lib.learning.blending import blended
 from lib.learning.finetuning import FineTuner, FineTuning
 from lib.learning.held_out import CLICKS, Scores, mean_of, measure
 from lib.learning.kept_regions import KeptRegions
@@ -32,6 +33,7 @@ class Campaign:
         test: studies that are never labelled.
         old: phantoms of what the base knew, never trained on.
         rehearsed: others of them, trained on beside the labels.
+        watched: others of them, by which it is chosen how far new weights may go.
         budgets: numbers of labels after which it is trained and measured.
         recipe: of every training.
         folder: for kept regions and checkpoints.
@@ -42,6 +44,7 @@ class Campaign:
     test: Sequence[Source]
     old: Sequence[Source]
     rehearsed: Sequence[Source]
+    watched: Sequence[Source]
     budgets: Sequence[int]
     recipe: FineTuning
     folder: Path
@@ -57,7 +60,7 @@ class Result:
         labels: how many there were.
         dice: on the test studies by clicks, and `old` on phantoms of what was known.
         seconds: of drawing, encoding and training.
-        epochs: done.
+        share: of the tuned weights in the result, see `lib.learning.blending`.
         chosen: the studies labelled so far.
     """
 
@@ -67,7 +70,7 @@ class Result:
     dice: dict[str, float]
     old: dict[str, float]
     seconds: float
-    epochs: int
+    share: float
     chosen: tuple[str, ...] = field(default=())
 
     def as_dict(self) -> dict[str, Any]:
@@ -97,7 +100,7 @@ def run(
         report: called with a few words as it goes on.
     """
     network = campaign.base
-    results = [_result(campaign, name, seed, network, (), 0.0, 0)]
+    results = [_result(campaign, name, seed, network, (), 0.0, 0.0)]
     labelled: list[Source] = []
     for budget in campaign.budgets:
         random = np.random.default_rng([seed, len(labelled)])
@@ -105,26 +108,29 @@ def run(
         labelled += strategy(network, left, random)[: budget - len(labelled)]
         report(f"{name}, seed {seed}: {len(labelled)} labels")
         begin = time.monotonic()
-        network, epochs = trained(campaign, labelled, seed)
+        network, share = trained(campaign, labelled, seed)
         seconds = time.monotonic() - begin
         chosen = tuple(source.name for source in labelled)
-        results.append(_result(campaign, name, seed, network, chosen, seconds, epochs))
+        results.append(_result(campaign, name, seed, network, chosen, seconds, share))
     return results
 
 
-def trained(campaign: Campaign, labelled: Sequence[Source], seed: int) -> tuple[Network, int]:
-    """Fine-tune a campaign's base on some studies, for all epochs of its recipe; return it, and the epochs.
+def trained(campaign: Campaign, labelled: Sequence[Source], seed: int) -> tuple[Network, float]:
+    """Fine-tune a campaign's base on some studies, for all epochs of its recipe, and blend it with the base.
+
+    Returns it, and the share of the tuned weights in it.
 
     Nothing is held out: with five labels none can be spared, so that early stopping has no part in it.
     """
     recipe = campaign.recipe
-    kept = KeptRegions(campaign.folder / "regions", campaign.base, recipe.mode == "decoder", seed=recipe.seed)
+    kept = KeptRegions(campaign.folder / "regions", campaign.base, recipe.mode == "decoder")
     regions, replay = kept.of(labelled), kept.of(campaign.rehearsed)
     recipe = FineTuning(**{**asdict(recipe), "seed": seed})
     tuner = FineTuner(campaign.base, recipe, kept, regions, [], replay, campaign.folder)
     network = tuner.run()
     tuner.checkpoint.unlink(missing_ok=True)
-    return network, tuner.curve[-1].number
+    few = KeptRegions(campaign.folder / "regions", campaign.base, kept.encoded, each=1, most=12)
+    return blended(campaign.base, network, few, few.of(campaign.watched))
 
 
 def _result(
@@ -134,10 +140,10 @@ def _result(
     network: Network,
     chosen: tuple[str, ...],
     seconds: float,
-    epochs: int,
+    share: float,
 ) -> Result:
     dice, old = (_means(measure(network, sources)) for sources in (campaign.test, campaign.old))
-    return Result(name, seed, len(chosen), dice, old, round(seconds, 1), epochs, chosen)
+    return Result(name, seed, len(chosen), dice, old, round(seconds, 1), share, chosen)
 
 
 def _means(scores: Scores) -> dict[str, float]:

@@ -13,8 +13,8 @@ from lib.pet.phantom import make_phantom
 
 #: Tracers of the bundled weights' training, which take turns.
 TRACERS = ("FDG", "PSMA-11")
-#: Seeds from here on were never trained on; those that are measured are never those that are rehearsed.
-REHEARSED, MEASURED = 5000, 6000
+#: Seeds from here on were never trained on; those rehearsed, watched and measured are never the same.
+REHEARSED, WATCHED, MEASURED = 5000, 5500, 6000
 _SHAPE = (112, 88, 230)
 _SPACING = (4.0, 4.0, 4.0)
 _SMALLEST_ORGAN = 30  # voxels
@@ -71,6 +71,11 @@ class PhantomStudy:
 def rehearsed(count: int, tracers: tuple[str, ...] = TRACERS) -> list[PhantomStudy]:
     """Return phantoms to learn from beside new labels."""
     return [PhantomStudy(tracers[n % len(tracers)], REHEARSED + n) for n in range(count)]
+
+
+def watched(count: int, tracers: tuple[str, ...] = TRACERS) -> list[PhantomStudy]:
+    """Return phantoms by which to choose how far new weights may go."""
+    return [PhantomStudy(tracers[n % len(tracers)], WATCHED + n) for n in range(count)]
 
 
 def retained(count: int, tracers: tuple[str, ...] = TRACERS) -> list[PhantomStudy]:

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 import torch
-from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model, set_peft_model_state_dict
-from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -50,6 +48,8 @@ class TunedNetwork:
         encoder = encoder_of(self.network)
         if mode == "lora":
             _with_torch_layers(encoder)
+            from peft import inject_adapter_in_model  # takes seconds: only who needs it waits
+
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 inject_adapter_in_model(_adapters(encoder, rank), encoder)
@@ -78,8 +78,8 @@ class TunedNetwork:
                         parameter.copy_(values[name])
         state = {}
         for layer in network.modules():
-            if isinstance(layer, LoraLayer):
-                layer.merge()
+            if hasattr(layer, "lora_A"):
+                layer.merge()  # type: ignore[operator]
         for name, value in network.state_dict().items():
             if "lora_" not in name:
                 state[name.replace(".base_layer.", ".")] = value
@@ -89,6 +89,8 @@ class TunedNetwork:
 
     def save_adapters(self, path: Path) -> None:
         """Write what a training changed, adapters and decoder, as safetensors: small beside the network."""
+        from peft import get_peft_model_state_dict
+
         tensors = {
             f"adapter.{name}": value
             for name, value in get_peft_model_state_dict(encoder_of(self.network)).items()
@@ -99,6 +101,8 @@ class TunedNetwork:
 
     def load_adapters(self, path: Path) -> None:
         """Read what `save_adapters` wrote for the same base, mode and rank."""
+        from peft import set_peft_model_state_dict
+
         tensors = load_file(path)
         adapters = {
             name.removeprefix("adapter."): value
@@ -117,7 +121,10 @@ def encoder_of(network: Network) -> nn.Module:
     return network.encoder if isinstance(network, CompactPET) else network.image_encoder
 
 
-def _adapters(encoder: nn.Module, rank: int) -> LoraConfig:
+def _adapters(encoder: nn.Module, rank: int) -> Any:
+    """Return PEFT's configuration of adapters on an encoder."""
+    from peft import LoraConfig
+
     names = [name for name, layer in encoder.named_modules() if isinstance(layer, nn.Linear)]
     if not names:  # PEFT 0.21 cannot merge into convolutions of one voxel
         names = [

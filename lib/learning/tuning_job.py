@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from lib.learning.blending import blended
 from lib.learning.finetuning import FineTuner, FineTuning, FineTuningError, Standing, Stopped
 from lib.learning.held_out import CLICKS, Scores, mean_of, measure
 from lib.learning.kept_regions import Kept, KeptRegions
-from lib.learning.phantom_studies import rehearsed, retained
+from lib.learning.phantom_studies import rehearsed, retained, watched
 from lib.learning.progress_file import ProgressFile
 from lib.learning.promotion import decide, read_rule
 from lib.learning.studies import Source, TrainingStudy, labelled_studies
@@ -29,7 +30,6 @@ from lib.store.models import Models, Version
 
 #: Regions of held-out studies that are measured after each epoch.
 _HELD_OUT_REGIONS = 48
-_REHEARSED_PHANTOMS, _RETAINED_PHANTOMS = 4, 2
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Job:
         others: statuses of labels beside final that are learnt from.
         tracer: for the card; None: not said.
         device: where the network runs.
+        phantoms: digital patients to rehearse, and as many others to see that nothing is lost; 0: none.
     """
 
     studies: Path
@@ -55,6 +56,7 @@ class Job:
     others: tuple[str, ...] = ()
     tracer: str | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    phantoms: int = 4
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,9 @@ class _Training:
         tuner = self._tuner(base, learning, frozen)
         self._told.stage("training", share=tuner.share)
         tuned = tuner.run(self._told_of_step, self._stop)
+        self._told.stage("blending")
+        few = self._few(base)
+        tuned, share = blended(base, tuned, few, few.of(watched(job.phantoms)))
         tuned.name_weights(f"{base.name}+", tuned.digest)
         before, after = self._measured(base, tuned, frozen)
         self._told.stage("deciding")
@@ -166,6 +171,7 @@ class _Training:
                 "labels": _counted(learning),
                 "regions": len(tuner.regions),
             },
+            "blend": share,
             "seconds": round(tuner.seconds),
             "curve": [_as_json(epoch) for epoch in tuner.curve],
             "validation": {"before": before[0], "after": after[0]},
@@ -190,8 +196,8 @@ class _Training:
         encoded = recipe.mode == "decoder"
         folder = self._folder / "regions"
         kept = KeptRegions(folder, base, encoded, seed=recipe.seed)
-        few = KeptRegions(folder, base, encoded, each=2, most=8, seed=recipe.seed)
-        old = rehearsed(_REHEARSED_PHANTOMS if recipe.replay else 0)
+        few = self._few(base)
+        old = rehearsed(self._job.phantoms if recipe.replay else 0)
         total = len(learning) + len(frozen) + len(old)
 
         def of(regions: KeptRegions, sources: Sequence[Source], done: int) -> list[Kept]:
@@ -213,6 +219,12 @@ class _Training:
         _forget_others(folder, [*regions, *held_out, *replay])
         return FineTuner(base, recipe, kept, regions, held_out, replay, self._folder)
 
+    def _few(self, base: Network) -> KeptRegions:
+        """Return where regions are to measure on: a few of each study."""
+        recipe = self._job.recipe
+        folder = self._folder / "regions"
+        return KeptRegions(folder, base, recipe.mode == "decoder", each=1, most=12, seed=recipe.seed)
+
     def _told_of_step(self, standing: Standing) -> None:
         self._told.tell(
             epoch=standing.epoch,
@@ -225,7 +237,7 @@ class _Training:
     ) -> tuple[tuple[Scores, Scores], tuple[Scores, Scores]]:
         """Return the scores on the frozen set and on phantoms of what was known, before and after."""
         self._told.stage("validating")
-        old = retained(_RETAINED_PHANTOMS)
+        old = retained(self._job.phantoms)
         total, done = 2 * (len(frozen) + len(old)), 0
 
         def advance() -> None:

@@ -24,14 +24,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def job(tmp_path, monkeypatch):
-    monkeypatch.setattr(tuning_job, "_REHEARSED_PHANTOMS", 0)  # whole bodies take seconds to draw
-    monkeypatch.setattr(tuning_job, "_RETAINED_PHANTOMS", 0)
+def job(tmp_path):
     write_studies(tmp_path / "studies", 6, labelled=5)
     save_network(tiny_network(), tmp_path / "base.safetensors")
     state = StateFolder(tmp_path / "state")
     recipe = FineTuning(epochs=2, rate=5e-3)
-    return Job(tmp_path / "studies", state, tmp_path / "base.safetensors", recipe, "SUVbw")
+    base = tmp_path / "base.safetensors"
+    return Job(tmp_path / "studies", state, base, recipe, "SUVbw", phantoms=0)  # whole bodies take seconds
 
 
 def told(job):
@@ -53,7 +52,7 @@ def test_labels_become_a_version_with_its_card(job):
     assert network.digest != card["parent"] and network.config == load_network(job.base).config
 
     stages = list(dict.fromkeys(stage for stage, _ in seen))
-    assert stages == ["reading", "embedding", "training", "validating", "deciding"]
+    assert stages == ["reading", "embedding", "training", "blending", "validating", "deciding"]
     done = told(job)
     assert done["status"] == "done" and done["version"] == version.number and done["message"] == outcome.why
     assert [epoch["epoch"] for epoch in done["curve"]] == [0, 1, 2]
@@ -135,7 +134,7 @@ def test_the_command_stops_at_ctrl_c_and_goes_on_after_a_kill(tmp_path):
     command = [
         sys.executable, "-P", "-m", "scripts", "train", "segmentation", str(tmp_path / "studies"), "--json",
         "--state", str(state),
-        "--model", str(tmp_path / "base.safetensors"), "--epochs", "1", "--replay", "0",
+        "--model", str(tmp_path / "base.safetensors"), "--epochs", "1", "--phantoms", "0",
     ]  # fmt: skip
     progress = state / "training" / "progress.json"
 
@@ -161,4 +160,4 @@ def test_the_command_stops_at_ctrl_c_and_goes_on_after_a_kill(tmp_path):
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
     assert outcome["version"] == 1 and set(outcome["before"]) == {"1", "3", "5"}
-    assert Models(state / "models").version(1).card["retention"]["after"]
+    assert Models(state / "models").version(1).card["data"]["labels"] == {"final": 3}
