@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-OURS = {"lib", "infer_tasks", "trainers", "scripts"}
+OURS = {"lib", "infer_tasks", "trainers", "apps", "scripts"}
 
 
 Unit = Annotated[

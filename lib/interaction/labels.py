@@ -61,7 +61,12 @@ def read_labels(text: str) -> tuple[str, ...]:
 
 def is_lesion(label: str) -> bool:
     """Whether a label means disease: its name says so, or it is no organ that is known here."""
-    return label != BACKGROUND and (bool(_LESION.search(label)) or not is_organ_name(label))
+    return label != BACKGROUND and (says_lesion(label) or not is_organ_name(label))
+
+
+def says_lesion(name: str) -> bool:
+    """Whether a name has a word for a lesion, such as GTV, tumour or node."""
+    return bool(_LESION.search(name))
 
 
 def precedence(obj: AnnotatedObject, labels: Sequence[str]) -> tuple[bool, int, int]:

@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from lib.pet.crop import Crop
 from lib.pet.image_files import FORMATS, suffix_of
 from lib.pet.organ_map import OrganMap, organ_table
 from lib.pet.resample import nearest_labels
@@ -77,7 +78,7 @@ def _read_file(path: Path, volume: Volume, labels: str | Path | None) -> Read:
     table = Path(labels) if labels else next((file for file in beside if file.is_file()), None)
     names = {} if labels else _names_in_nifti(path)
     if not names and table:
-        names = _read_names(table)
+        names = read_names(table)
     if not names:
         names = {label: name for label, (name, _) in organ_table().items()}
         warnings.append("The organ map does not name its labels; they are taken as TotalSegmentator v2's.")
@@ -99,8 +100,11 @@ def _names_in_nifti(path: Path) -> Names:
     }
 
 
-def _read_names(path: Path) -> Names:
-    """Return the names in a CSV of number, name; a first line that is none may head the columns."""
+def read_names(path: Path) -> Names:
+    """Return the names in a CSV of number, name; a first line that is none may head the columns.
+
+    Raises VolumeError: there is no such file, or it is no such table.
+    """
     wrong = f"{path.name} is no table of labels: every line must hold a number and a name, as in 5,liver."
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -139,7 +143,7 @@ def _read_folder(folder: Path, volume: Volume) -> Read:
 
 
 def _read_segmentation(path: Path, volume: Volume) -> Read:
-    segmentation = _only_segmentation(path)
+    segmentation = only_segmentation(path)
     try:
         placed = segmentation.get_volume(combine_segments=True, skip_overlap_checks=True)
         array, affine = np.asarray(placed.array), _LPS_TO_RAS @ placed.affine
@@ -155,7 +159,41 @@ def _read_segmentation(path: Path, volume: Volume) -> Read:
     return nearest_labels(array.astype(np.uint16, copy=False), affine, volume), names, []
 
 
-def _only_segmentation(path: Path) -> "Segmentation":
+def segment_masks(segmentation: "Segmentation", volume: Volume) -> dict[str, Crop]:
+    """Return the segments of a DICOM SEG on a volume's grid, by their SegmentLabel; they may overlap.
+
+    Of several with one label, the later ones have their number added.
+
+    Raises:
+        VolumeError: they are fractional, damaged, not on one regular grid, or all lie outside of the volume.
+    """
+    masks: dict[str, Crop] = {}
+    outside = 0
+    for number in segmentation.segment_numbers:
+        label = str(segmentation.get_segment_description(number).segment_label)
+        name = label if label not in masks else f"{label} {number}"
+        try:
+            placed = segmentation.get_volume(segment_numbers=[number], combine_segments=True)
+            array, affine = np.asarray(placed.array), _LPS_TO_RAS @ placed.affine
+        except Exception as error:  # highdicom raises many things for what it cannot place
+            raise VolumeError(
+                "The SEG cannot be used: its segments are damaged, fractional or not on one regular grid."
+            ) from error
+        try:
+            masks[name] = Crop.from_grid(nearest_labels((array > 0).astype(np.uint8), affine, volume))
+        except VolumeError:
+            masks[name] = Crop.empty()
+            outside += 1
+    if outside and not any(mask.any() for mask in masks.values()):
+        raise VolumeError(
+            "No segment of the SEG lies in the image: it belongs to another study, or to another frame of "
+            "reference."
+        )
+    return masks
+
+
+def only_segmentation(path: Path) -> "Segmentation":
+    """Return the one DICOM SEG that a file or folder holds; VolumeError where it holds none, or several."""
     from highdicom.seg import segread  # takes a second to import
 
     files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]

@@ -54,7 +54,7 @@ def test_help_loads_nothing_heavy():
     assert heavy & set(loaded.stdout.split()) == set()
 
 
-@pytest.mark.parametrize("command", [info.callback.__name__ for info in app.registered_commands])
+@pytest.mark.parametrize("command", [info.name or info.callback.__name__ for info in app.registered_commands])
 def test_every_command_explains_itself(command):
     result = CliRunner().invoke(app, [command, "--help"])
     assert result.exit_code == 0 and f"Usage: root {command} " in result.stdout

@@ -1,0 +1,130 @@
+import numpy as np
+import pydicom
+import pytest
+from dicom_series import UID_PREFIX
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from lib.pet import Volume, VolumeError, read_mask, read_volume
+from lib.pet.contours import RT_STRUCTURE_SET, read_structure_set
+from lib.pet.resample import nearest_labels
+
+#: LPS: columns of 2 mm from x = 10, rows of 4 mm from y = -8, slices of 3 mm from z = 100.
+AFFINE = np.array([[-2.0, 0, 0, -10], [0, -4, 0, 8], [0, 0, 3, 100], [0, 0, 0, 1]])
+
+
+@pytest.fixture
+def volume():
+    return Volume(np.zeros((20, 16, 12), np.float32), AFFINE, "SUVbw")
+
+
+def lps(*corners):
+    """LPS mm of voxel indices (i, j, k)."""
+    return [value for i, j, k in corners for value in (10 + 2 * i, -8 + 4 * j, 100 + 3 * k)]
+
+
+def square(low, high, k):
+    """A square from one (i, j) to another, in slice k."""
+    return lps((low[0], low[1], k), (high[0], low[1], k), (high[0], high[1], k), (low[0], high[1], k))
+
+
+def write(path, regions, kind="CLOSED_PLANAR"):
+    """Write an RT Structure Set: a list of (name, contours)."""
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = RT_STRUCTURE_SET, generate_uid(UID_PREFIX)
+    dataset = pydicom.FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.SOPClassUID, dataset.SOPInstanceUID = RT_STRUCTURE_SET, meta.MediaStorageSOPInstanceUID
+    dataset.StructureSetROISequence, dataset.ROIContourSequence = [], []
+    for number, (name, contours) in enumerate(regions, start=1):
+        roi, drawn = Dataset(), Dataset()
+        roi.ROINumber, roi.ROIName = number, name
+        drawn.ReferencedROINumber, drawn.ContourSequence = number, []
+        for points in contours:
+            contour = Dataset()
+            contour.ContourGeometricType, contour.NumberOfContourPoints = kind, len(points) // 3
+            contour.ContourData = [float(value) for value in points]
+            drawn.ContourSequence.append(contour)
+        dataset.StructureSetROISequence.append(roi)
+        dataset.ROIContourSequence.append(drawn)
+    dataset.save_as(path)
+    return path
+
+
+@pytest.mark.parametrize("patient", ["STS_001", "STS_003", "STS_005"])
+def test_shared_structure_sets_are_the_shared_masks(shared, patient):
+    volume = read_volume(shared / f"data/sts-pet-dicom/{patient}/image")
+    masks = read_structure_set(shared / f"data/sts-pet-dicom/{patient}/mask/RS.dcm", volume)
+    labels, affine = read_mask(shared / f"data/sts-pet/{patient}/PET_mask.nii.gz")
+    truth = nearest_labels(labels, affine, volume) > 0
+    (mask,) = (mask.to_grid(volume.shape) for mask in masks.values())
+    assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) >= 0.98
+
+
+def test_voxels_whose_centre_lies_in_the_contour_are_in(tmp_path, volume):
+    file = write(tmp_path / "rs.dcm", [("GTV", [square((2.6, 3.4), (7.4, 9.6), 5)])])
+    mask = read_structure_set(file, volume)["GTV"]
+    assert mask.start == (3, 4, 5) and mask.stop == (8, 10, 6) and mask.array.all()
+
+
+def test_neighbours_that_share_an_edge_share_no_voxel(tmp_path, volume):
+    contours = [square((2, 2), (6, 8), 4)], [square((6, 2), (10, 8), 4)]
+    file = write(tmp_path / "rs.dcm", [("one", contours[0]), ("other", contours[1])])
+    one, other = read_structure_set(file, volume).values()
+    assert one.count == other.count == 4 * 6
+    assert not (one.to_grid(volume.shape) & other.to_grid(volume.shape)).any()
+
+
+def test_a_contour_within_another_is_a_hole(tmp_path, volume):
+    file = write(
+        tmp_path / "rs.dcm",
+        [("ring", [square((1.5, 1.5), (9.5, 9.5), 4), square((3.5, 3.5), (6.5, 6.5), 4)])],
+    )
+    mask = read_structure_set(file, volume)["ring"]
+    assert mask.count == 8 * 8 - 3 * 3 and not mask.contains((5, 5, 4))
+
+
+def test_planes_need_not_be_the_slices(tmp_path, volume):
+    planes = [square((1.5, 1.5), (4.5, 4.5), k) for k in np.arange(2.2, 8, 1.5)]  # 2.2, 3.7, 5.2, 6.7
+    mask = read_structure_set(write(tmp_path / "rs.dcm", [("GTV", planes)]), volume)["GTV"]
+    assert mask.start[2] == 2 and mask.stop[2] == 8 and mask.array.all()
+
+
+def test_slices_between_two_separate_parts_stay_empty(tmp_path, volume):
+    planes = [square((1.5, 1.5), (4.5, 4.5), k) for k in (1, 2, 3, 8, 9)]
+    mask = read_structure_set(write(tmp_path / "rs.dcm", [("GTV", planes)]), volume)["GTV"]
+    assert mask.to_grid(volume.shape).any(axis=(0, 1)).nonzero()[0].tolist() == [1, 2, 3, 8, 9]
+
+
+def test_sagittal_contours_are_read_as_well(tmp_path, volume):
+    points = [(6, 2.5, 1.5), (6, 7.5, 1.5), (6, 7.5, 4.5), (6, 2.5, 4.5)]
+    mask = read_structure_set(write(tmp_path / "rs.dcm", [("GTV", [lps(*points)])]), volume)["GTV"]
+    assert mask.start == (6, 3, 2) and mask.array.shape == (1, 5, 3) and mask.array.all()
+
+
+def test_regions_of_one_name_are_told_apart(tmp_path, volume):
+    file = write(
+        tmp_path / "rs.dcm", [("node", [square((1, 1), (4, 4), 2)]), ("node", [square((6, 6), (9, 9), 2)])]
+    )
+    assert list(read_structure_set(file, volume)) == ["node", "node 2"]
+
+
+@pytest.mark.parametrize(
+    ("contour", "kind", "why"),
+    [
+        (lps((1, 1, 1), (5, 1, 2), (5, 5, 4), (1, 5, 6)), "CLOSED_PLANAR", "oblique"),
+        (square((100, 100), (110, 110), 4), "CLOSED_PLANAR", "another study"),
+        (lps((1, 1, 1)), "POINT", "no closed contour"),
+    ],
+)
+def test_what_cannot_be_a_mask_is_refused_with_the_reason(tmp_path, volume, contour, kind, why):
+    file = write(tmp_path / "rs.dcm", [("GTV", [contour])], kind)
+    with pytest.raises(VolumeError, match=why):
+        read_structure_set(file, volume)
+
+
+def test_a_damaged_file_is_refused(tmp_path, volume):
+    file = write(tmp_path / "rs.dcm", [("GTV", [square((1, 1), (5, 5), 4)])])
+    file.write_bytes(file.read_bytes()[:-60])
+    with pytest.raises(VolumeError, match="damaged"):
+        read_structure_set(file, volume)
