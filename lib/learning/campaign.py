@@ -37,6 +37,7 @@ class Campaign:
         budgets: numbers of labels after which it is trained and measured.
         recipe: of every training.
         folder: for kept regions and checkpoints.
+        each: regions of an object.
     """
 
     base: Network
@@ -48,6 +49,7 @@ class Campaign:
     budgets: Sequence[int]
     recipe: FineTuning
     folder: Path
+    each: int = 8
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,16 @@ def at_random(network: Network, sources: Sequence[Source], random: np.random.Gen
     return [sources[place] for place in random.permutation(len(sources))]
 
 
+STRATEGIES: dict[str, Strategy] = {"random": at_random}
+
+
 def run(
     campaign: Campaign,
     name: str,
     strategy: Strategy,
     seed: int,
     report: Callable[[str], None] = lambda _: None,
+    before: Result | None = None,
 ) -> list[Result]:
     """Run one campaign; return a result for each budget, that without labels first.
 
@@ -98,9 +104,10 @@ def run(
         strategy: proposes the next study.
         seed: of the order and of every training.
         report: called with a few words as it goes on.
+        before: the result without labels, where the same base was measured on the same studies already.
     """
     network = campaign.base
-    results = [_result(campaign, name, seed, network, (), 0.0, 0.0)]
+    results = [before or _result(campaign, name, seed, network, (), 0.0, 0.0)]
     labelled: list[Source] = []
     for budget in campaign.budgets:
         random = np.random.default_rng([seed, len(labelled)])
@@ -123,7 +130,7 @@ def trained(campaign: Campaign, labelled: Sequence[Source], seed: int) -> tuple[
     Nothing is held out: with five labels none can be spared, so that early stopping has no part in it.
     """
     recipe = campaign.recipe
-    kept = KeptRegions(campaign.folder / "regions", campaign.base, recipe.mode == "decoder")
+    kept = KeptRegions(campaign.folder / "regions", campaign.base, recipe.mode == "decoder", campaign.each)
     regions, replay = kept.of(labelled), kept.of(campaign.rehearsed)
     recipe = FineTuning(**{**asdict(recipe), "seed": seed})
     tuner = FineTuner(campaign.base, recipe, kept, regions, [], replay, campaign.folder)

@@ -31,13 +31,14 @@ class Curve:
     points: tuple[Point, ...]
 
 
-def chart(title: str, curves: Sequence[Curve], unit_interval: bool) -> str:
+def chart(title: str, curves: Sequence[Curve], unit_interval: bool, along: str = "clicks") -> str:
     """Return curves with their intervals as bands, as an SVG element for an HTML page.
 
     Args:
         title: what is shown, with its unit.
         curves: one a method.
         unit_interval: the values lie between 0 and 1, and the axis shows all of it.
+        along: what the other axis counts.
     """
     points = [point for curve in curves for point in curve.points]
     most = max((point.clicks for point in points), default=1) or 1
@@ -59,7 +60,7 @@ def chart(title: str, curves: Sequence[Curve], unit_interval: bool) -> str:
         parts.append(f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.4g}</text>')
     for clicks in _ticks({point.clicks for point in points}, most):
         parts.append(_text(x(clicks), HEIGHT - BOTTOM + 16, str(clicks)))
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 5, "clicks"))
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 5, along))
     for curve in curves:
         parts += _drawn(curve, x, y)
     label = escape(f"{title}: " + "; ".join(_said(curve) for curve in curves), quote=True)

@@ -1,0 +1,200 @@
+"""`segpet evaluate learning`: what labels are worth, in simulated campaigns."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scripts import InputError
+from scripts.evaluate import evaluate
+from scripts.outputs import check_output_folder
+
+if TYPE_CHECKING:
+    from lib.learning.campaign import Campaign, Strategy
+    from lib.learning.studies import Source
+
+#: Seeds of a new tracer's phantoms: those to label, and those to measure on.
+_TO_LABEL, _TO_MEASURE = 7000, 7500
+_LESIONS = 8
+
+
+@evaluate.command()
+def learning(
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Folder for results.jsonl, summary.json, table.md, curves.svg."),
+    ],
+    cases: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder of cases, as `segpet evaluate segmentation` takes it; each crop is set into a body. "
+            "Without one, phantoms of --tracer."
+        ),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="Weights to begin with: a file or a name; the best ones if not given.")
+    ] = None,
+    tracer: Annotated[str, typer.Option(help="New tracer of the phantoms.")] = "DOTATATE",
+    strategies: Annotated[str, typer.Option(help="Strategies to compare with each other.")] = "random",
+    labels: Annotated[str, typer.Option(help="Numbers of labels after which it is trained.")] = "5,10,20",
+    test: Annotated[int, typer.Option(min=1, help="Studies that are never labelled.")] = 6,
+    seeds: Annotated[int, typer.Option(min=1, help="Campaigns of each strategy.")] = 3,
+    corrupt: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1,
+            help="Make this share of the labels wrong (eroded, dilated, shifted, missing), and compare plain "
+            "training with confident learning instead of strategies.",
+        ),
+    ] = None,
+    mode: Annotated[str, typer.Option(help="decoder, lora or full.")] = "decoder",
+    epochs: Annotated[int, typer.Option(min=1, help="Of every training.")] = 8,
+    rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
+    regions: Annotated[int, typer.Option(min=1, help="Regions of each object.")] = 8,
+    phantoms: Annotated[
+        int, typer.Option(min=0, help="Phantoms of old tracers to learn from, and as many to measure on.")
+    ] = 4,
+) -> None:  # fmt: skip
+    """Let studies be labelled one after another, train on them, and measure what it was worth.
+
+    Labels are the truth that your cases have. After each number of labels the base is fine-tuned anew, and
+    measured on studies that nobody labelled and on phantoms of FDG and PSMA. Every result is on disk when it
+    is there: the same command goes on after a stop.
+
+    `segpet evaluate learning cases/ --strategies random,uncertain -o campaign/`
+    """
+    from lib.learning.campaign import Result, run
+    from lib.learning.campaign_report import plot, summarise_campaigns, table
+
+    check_output_folder(output)
+    output.mkdir(parents=True, exist_ok=True)
+    budgets = _numbers(labels)
+    settings = {
+        "cases": "own" if cases else f"{tracer} phantoms", "base": base, "labels": labels, "test": test,
+        "corrupt": corrupt, "mode": mode, "epochs": epochs, "rate": rate, "regions": regions,
+        "phantoms": phantoms,
+    }  # fmt: skip
+    _check_settings(output / "settings.json", settings)
+    file = output / "results.jsonl"
+    done = [Result(**json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
+    for name, strategy, seed, campaign in _campaigns(
+        cases, base, tracer, strategies, budgets, test, seeds, corrupt, mode, epochs, rate, regions, phantoms,
+        output,
+    ):  # fmt: skip
+        if any((one.strategy, one.seed) == (name, seed) for one in done):
+            continue
+        same = next(
+            (replace(one, strategy=name) for one in done if (one.seed, one.labels) == (seed, 0)), None
+        )
+        results = run(campaign, name, strategy, seed, lambda text: typer.echo(text, err=True), same)
+        with file.open("a", encoding="utf-8") as lines:
+            lines.writelines(json.dumps(one.as_dict()) + "\n" for one in results)
+        done += [replace(one, chosen=tuple(one.chosen)) for one in results]
+        (output / "summary.json").write_text(
+            json.dumps({"settings": settings, "strategies": summarise_campaigns(done)}, indent=2) + "\n"
+        )
+        (output / "table.md").write_text(table(done), encoding="utf-8")
+        (output / "curves.svg").write_text(plot(done, "Dice after 1 click"), encoding="utf-8")
+    sys.stdout.write(table(done))
+
+
+def _campaigns(
+    cases: Path | None,
+    base: str | None,
+    tracer: str,
+    strategies: str,
+    budgets: list[int],
+    test: int,
+    seeds: int,
+    corrupt: float | None,
+    mode: str,
+    epochs: int,
+    rate: float | None,
+    regions: int,
+    phantoms: int,
+    output: Path,
+) -> "Iterator[tuple[str, Strategy, int, Campaign]]":
+    """Yield the campaigns: every strategy of a seed before the next seed, so that a stop leaves pairs."""
+    from apps.segpet.options import BUNDLED
+    from lib.learning.campaign import Campaign, at_random
+    from lib.learning.finetuning import FineTuning
+    from lib.learning.phantom_studies import rehearsed, retained, watched
+    from lib.learning.simulated_studies import CorruptedStudy
+    from lib.network import load_network
+    from lib.network.registry import default_weights, resolve_weights
+
+    best = default_weights([BUNDLED])
+    if not base and not best:
+        raise InputError("There are no weights to begin with: name some with --base.")
+    network = load_network(resolve_weights(base, [BUNDLED]) if base else best.path)  # type: ignore[union-attr]
+    recipe = FineTuning(mode=mode, epochs=epochs, rate=rate)  # type: ignore[arg-type]
+    chosen = _strategies(strategies)
+    for seed in range(seeds):
+        pool, measured = _studies(cases, tracer, max(budgets), test, seed)
+        campaign = Campaign(
+            network, pool, measured, retained(phantoms), rehearsed(phantoms), watched(phantoms), budgets,
+            recipe, output, regions,
+        )  # fmt: skip
+        if corrupt is None:
+            for name, strategy in chosen.items():
+                yield name, strategy, seed, campaign
+            continue
+        wrong: list[Source] = [CorruptedStudy(study, corrupt, seed) for study in pool]
+        for name in ("plain", "confident"):
+            arm = replace(campaign, pool=wrong, recipe=replace(recipe, confident=name == "confident"))
+            yield name, at_random, seed, arm
+
+
+def _studies(
+    cases: Path | None, tracer: str, count: int, test: int, seed: int
+) -> "tuple[list[Source], list[Source]]":
+    """Return the studies to label and those to measure on; of cases each seed has another split."""
+    import numpy as np
+
+    from lib.learning.cases import find_cases
+    from lib.learning.phantom_studies import PhantomStudy
+    from lib.learning.simulated_studies import EmbeddedStudy
+
+    if cases is None:
+        first = 1000 * seed
+        pool: list[Any] = [PhantomStudy(tracer, _TO_LABEL + first + n, _LESIONS, 0) for n in range(2 * count)]
+        return pool, [PhantomStudy(tracer, _TO_MEASURE + first + n, _LESIONS, 0) for n in range(test)]
+    found = find_cases(cases)
+    if len(found) < count + test:
+        raise InputError(
+            f"{len(found)} cases are too few for {count} labels and {test} to measure on: ask for fewer."
+        )
+    studies: list[Any] = [EmbeddedStudy(files, 7) for files in found]
+    order = np.random.default_rng(seed).permutation(len(studies)).tolist()
+    mixed = [studies[place] for place in order]
+    return mixed[:-test], mixed[-test:]
+
+
+def _strategies(text: str) -> "dict[str, Strategy]":
+    from lib.learning.campaign import STRATEGIES
+
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in STRATEGIES]:
+        raise InputError(f"There is no strategy {unknown[0]}; there are {', '.join(STRATEGIES)}.")
+    return {name: STRATEGIES[name] for name in names}
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        numbers = sorted({int(part) for part in text.split(",")})
+    except ValueError as error:
+        raise InputError(f"'{text}' is no list of numbers: give whole numbers as 5,10,20.") from error
+    if numbers[0] < 1:
+        raise InputError("Numbers of labels must be 1 or more.")
+    return numbers
+
+
+def _check_settings(file: Path, settings: dict[str, Any]) -> None:
+    """Refuse to go on in a folder with results of other settings."""
+    if file.exists() and json.loads(file.read_text()) != settings:
+        raise InputError(f"{file.parent} holds results of other settings: name another folder.")
+    file.write_text(json.dumps(settings, indent=2) + "\n")

@@ -1,0 +1,127 @@
+"""Campaigns with simulated labels: labels help, wrong ones are made on purpose, and what is told of it."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from lib.learning.blending import blended
+from lib.learning.campaign import Campaign, Result, at_random, run
+from lib.learning.campaign_report import plot, summarise_campaigns, table
+from lib.learning.finetuning import FineTuning
+from lib.learning.kept_regions import KeptRegions
+from lib.learning.phantom_studies import rehearsed, retained, watched
+from lib.learning.simulated_studies import FAULTS, CorruptedStudy, corrupted
+from lib.learning.tuned_parts import TunedNetwork
+from lib.pet import Crop
+from scripts.__main__ import app
+from tests.learning.small_studies import BallStudy, ball, tiny_network
+
+
+def campaign(folder, **changes):
+    settings = {
+        "base": tiny_network(),
+        "pool": [BallStudy(f"p{n}", n) for n in range(6)],
+        "test": [BallStudy("t0", 50)],
+        "old": [],
+        "rehearsed": [],
+        "watched": [],
+        "budgets": (1, 3),
+        "recipe": FineTuning(mode="full", epochs=8, rate=1e-2, average=0.9),
+        "folder": folder,
+        "each": 3,
+    }
+    return Campaign(**{**settings, **changes})
+
+
+def test_labels_help_and_the_order_is_the_seeds(tmp_path):
+    results = run(campaign(tmp_path), "random", at_random, 0)
+    assert [one.labels for one in results] == [0, 1, 3]
+    assert results[2].chosen[:1] == results[1].chosen and len(set(results[2].chosen)) == 3
+    assert results[2].dice["1"] > results[0].dice["1"] + 0.1
+    again = run(campaign(tmp_path, budgets=(1,)), "random", at_random, 0)
+    assert again[1].chosen == results[1].chosen and again[1].dice == results[1].dice
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_corrupted_label_is_wrong_in_the_way_that_is_said(fault):
+    truth = Crop.from_grid(ball((12, 12, 12), 4))
+    wrong = corrupted(truth, fault, (24, 24, 24), (8.0, 8.0, 8.0), np.random.default_rng(0))
+    both = np.count_nonzero(truth.to_grid((24,) * 3) & wrong.to_grid((24,) * 3))
+    if fault == "missing":
+        assert not wrong.any()
+    elif fault == "eroded":
+        assert both == wrong.count and 0.3 < wrong.count / truth.count < 0.55
+    elif fault == "dilated":
+        assert both == truth.count and 2 < wrong.count / truth.count < 3.5
+    else:
+        assert 0 < both < 0.7 * truth.count and abs(wrong.count - truth.count) <= 2
+
+
+def test_about_the_share_that_is_asked_for_is_corrupted_and_nobody_vouches_for_it():
+    sound = [BallStudy(f"s{n}", n) for n in range(40)]
+    changed = 0
+    for study in sound:
+        wrong = CorruptedStudy(study, 0.3, 1)
+        assert not wrong.trusted
+        objects = dict(zip(wrong.read().values, wrong.read().objects, strict=True))
+        for value, truth in zip((1, 2), study.read().objects, strict=True):
+            changed += value not in objects or not objects[value].equals(truth.tight())
+    assert 12 < changed < 36
+
+
+def test_weights_that_lose_what_was_known_are_blended_with_the_old_ones(tmp_path):
+    base = tiny_network()
+    kept = KeptRegions(tmp_path, base, encoded=True, each=1)
+    regions = kept.of([BallStudy("old", 1)])
+    with torch.no_grad():
+        base.decoder.logits.weight.zero_()
+        base.decoder.logits.bias.fill_(1.0)  # everything is lesion: better than nothing
+        ruined = TunedNetwork(base, "decoder")
+        ruined.network.decoder.logits.bias.fill_(-1.5)
+    mixed, share = blended(base, ruined.merged(), kept, regions)
+    assert share == 0.25 and mixed.digest not in (base.digest, ruined.merged().digest)
+    same, share = blended(base, base, kept, regions)
+    assert share == 1 and same.digest == base.digest
+
+
+def test_phantoms_that_are_rehearsed_watched_and_measured_are_never_the_same():
+    drawn = [{study.seed for study in of(8)} for of in (rehearsed, watched, retained)]
+    assert sum(map(len, drawn)) == len(set.union(*drawn)) == 24
+
+
+def test_the_report_tells_means_over_seeds_and_what_random_had():
+    def result(strategy, seed, labels, dice):
+        return Result(
+            strategy, seed, labels, dict.fromkeys("135", dice), dict.fromkeys("135", 0.9), 60.0, 1.0
+        )
+
+    results = []
+    for strategy, more in (("random", 0.0), ("best", 0.05)):
+        for seed in (0, 1):
+            results.append(result(strategy, seed, 0, 0.5 + 0.01 * seed))
+            results.append(result(strategy, seed, 5, 0.6 + 0.01 * seed + more))
+    rows = summarise_campaigns(results)
+    assert rows["best"]["5"]["dice"]["mean"] == pytest.approx(0.655)
+    assert rows["best"]["5"]["gain"]["mean"] == pytest.approx(0.15)
+    assert rows["best"]["5"]["against_random"]["mean"] == pytest.approx(0.05)
+    assert rows["random"]["5"]["gain"]["ci95"][0] == pytest.approx(0.1)
+    assert "| best | 5 | 0.655 (" in table(results)
+    picture = ElementTree.fromstring(plot(results, "Dice after 1 click"))
+    words = "".join(picture.itertext())
+    assert "labels" in words and "best" in words and "random" in words
+
+
+def test_bad_input_is_one_sentence(tmp_path):
+    for options, said in (
+        (["--labels", "five"], "no list of numbers"),
+        (["--strategies", "oracle"], "no strategy oracle"),
+    ):
+        done = CliRunner().invoke(app, ["evaluate", "learning", "-o", str(tmp_path / "out"), *options])
+        assert done.exit_code == 2 and said in done.output
+    (tmp_path / "out" / "settings.json").write_text(json.dumps({"labels": "1"}))
+    done = CliRunner().invoke(app, ["evaluate", "learning", "-o", str(tmp_path / "out")])
+    assert done.exit_code == 2 and "other settings" in done.output
