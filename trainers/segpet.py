@@ -40,16 +40,23 @@ class SegPETTrainer(TrainTask):
         base: weights to begin with while there is no champion; None: there are none.
         unit: what the values are of files that do not say it.
         device: where the network runs.
+        phantoms: see `lib.learning.tuning_job.Job`.
     """
 
     name = "segpet"
 
     def __init__(
-        self, studies: str, state: StateFolder, base: Path | None, unit: str | None, device: torch.device
+        self,
+        studies: str,
+        state: StateFolder,
+        base: Path | None,
+        unit: str | None,
+        device: torch.device,
+        phantoms: int = 4,
     ) -> None:
         super().__init__("Fine-tunes the network on saved labels; better weights become the champion")
         self._studies, self._state, self._base = studies, state, base
-        self._unit, self._device = unit, device
+        self._unit, self._device, self._phantoms = unit, device, phantoms
 
     def config(self) -> dict[str, Any]:
         """Return the options that a viewer offers: a value, or choices, the first one the default."""
@@ -94,9 +101,16 @@ class SegPETTrainer(TrainTask):
         if "max_epochs" in asked:
             asked["epochs"] = asked.pop("max_epochs")
         recipe = FineTuning(**asked)
-        others = _LABELS[labels]
         return Job(
-            Path(self._studies), self._state, self._base, recipe, self._unit, others, tracer, self._device
+            studies=Path(self._studies),
+            state=self._state,
+            base=self._base,
+            recipe=recipe,
+            unit=self._unit,
+            others=_LABELS[labels],
+            tracer=tracer,
+            device=self._device,
+            phantoms=self._phantoms,
         )
 
     def command(self, request: Mapping[str, Any]) -> list[str]:
@@ -110,7 +124,7 @@ class SegPETTrainer(TrainTask):
         options = {
             "state": job.state.path, "model": job.base, "mode": job.recipe.mode, "labels": labels,
             "epochs": job.recipe.epochs, "seed": job.recipe.seed, "unit": job.unit, "tracer": job.tracer,
-            "device": job.device,
+            "device": job.device, "phantoms": job.phantoms,
         }  # fmt: skip
         given = [f"--{name}={value}" for name, value in options.items() if value is not None]
         arguments = ["train", "segmentation", "--json", *given, "--", str(job.studies)]
@@ -122,13 +136,17 @@ class SegPETTrainer(TrainTask):
         The datastore is only as MONAI Label's interface has it: labels and their versions are read from disk.
         """
         stop = threading.Event()
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, lambda *_: stop.set())
+        numbers = (
+            (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+        )
+        former = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
         try:
             outcome = train_segmentation(self.job(request), stop=stop.is_set)
         except Stopped:
             return {"status": "stopped"}
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
         return {**asdict(outcome), "version": outcome.version.number}
 
 
