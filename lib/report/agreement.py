@@ -1,0 +1,61 @@
+"""Whether a number of a text is one that is known."""
+
+import re
+from collections.abc import Iterable
+
+from lib.report.quantities import Quantity
+
+_ABOUT = re.compile(
+    r"(?:about|approximately|approx\.?|around|roughly|nearly|almost|~|≈|约|大约|近|左右)\s*$", re.I
+)
+_APPROXIMATE = 0.1
+_NUMBER = re.compile(r"\d+(?:[.．](\d+))?")
+_FAMILY = {"suv", "suv_max", "suv_mean", "suv_peak"}
+
+Known = tuple[str, float]
+
+
+def same_kind(one: str, other: str) -> bool:
+    """Whether two kinds of number can be the same: "SUV" alone can be any of them."""
+    return one == other or ("suv" in (one, other) and {one, other} <= _FAMILY)
+
+
+def known_numbers(quantities: Iterable[Quantity]) -> list[Known]:
+    """Return the kinds and values of numbers of a text."""
+    return [(one.kind, value) for one in quantities for value in _values(one)]
+
+
+def supported(text: str, said: Quantity, known: Iterable[Known]) -> bool:
+    """Whether each number of a quantity is known, as far as it was written out.
+
+    Rounding to the digits that were written is no difference, nor are 10 % after "about". "More than 5" is
+    supported by a number in that range too.
+    """
+    alike = [value for kind, value in known if same_kind(kind, said.kind)]
+    if said.low < said.high and (said.high == float("inf") or said.low == 0):
+        if any(said.low <= value <= said.high for value in alike):
+            return True
+    about = bool(_ABOUT.search(text, max(0, said.start - 16), said.start))
+    halves = _half_digits(text, said)
+    for place, value in enumerate(_values(said)):
+        half = halves[min(place, len(halves) - 1)]
+        near = max(half, _APPROXIMATE * abs(value) if about else 0.0) + 1e-9
+        if not any(abs(value - one) <= near for one in alike):
+            return False
+    return True
+
+
+def _values(quantity: Quantity) -> tuple[float, ...]:
+    ends = tuple(end for end in (quantity.low, quantity.high) if 0 < end < float("inf"))
+    return quantity.values or tuple(dict.fromkeys(ends))
+
+
+def _half_digits(text: str, said: Quantity) -> list[float]:
+    """Return half of each number's last written digit, in the quantity's unit."""
+    written = _NUMBER.findall(text[said.start : said.end]) or [""]
+    matches = [match.group() for match in _NUMBER.finditer(text[said.start : said.end])]
+    values = _values(said)
+    scale = 1.0
+    if matches and values and float(matches[0].replace("．", ".")):
+        scale = values[0] / float(matches[0].replace("．", "."))
+    return [0.5 * scale * 10.0 ** -len(digits) for digits in written]

@@ -1,0 +1,71 @@
+"""The check: what a text says, looked up in the lesion table and the findings."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lib.report.evidence import Measured, Statement, measured_lesions, numbers_of, read_statements
+from lib.report.language import Language, check_text, language_of
+from lib.report.looked_up import Evidence, Mark, statement_marks
+from lib.report.omissions import Missing, missing_lesions
+
+__all__ = ["Check", "Mark", "Missing", "check"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the check of a text found.
+
+    Args:
+        marks: what nothing supports, in the text's order.
+        missing: important lesions of the table that the text does not mention.
+        checked: statements (sites, numbers and counts) that were looked up.
+    """
+
+    marks: tuple[Mark, ...]
+    missing: tuple[Missing, ...]
+    checked: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold: `marks` (start, end, kind, reason), `missing` (lesion, reason), `checked`."""
+        return asdict(self)
+
+
+def check(
+    text: str, table: Mapping[str, Any] | None, findings: str = "", language: Language | None = None
+) -> Check:
+    """Look up every number, site, side, count and polarity of a text.
+
+    Args:
+        text: an impression, in English, Chinese or both.
+        table: the lesion table of `lib.pet.lesion_table.lesion_table`; None: there are findings alone.
+        findings: the findings' text; "" where there is none.
+        language: of the reasons; the text's own if not given.
+
+    Returns:
+        Marks on what neither supports, each with its characters `text[start:end]`, kind (number, site, side,
+        count, polarity) and reason, and the lesions that are left out. A diagnosis is the reader's to make:
+        it is only compared with findings that deny it.
+
+    Raises:
+        ReportError: a text that is too long or cannot be read, or no lesion table.
+    """
+    check_text(text, "The text")
+    check_text(findings, "The findings")
+    language = language or language_of(text)
+    lesions: list[Measured] = measured_lesions(table)
+    patient = table.get("patient") if table else None
+    known: list[Statement] = read_statements(findings)
+    evidence = Evidence(lesions, known, numbers_of(patient) if isinstance(patient, Mapping) else ())
+    said = read_statements(text)
+    marks: list[Mark] = []
+    checked = 0
+    for statement in said:
+        sites = [site for other in said if other.sentence == statement.sentence for site in other.sites]
+        found, looked_up = statement_marks(text, statement, sites, evidence, language)
+        marks += found
+        checked += looked_up
+    marks = sorted(
+        {(mark.start, mark.end): mark for mark in reversed(marks)}.values(), key=lambda mark: mark.start
+    )
+    return Check(tuple(marks), tuple(missing_lesions(text, said, lesions, language)), checked)
