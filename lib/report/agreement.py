@@ -32,9 +32,9 @@ def supported(text: str, said: Quantity, known: Iterable[Known]) -> bool:
     supported by a number in that range too.
     """
     alike = [value for kind, value in known if same_kind(kind, said.kind)]
-    if said.low < said.high and (said.high == float("inf") or said.low == 0):
-        if any(said.low <= value <= said.high for value in alike):
-            return True
+    is_bound = said.low < said.high and (said.high == float("inf") or said.low == 0)
+    if is_bound and any(said.low <= value <= said.high for value in alike):
+        return True
     about = bool(_ABOUT.search(text, max(0, said.start - 16), said.start))
     halves = _half_digits(text, said)
     for place, value in enumerate(_values(said)):

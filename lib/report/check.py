@@ -27,7 +27,7 @@ class Check:
     checked: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold: `marks` (start, end, kind, reason), `missing` (lesion, reason), `checked`."""
+        """Return `marks` (start, end, kind, reason), `missing` (lesion, reason) and `checked` for JSON."""
         return asdict(self)
 
 

@@ -11,7 +11,7 @@ from lib.report.lexicon import Lexicon, default_lexicon
 from lib.report.quantities import Quantity, find_quantities
 from lib.report.text import sentences
 
-#: A lesion's numbers: key in the lesion table -> what a text calls it. Lengths in mm, volumes in ml, TLG in g.
+#: Numbers of the lesion table: key -> what a text calls it. Lengths in mm, volumes in ml, TLG in g.
 MEASURES = {
     "suv_max": "suv_max",
     "suv_mean": "suv_mean",

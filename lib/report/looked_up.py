@@ -23,7 +23,8 @@ _RECOMMENDS = re.compile(
     re.I,
 )
 _HISTORY = re.compile(
-    r"\b(?:status post|s/p|history|post-?\w*|after|prior|previous\w*|known)\b|术后|病史|既往|治疗后|化疗后|放疗后",
+    r"\b(?:status post|s/p|history|post-?\w*|after|prior|previous\w*|known)\b"
+    r"|术后|病史|既往|治疗后|化疗后|放疗后",
     re.I,
 )
 _REST = re.compile(

@@ -12,7 +12,8 @@ from lib.report.language import Language
 
 _SEVERAL = re.compile(
     r"\b(?:multiple|several|numerous|many|both|few|extensive|diffuse|widespread|dissemina\w+|all|foci|nodes|nodules|"
-    r"lesions|metastases|masses|deposits|up to|most|hottest|highest|largest)\b|[多数两双诸各]|弥漫|广泛|最高|最大|等",
+    r"lesions|metastases|masses|deposits|up to|most|hottest|highest|largest)\b"
+    r"|[多数两双诸各]|弥漫|广泛|最高|最大|等",
     re.I,
 )
 

@@ -60,7 +60,7 @@ def corpus_bleu(rows: NDArray[np.int64]) -> float:
     """
     sums = rows.sum(axis=0).tolist()
     score = BLEU.compute_bleu(
-        sums[:ORDERS], sums[ORDERS : 2 * ORDERS], *sums[2 * ORDERS :], smooth_method="exp"
+        sums[:ORDERS], sums[ORDERS : 2 * ORDERS], sums[-2], sums[-1], smooth_method="exp"
     )
     return float(score.score) / 100
 
