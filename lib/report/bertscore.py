@@ -16,7 +16,7 @@ class BertScore:
     """F1 of BERTScore (Zhang 2020), as the package bert-score computes it, without idf and rescaling.
 
     Args:
-        folder: a model as transformers saves it, with safetensors; nothing is downloaded, no code of it is run.
+        folder: a model as transformers saves it, with safetensors; no code of it is run, nothing downloaded.
         layer: whose output is compared, 1 the first; the last if not given. Scores of different models or
             layers are not comparable.
 

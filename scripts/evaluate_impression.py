@@ -1,0 +1,130 @@
+"""`segpet evaluate impression`: how good and how true generated impressions are."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scripts import InputError
+from scripts.evaluate import evaluate
+from scripts.outputs import check_output_folder
+
+if TYPE_CHECKING:
+    from lib.report.cases import ReportCase
+    from lib.report.scoring import ScoredCase
+
+
+@evaluate.command()
+def impression(
+    cases: Annotated[
+        Path,
+        typer.Argument(
+            help='JSON lines: {"id": "a", "language": "en", "findings": "...", "reference": "...", '
+            '"hypothesis": "..."}; language en or zh.'
+        ),
+    ],
+    bertscore_model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a language model as transformers saves it (safetensors), for BERTScore; left out "
+            "if not given. It should know the texts' language."
+        ),
+    ] = None,
+    bertscore_layer: Annotated[
+        int | None, typer.Option(min=1, help="Its layer that is compared; the last if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the intervals.")] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for report.html, which shows the texts, and summary.json, which does not.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Score impressions against those of readers: BLEU-4, ROUGE-L, BERTScore, ECR, UER, FCR.
+
+    ECR is the share of the reference's concepts that are there; UER the share of the hypothesis' concepts that
+    neither reference nor findings have; FCR the share of shared concepts whose side, polarity and numbers
+    agree. All are 0 to 1; a report with 0/0 is left out, and counted.
+
+    `segpet evaluate impression cases.jsonl --bertscore-model models/bert-base-chinese -o results/`
+    """
+    from lib.report.cases import read_cases
+
+    if bertscore_layer is not None and bertscore_model is None:
+        raise InputError("--bertscore-layer needs --bertscore-model.")
+    if output:
+        check_output_folder(output)
+    settings = {
+        "cases": cases.name,
+        "bertscore_model": bertscore_model.name if bertscore_model else None,
+        "bertscore_layer": bertscore_layer,
+        "seed": seed,
+    }
+    summary, scored = _score(read_cases(cases), bertscore_model, bertscore_layer, seed)
+    summary = {"settings": settings, **summary}
+    if output:
+        _write(summary, scored, output)
+    if as_json:
+        typer.echo(json.dumps(summary, indent=2, ensure_ascii=False))
+    else:
+        _print(summary, output)
+
+
+def _score(
+    cases: "list[ReportCase]", folder: Path | None, layer: int | None, seed: int
+) -> "tuple[dict[str, Any], list[ScoredCase]]":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from lib.report.bertscore import BertScore
+    from lib.report.scoring import score
+
+    model = BertScore(folder, layer) if folder else None
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("reports", total=len(cases))
+        return score(cases, model, seed, lambda: progress.advance(bar))
+
+
+def _write(summary: dict[str, Any], scored: "list[ScoredCase]", output: Path) -> None:
+    from lib.report.page import render
+
+    output.mkdir(parents=True, exist_ok=True)
+    known = {title: value for title, value in summary["settings"].items() if value is not None}
+    (output / "report.html").write_text(render(summary, scored, known), encoding="utf-8")
+    (output / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False), encoding="utf-8")
+
+
+def _print(summary: dict[str, Any], output: Path | None) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from lib.report.scoring import TITLES
+
+    table = Table(box=box.SIMPLE, title="Impressions, 95 % intervals", title_justify="left")
+    for head in ("reports", "count", "score", "mean over reports", "corpus", "undefined (0/0)"):
+        table.add_column(head, justify="left" if head in ("reports", "score") else "right")
+    for name, group in summary["corpus"].items():
+        for key in (key for key in TITLES if key in group):
+            entry = group[key]
+            cells = [_cell(entry["mean"]), _cell(entry.get("corpus")), str(entry["undefined"])]
+            table.add_row(name, str(group["cases"]), TITLES[key], *cells)
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console.print(table)
+    if output:
+        console.print(f"Written: {output / 'report.html'}, summary.json", markup=False)
+
+
+def _cell(estimate: dict[str, Any] | None) -> str:
+    if estimate is None or estimate["value"] is None:
+        return "-"
+    interval = estimate["ci95"]
+    within = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
+    return f"{estimate['value']:.3f}{within}"
