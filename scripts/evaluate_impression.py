@@ -48,8 +48,8 @@ def impression(
 ) -> None:
     """Score impressions against those of readers: BLEU-4, ROUGE-L, BERTScore, ECR, UER, FCR.
 
-    ECR is the share of the reference's concepts that are there; UER the share of the hypothesis' concepts that
-    neither reference nor findings have; FCR the share of shared concepts whose side, polarity and numbers
+    ECR is the share of the reference's concepts that are there; UER the share of the hypothesis' concepts
+    that neither reference nor findings have; FCR the share of shared ones whose side, polarity and numbers
     agree. All are 0 to 1; a report with 0/0 is left out, and counted.
 
     `segpet evaluate impression cases.jsonl --bertscore-model models/bert-base-chinese -o results/`
