@@ -34,6 +34,7 @@ class Concept:
         broader: ids of the concepts that it is a part or a kind of.
         side: of the body, if the concept implies one.
         organs: TotalSegmentator's names of it, as far as it has them.
+        paired: whether there is one on either side.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Concept:
     broader: tuple[str, ...] = ()
     side: Side | None = None
     organs: tuple[str, ...] = ()
+    paired: bool = False
 
     def name(self, language: Language) -> str:
         """Return the preferred name, in the other language if there is none in this one."""
@@ -215,8 +217,8 @@ def _concept(row: dict[str, str], where: str) -> Concept:
         raise LexiconError(f'{where}: an id is made of small letters, digits and "_", unlike "{row["id"]}".')
     if row["kind"] not in KINDS:
         raise LexiconError(f"{where}: the kind is one of {', '.join(KINDS)}.")
-    if row["side"] not in ("", "left", "right"):
-        raise LexiconError(f"{where}: the side is left, right or empty.")
+    if row["side"] not in ("", "left", "right", "paired"):
+        raise LexiconError(f"{where}: the side is left, right, paired or empty.")
     if row["snomed"] and not row["snomed"].isdecimal():
         raise LexiconError(f"{where}: a SNOMED CT code is a number.")
     if not row["en"] and not row["zh"]:
@@ -236,4 +238,5 @@ def _concept(row: dict[str, str], where: str) -> Concept:
         several["broader"],
         side,
         several["organs"],
+        row["side"] == "paired",
     )

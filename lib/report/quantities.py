@@ -1,5 +1,7 @@
 """Numbers of a report: SUV, size, volume, count, Deauville, percent, with their units and ranges."""
 
+import math
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,6 +34,167 @@ class Quantity:
     values: tuple[float, ...] = ()
 
 
+_NUMBER = r"(?<![\d.])\d{1,6}(?:\.\d{1,4})?(?![\d])"
+_RANGE = r"\s?(?:-|–|—|~|～|−|to|至|到|and|和)\s?"
+_TIMES = r"\s?(?:[x×✕*＊X]|by|乘)\s?"
+_BOUND = (
+    r"(?P<below><|＜|≤|less than|below|under|smaller than|小于|不足|低于|不超过|at most)?"
+    r"(?P<above>>|＞|≥|greater than|more than|above|over|exceeding|larger than|大于|超过|高于|at least)?\s?"
+)
+_LENGTH = r"(?P<unit>mm|cm|毫米|厘米|公分|㎜|㎝|millimet(?:er|re)s?|centimet(?:er|re)s?)(?![a-zA-Z²³2-3])"
+_SUV = re.compile(
+    r"(?P<name>SUV|standardi[sz]ed uptake value|标准摄取值|标准化摄取值|摄取值)"
+    r"(?P<of>[\s_-]?(?:lbm|bw|bsa)?[\s_-]?\(?(?:max|mean|avg|average|ave|peak|最大值|平均值|峰值|最大|平均|maximum)?\)?)"
+    r"(?:\s?(?:value|values|of|is|was|are|were|up to|=|:|：|approximately|approx\.?|about|around|measuring|measures|reaching|to|from|~|≈|≒|\(|（|,|，|the|a|"
+    r"最大值|平均值|峰值|最大|平均|值|约为|约|为|分别为|达到|达|高达|最高达|最高|范围|介于|在|从|可达|大约|均|maximum|max|range|ranging|ranges|between|with|now|currently|measured)){0,6}\s?"
+    + _BOUND + rf"(?P<first>{_NUMBER})(?:{_RANGE}(?P<second>{_NUMBER})(?!\s?(?:cm|mm|x|×|%|个|枚)))?(?:\s?g/ml)?",
+    re.I,
+)  # fmt: skip
+_PLAIN_SUV = re.compile(
+    rf"(?P<of>max(?:imum)?|mean|peak|最高|最大|平均)\s?SUV\s?(?:of|is|was|为|约|=|:|：|值)?\s?(?:为|约)?\s?(?P<first>{_NUMBER})",
+    re.I,
+)
+_SIZE = re.compile(
+    _BOUND + rf"(?P<first>{_NUMBER})\s?(?:mm|cm|毫米|厘米)?(?:(?P<times>{_TIMES})(?P<second>{_NUMBER})\s?(?:mm|cm)?(?:{_TIMES}(?P<third>{_NUMBER}))?"
+    rf"|{_RANGE}(?P<upto>{_NUMBER}))?[\s-]?" + _LENGTH,
+    re.I,
+)  # fmt: skip
+_VOLUME = re.compile(
+    _BOUND
+    + rf"(?P<first>{_NUMBER})(?:{_RANGE}(?P<upto>{_NUMBER}))?\s?(?P<unit>ml|cm3|cm³|cc|毫升|立方厘米|mL)(?![a-zA-Z])",
+    re.I,
+)
+_TLG = re.compile(
+    rf"(?:TLG|total lesion glycolysis|病灶糖酵解总量|糖酵解总量)\s?(?:of|is|was|=|:|：|约为|约|为)?\s?(?P<first>{_NUMBER})(?:\s?g)?\b",
+    re.I,
+)
+_PERCENT = re.compile(
+    _BOUND + rf"(?P<first>{_NUMBER})(?:\s?[%％]?{_RANGE}(?P<upto>{_NUMBER}))?\s?(?:%|％|percent|per cent)",
+    re.I,
+)
+_DEAUVILLE = re.compile(
+    r"(?:Deauville|多维尔|D5PS|5-PS)(?:'s)?\s?(?:score|scale|criteria|grade|five[- ]point scale|5[- ]point scale|评分|标准|五分法|5分法|分级)?"
+    r"(?:\s?(?:of|is|was|=|:|：|为|约|评分|score|,|\())*\s?(?P<first>[1-5])(?![\d.])(?:\s?(?:-|–|to|至|or|/|~)\s?(?P<second>[1-5])(?![\d.]))?(?:\s?分)?",
+    re.I,
+)  # fmt: skip
+_EN_NUMBERS = {
+    "one": 1, "single": 1, "solitary": 1, "two": 2, "both": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
+    "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "a pair of": 2, "a single": 1,
+}  # fmt: skip
+_ZH_NUMBERS = {
+    "一": 1,
+    "单": 1,
+    "两": 2,
+    "二": 2,
+    "三": 3,
+    "四": 4,
+    "五": 5,
+    "六": 6,
+    "七": 7,
+    "八": 8,
+    "九": 9,
+    "十": 10,
+}
+_COUNTED = (
+    r"(?:lesion|nodule|mass|node|lymph node|focus|foci|metasta|deposit|site|area|region|tumou?r|cyst|uptake|hypermetabolic|"
+    r"hot spot|implant|calcification|fracture|polyp|effusion|abscess|nodal|adenopath|granuloma)"
+)
+_EN_COUNT = re.compile(
+    rf"\b(?P<first>one|single|solitary|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\d{{1,2}})"
+    rf"(?:{_RANGE}(?P<second>two|three|four|five|six|seven|eight|nine|ten|\d{{1,2}}))?(?=\s(?:[a-z][\w/-]*\s){{0,5}}?{_COUNTED})",
+    re.I,
+)  # fmt: skip
+_ZH_COUNT = re.compile(
+    r"(?P<first>\d{1,3}|十[一二三]?|[一两二三四五六七八九单])(?:\s?[-–~～至到、]\s?(?P<second>\d{1,3}|[两二三四五六七八九十]))?\s?(?:余)?(?P<word>个|枚|处|颗|粒)(?!月|周|疗程|周期|小时|半月)"
+)
+_SIZES: dict[str, float] = {"m": 1.0, "c": 10.0, "毫": 1.0, "厘": 10.0, "公": 10.0, "㎜": 1.0, "㎝": 10.0}
+_NOT_COUNTED = re.compile(
+    r"\b(?:segment|level|station|stage|grade|deauville|score|type|zone|SUV\w*|cycle|figure|image|series|T|N|M)\s?$",
+    re.I,
+)
+
+
 def find_quantities(text: str) -> list[Quantity]:
     """Return all numbers of a text with a known meaning, in their order."""
-    raise NotImplementedError
+    found: list[Quantity] = []
+    taken: list[tuple[int, int]] = []
+
+    def add(quantity: Quantity | None, start: int, end: int) -> None:
+        if quantity and all(end <= first or last <= start for first, last in taken[-60:]):
+            taken.append((start, end))
+            found.append(quantity)
+
+    for pattern, read in _READERS:
+        for match in pattern.finditer(text):
+            add(read(match, text), match.start("first"), match.end())
+    return sorted(found, key=lambda quantity: quantity.start)
+
+
+def _between(kind: QuantityKind, match: re.Match[str], unit: Unit | None, numbers: list[float]) -> Quantity:
+    bounds = match.groupdict()
+    low, high = min(numbers), max(numbers)
+    if bounds.get("below"):
+        low = 0.0
+    elif bounds.get("above"):
+        high = math.inf
+    return Quantity(kind, low, high, unit, match.start("first"), match.end(), tuple(numbers))
+
+
+def _numbers(match: re.Match[str], *names: str, factor: float = 1.0) -> list[float]:
+    groups = match.groupdict()
+    return [round(float(groups[name]) * factor, 6) for name in ("first", *names) if groups.get(name)]
+
+
+def _suv(match: re.Match[str], text: str) -> Quantity:
+    of = match.group(0)[: match.start("first") - match.start()].lower()
+    kind: QuantityKind = "suv"
+    if re.search("max|最大|最高", of):
+        kind = "suv_max"
+    elif re.search("mean|avg|average|ave|平均", of):
+        kind = "suv_mean"
+    elif re.search("peak|峰值", of):
+        kind = "suv_peak"
+    return _between(kind, match, "g/mL", _numbers(match, "second"))
+
+
+def _size(match: re.Match[str], text: str) -> Quantity:
+    factor = _SIZES[match.group("unit")[0].lower()]
+    return _between("size", match, "mm", _numbers(match, "second", "third", "upto", factor=factor))
+
+
+def _volume(match: re.Match[str], text: str) -> Quantity:
+    return _between("volume", match, "ml", _numbers(match, "upto"))
+
+
+def _tlg(match: re.Match[str], text: str) -> Quantity:
+    return _between("tlg", match, "g", _numbers(match))
+
+
+def _percent(match: re.Match[str], text: str) -> Quantity:
+    return _between("percent", match, "%", _numbers(match, "upto"))
+
+
+def _deauville(match: re.Match[str], text: str) -> Quantity:
+    return _between("deauville", match, None, _numbers(match, "second"))
+
+
+def _count(match: re.Match[str], text: str) -> Quantity | None:
+    if _NOT_COUNTED.search(text[max(0, match.start() - 12) : match.start()]):
+        return None
+    numbers = [_as_number(word) for word in (match.group("first"), match.group("second")) if word]
+    return _between("count", match, None, numbers)
+
+
+def _as_number(word: str) -> float:
+    word = word.lower()
+    if word.isdecimal():
+        return float(word)
+    if len(word) == 2 and word[0] == "十":
+        return 10.0 + _ZH_NUMBERS[word[1]]
+    return float(_EN_NUMBERS.get(word) or _ZH_NUMBERS[word])
+
+
+_READERS = (
+    (_SUV, _suv), (_PLAIN_SUV, _suv), (_SIZE, _size), (_VOLUME, _volume), (_TLG, _tlg), (_PERCENT, _percent), (_DEAUVILLE, _deauville),
+    (_EN_COUNT, _count), (_ZH_COUNT, _count),
+)  # fmt: skip

@@ -1,0 +1,123 @@
+"""Whether a text affirms what it speaks of, negates it, or is uncertain (after NegEx, Chapman 2001, and ConText)."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from lib.report.lexicon import Phrases
+from lib.report.text import Words
+
+Polarity = Literal["affirmed", "negated", "uncertain"]
+
+_FILE = Path(__file__).parent / "data" / "polarity.toml"
+_CHINESE = "\u3400"
+_COMMA, _LISTING = ",", frozenset("及 或 和 与 亦 、 or nor and".split())
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """A phrase that bears on polarity: what it makes of what stands "before" or "after" it; None ends a scope."""
+
+    before: Polarity | None = None
+    after: Polarity | None = None
+    ends: bool = False
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A trigger at words[first:end]."""
+
+    trigger: Trigger
+    first: int
+    end: int
+
+
+@cache
+def triggers() -> Phrases[Trigger]:
+    """Return the phrases of data/polarity.toml."""
+    read = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+    found: dict[str, Trigger] = {}
+    for polarity in ("negated", "uncertain"):
+        kind: Polarity = "negated" if polarity == "negated" else "uncertain"
+        for phrase in read[polarity]["before"]:  # the phrase stands before: it bears on what comes after
+            found[phrase] = Trigger(after=kind, before=found.get(phrase, Trigger()).before)
+        for phrase in read[polarity]["after"]:
+            found[phrase] = Trigger(after=found.get(phrase, Trigger()).after, before=kind)
+    found |= dict.fromkeys(read["neither"]["phrases"], Trigger())
+    found |= dict.fromkeys(read["neither"]["ends"], Trigger(ends=True))
+    phrases: Phrases[Trigger] = Phrases()
+    for phrase, trigger in found.items():
+        phrases.add(phrase, trigger)
+    return phrases
+
+
+@cache
+def _verbs() -> frozenset[str]:
+    return frozenset(tomllib.loads(_FILE.read_text(encoding="utf-8"))["neither"]["verbs"])
+
+
+def polarities(
+    words: Words, first: int, end: int, spans: Sequence[tuple[int, int]], marks: Sequence[Mark]
+) -> list[Polarity]:
+    """Return the polarity of each entity of a sentence.
+
+    Args:
+        words: of the text.
+        first: the sentence's first word.
+        end: the word after its last.
+        spans: first and end word of each entity, in order.
+        marks: the sentence's triggers, in order.
+    """
+    found: list[Polarity] = ["affirmed"] * len(spans)
+    commas = [
+        at for at in range(first, end) if words.words[at] == _COMMA and _ends_clause(words.words, at, end)
+    ]
+    for number, mark in enumerate(marks):
+        if mark.trigger.ends or (mark.trigger.after is None and mark.trigger.before is None):
+            continue
+        start = max([first, *(at + 1 for at in commas if at < mark.first)])
+        stop = min([end, *(at for at in commas if at >= mark.end)])
+        later = [one.first for one in marks[number + 1 :] if one.trigger.ends or one.trigger.after]
+        inside = [index for index, span in enumerate(spans) if mark.end <= span[0] < min([stop, *later])]
+        if mark.trigger.after and inside and not _closes(mark, words, stop, inside, spans):
+            for index in inside:
+                found[index] = mark.trigger.after
+        elif before := (mark.trigger.before or mark.trigger.after):
+            for index in _group_before(mark, words, start, spans):
+                found[index] = before
+    return found
+
+
+def _closes(mark: Mark, words: Words, stop: int, inside: list[int], spans: Sequence[tuple[int, int]]) -> bool:
+    """Whether a phrase that may stand on either side stands after what it bears on: nothing follows it at once."""
+    return mark.trigger.before is not None and any(
+        words.words[at] in (_COMMA, "、", ":", ")", "（", "(") for at in range(mark.end, spans[inside[0]][0])
+    )
+
+
+def _group_before(mark: Mark, words: Words, start: int, spans: Sequence[tuple[int, int]]) -> list[int]:
+    """Return the entities that a phrase after them bears on: the last one, and those listed or standing with it."""
+    before = [index for index, span in enumerate(spans) if start <= span[0] and span[1] <= mark.first]
+    group: list[int] = []
+    for index in reversed(before):
+        if group:
+            between = words.words[spans[index][1] : spans[group[-1]][0]]
+            if not between or any(word not in _LISTING for word in between):
+                break
+        group.append(index)
+    return group
+
+
+def _ends_clause(words: list[str], comma: int, end: int) -> bool:
+    clause = []
+    for word in words[comma + 1 : end]:
+        if word == _COMMA:
+            break
+        clause.append(word)
+    if not clause or clause[0] in _LISTING:
+        return False
+    chinese = any(word >= _CHINESE for word in clause) or (comma > 0 and words[comma - 1] >= _CHINESE)
+    return chinese or not _verbs().isdisjoint(clause)
