@@ -1,0 +1,161 @@
+"""A saved label as DICOM: a Segmentation with its masks and a Structured Report with its numbers.
+
+**Versions.** All versions of a study's label are in one series of SEG and one of SR, whose UIDs follow from
+the PET series'. InstanceNumber is the version's number, so the highest is the label that counts; a report
+names the one before it as its predecessor. SOP Instance UIDs follow from PET series, version and content: the
+same version sent twice is the same instance.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydicom.dataset import Dataset
+
+from lib.export.pet_series import uid_from
+from lib.pet import Crop, Volume
+
+#: How an object's mask came about.
+Algorithm = Literal["MANUAL", "SEMIAUTOMATIC", "AUTOMATIC"]
+
+MANUFACTURER = "SegPET"
+_TYPE_2 = (
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
+    "StudyTime", "ReferringPhysicianName",
+)  # fmt: skip
+
+
+class ExportError(ValueError):
+    """What cannot be written as DICOM; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class ExportedObject:
+    """One lesion or organ to be written.
+
+    Args:
+        id: its number in the study, by which the lesion table knows it.
+        label: name of its class.
+        uid: tracking UID, the same in every version.
+        mask: its voxels on the volume's grid.
+        algorithm: how the mask came about.
+        model: name of what made it, "" for MANUAL.
+        name: what an annotator calls it, "" where it has no name.
+    """
+
+    id: int
+    label: str
+    uid: str
+    mask: Crop
+    algorithm: Algorithm
+    model: str = ""
+    name: str = ""
+
+    @property
+    def tracking_id(self) -> str:
+        """What people call it: its name, else label and number."""
+        return self.name or f"{self.label} {self.id}"
+
+
+@dataclass(frozen=True, eq=False)
+class Annotation:
+    """A version of a study's label, as it is to be written.
+
+    Args:
+        sources: headers of the PET instances, in the order of the volume's slices; or the one multi-frame
+            instance.
+        volume: the image.
+        objects: in the order of their segments; none is a negative study.
+        table: as `lib.pet.lesion_table.lesion_table` returns it, of the objects that are lesions.
+        version: the label's number, from 1.
+        author: who saved it; "" where nobody said.
+        software: version of SegPET.
+        suv_factor: from rescaled values of the sources to SUVbw (1 where they are); None without SUV.
+        impression: accepted text of the impression, "" without one.
+        final: nobody is to change it any more.
+    """
+
+    sources: Sequence[Dataset]
+    volume: Volume
+    objects: Sequence[ExportedObject]
+    table: Mapping[str, Any]
+    version: int
+    author: str
+    software: str
+    suv_factor: float | None = None
+    impression: str = ""
+    final: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise ExportError(
+                "There is no DICOM PET image to refer to: only studies that came as DICOM go out."
+            )
+        object.__setattr__(self, "sources", [_completed(source) for source in self.sources])
+        if len(self.sources) not in (1, self.volume.shape[2]):
+            raise ExportError(
+                f"The PET series has {len(self.sources)} images and the volume {self.volume.shape[2]} slices."
+            )
+
+    @property
+    def series(self) -> str:
+        """SeriesInstanceUID of the PET."""
+        return str(self.sources[0].SeriesInstanceUID)
+
+    @property
+    def person_name(self) -> str:
+        """The author as DICOM writes names: a single word is a family name (PS3.5 6.2.1.2)."""
+        return f"{self.author[:60]}^" if self.author and "^" not in self.author else self.author[:64]
+
+    def uid(self, *what: str) -> str:
+        """Return a UID that follows from the PET series."""
+        return uid_from("segpet", self.series, *what)
+
+    def instance_uid(self, kind: Literal["SEG", "SR"]) -> str:
+        """Return the SOPInstanceUID of this version of a kind of document."""
+        return self.uid(kind, str(self.version), self._digest())
+
+    def _digest(self) -> str:
+        digest = hashlib.sha256(f"{self.author}\0{self.impression}\0{self.final}".encode())
+        for one in self.objects:
+            digest.update(f"\0{one.id}\0{one.label}\0{one.uid}\0{one.algorithm}\0{one.tracking_id}".encode())
+            digest.update(repr(one.mask.start).encode() + one.mask.array.tobytes(order="C"))
+        return digest.hexdigest()
+
+
+def _completed(source: Dataset) -> Dataset:
+    """Return a header with all that documents take of patient and study, empty where it is missing."""
+    whole = Dataset()
+    whole.update(source)
+    for keyword in _TYPE_2:
+        if keyword not in whole:
+            setattr(whole, keyword, "")
+    return whole
+
+
+@dataclass(frozen=True, eq=False)
+class Documents:
+    """The instances of a version, to be stored together; `value_map` is None without SUV."""
+
+    segmentation: Dataset
+    report: Dataset
+    value_map: Dataset | None
+
+
+def make_documents(annotation: Annotation, predecessor: Dataset | None = None) -> Documents:
+    """Return a version of a label as a Segmentation and a Structured Report.
+
+    Args:
+        annotation: the label.
+        predecessor: header of the report of the version before, where there is one.
+
+    Raises:
+        ExportError: the sources are no images that a SEG can refer to.
+    """
+    from lib.export.real_world_values import make_value_map
+    from lib.export.segmentation import make_segmentation
+    from lib.export.structured_report import make_report
+
+    segmentation, value_map = make_segmentation(annotation), make_value_map(annotation)
+    return Documents(segmentation, make_report(annotation, segmentation, value_map, predecessor), value_map)
