@@ -10,14 +10,13 @@ _ABOUT = re.compile(
 )
 _APPROXIMATE = 0.1
 _NUMBER = re.compile(r"\d+(?:[.．](\d+))?")
-_FAMILY = {"suv", "suv_max", "suv_mean", "suv_peak"}
 
 Known = tuple[str, float]
 
 
 def same_kind(one: str, other: str) -> bool:
-    """Whether two kinds of number can be the same: "SUV" alone can be any of them."""
-    return one == other or ("suv" in (one, other) and {one, other} <= _FAMILY)
+    """Whether two kinds of number can be the same: "SUV" alone is SUVmax."""
+    return one == other or {one, other} == {"suv", "suv_max"}
 
 
 def known_numbers(quantities: Iterable[Quantity]) -> list[Known]:
@@ -35,7 +34,7 @@ def supported(text: str, said: Quantity, known: Iterable[Known]) -> bool:
     is_bound = said.low < said.high and (said.high == float("inf") or said.low == 0)
     if is_bound and any(said.low <= value <= said.high for value in alike):
         return True
-    about = bool(_ABOUT.search(text, max(0, said.start - 16), said.start))
+    about = bool(_ABOUT.search(text[max(0, said.start - 16) : said.start]))
     halves = _half_digits(text, said)
     for place, value in enumerate(_values(said)):
         half = halves[min(place, len(halves) - 1)]

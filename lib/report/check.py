@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lib.report.evidence import Measured, Statement, measured_lesions, numbers_of, read_statements
+from lib.report.evidence import measured_lesions, numbers_of, read_statements
 from lib.report.language import Language, check_text, language_of
 from lib.report.looked_up import Evidence, Mark, statement_marks
 from lib.report.omissions import Missing, missing_lesions
@@ -53,16 +53,16 @@ def check(
     check_text(text, "The text")
     check_text(findings, "The findings")
     language = language or language_of(text)
-    lesions: list[Measured] = measured_lesions(table)
+    known = read_statements(findings)
+    lesions = measured_lesions(table, known)
     patient = table.get("patient") if table else None
-    known: list[Statement] = read_statements(findings)
-    evidence = Evidence(lesions, known, numbers_of(patient) if isinstance(patient, Mapping) else ())
+    numbers = numbers_of(patient) if isinstance(patient, Mapping) else ()
+    evidence = Evidence(lesions, known, numbers, findings)
     said = read_statements(text)
     marks: list[Mark] = []
     checked = 0
     for statement in said:
-        sites = [site for other in said if other.sentence == statement.sentence for site in other.sites]
-        found, looked_up = statement_marks(text, statement, sites, evidence, language)
+        found, looked_up = statement_marks(text, statement, said, evidence, language)
         marks += found
         checked += looked_up
     marks = sorted(

@@ -1,13 +1,14 @@
 """What is known of a patient, from the lesion table and the findings, as statements that can be compared."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lib.report.entities import Entity, Laterality, find_entities
 from lib.report.language import ReportError
-from lib.report.lexicon import Lexicon, default_lexicon
+from lib.report.lexicon import default_lexicon
+from lib.report.places import places_of
 from lib.report.quantities import Quantity, find_quantities
 from lib.report.text import sentences
 
@@ -26,13 +27,16 @@ MEASURES = {
     "size_mm": "size",
     "deauville": "deauville",
 }
+#: Half of the last digit of an SUV as it is written.
+_SUV_DIGIT = 0.051
 _CLAUSE_END = re.compile(r"[,，：:](?!\d)|\b(?:but|while|whereas|however)\b|但|而")
 _NORMAL = re.compile(
-    r"\b(?:physiologic\w*|normal|unremarkable|within normal limits|negative|no longer|resolved|clear of)\b"
-    r"|生理性|(?<!不)正常|未见|未发现|无明显|阴性",
+    r"\b(?:physiologic\w*|normal|unremarkable|negative|no longer|resolved|clear|free|quiet|"
+    r"inconspicuous|unsuspicious|uninvolved|spared|intact|patent|without|unaffected|silent|slim|symmetric\w*|"
+    r"not (?:involved|avid|enlarged|affected|impaired)|no|neither|nor|none|symmetrical)\b"
+    r"|生理性|(?<!不)正常|未见|未发现|无明显|阴性|未受|未累|完整|光滑|不大|均匀|无",
     re.I,
 )
-_ABNORMAL = re.compile(r"\babnormal|异常", re.I)
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Measured:
 
     Args:
         id: as the table has it.
-        concept: id of the concept of its site; None where that has no name.
+        places: ids of the anatomy of its site, and of the findings' statements that have its SUVmax.
         side: of the patient.
         numbers: kind of quantity and value, in mm, ml, g.
         text: its site in words.
@@ -74,11 +78,19 @@ class Measured:
     """
 
     id: Any
-    concept: str | None
+    places: tuple[str, ...]
     side: Laterality | None
     numbers: tuple[tuple[str, float], ...]
     text: str
     normal: bool
+
+    def has_suv(self, values: Iterable[float]) -> bool:
+        """Whether its SUVmax is one of these, as far as they were written out."""
+        return any(
+            kind == "suv_max" and abs(value - one) <= _SUV_DIGIT
+            for kind, value in self.numbers
+            for one in values
+        )
 
 
 def read_statements(text: str) -> list[Statement]:
@@ -89,11 +101,15 @@ def read_statements(text: str) -> list[Statement]:
         before: tuple[Entity, ...] = ()
         for clause_start, clause_end in _clauses(text, start, end, entities):
             inside = [entity for entity in entities if clause_start <= entity.start < clause_end]
-            own = tuple(entity for entity in inside if entity.concept.kind == "anatomy")
+            own = tuple(entity for entity in inside if places_of(entity))
             others = tuple(entity for entity in inside if entity.concept.kind != "anatomy")
             clause = text[clause_start:clause_end]
-            negated = any(entity.polarity == "negated" for entity in inside)
-            normal = bool(_NORMAL.search(clause)) and not _ABNORMAL.search(clause)
+            diseases = [entity for entity in others if entity.concept.kind == "disease"]
+            if any(entity.polarity != "negated" for entity in diseases):
+                denies = False
+            else:
+                negated = any(entity.polarity == "negated" for entity in inside)
+                denies = negated or bool(_NORMAL.search(clause))
             found.append(
                 Statement(
                     clause_start,
@@ -103,7 +119,7 @@ def read_statements(text: str) -> list[Statement]:
                     bool(own),
                     others,
                     tuple(one for one in quantities if clause_start <= one.start < clause_end),
-                    negated or normal,
+                    denies,
                 )
             )
             before = own or before
@@ -125,8 +141,13 @@ def _clauses(text: str, start: int, end: int, entities: Iterable[Entity]) -> lis
     return [*parts, (at, end)]
 
 
-def measured_lesions(table: Mapping[str, Any] | None) -> list[Measured]:
+def measured_lesions(table: Mapping[str, Any] | None, findings: Sequence[Statement] = ()) -> list[Measured]:
     """Return the lesions of a lesion table as `lib.pet.lesion_table.lesion_table` makes it.
+
+    Args:
+        table: the table; None is one without lesions.
+        findings: statements with a lesion's SUVmax say where it is, too: "right hilar node" for what lies
+            "beside the trachea".
 
     Raises:
         ReportError: it is no such table.
@@ -138,23 +159,39 @@ def measured_lesions(table: Mapping[str, Any] | None) -> list[Measured]:
         raise ReportError(
             "The lesion table needs a list `lesions` of objects, as `segpet quantify --json` writes it."
         )
-    return [_measured(lesion, place) for place, lesion in enumerate(lesions, start=1)]
+    return [_described(_measured(lesion, place), findings) for place, lesion in enumerate(lesions, start=1)]
 
 
-def _measured(lesion: Mapping[str, Any], place: int) -> Measured:
+def _described(lesion: Measured, findings: Sequence[Statement]) -> Measured:
+    side, places = lesion.side, list(lesion.places)
+    before: tuple[Entity, ...] = ()
+    for statement in findings:
+        sites = statement.sites or before
+        before = sites
+        suvs = [q.values or (q.low, q.high) for q in statement.quantities if q.kind in ("suv_max", "suv")]
+        if statement.denies or not any(lesion.has_suv(values) for values in suvs):
+            continue
+        for site in sites:
+            if sides_agree(site.laterality, lesion.side):
+                places += places_of(site)
+                side = side or (site.laterality if len(sites) == 1 else None)
+    return replace(lesion, places=tuple(dict.fromkeys(places)), side=side)
+
+
+def _measured(lesion: Mapping[str, Any], number: int) -> Measured:
     lexicon = default_lexicon()
     organ, text = lesion.get("organ"), str(lesion.get("site") or "")
     side = lesion.get("side")
     concept = lexicon.of_organ.get(organ) if isinstance(organ, str) else None
+    places: tuple[str, ...] = (concept.id,) if concept else ()
     if concept is None:
         named = [entity for entity in find_entities(text) if entity.concept.kind == "anatomy"]
-        most = max(named, key=lambda entity: len(lexicon.wider(entity.concept.id)), default=None)
-        concept = most.concept if most else None
+        places = tuple(dict.fromkeys(entity.concept.id for entity in named))
         side = side or next((entity.laterality for entity in named if entity.laterality), None)
     side = side or (concept.side if concept else None)
     return Measured(
-        id=lesion.get("id", place),
-        concept=concept.id if concept else None,
+        id=lesion.get("id", number),
+        places=places,
         side=side if side in ("left", "right", "bilateral") else None,
         numbers=numbers_of(lesion),
         text=text,
@@ -169,11 +206,6 @@ def numbers_of(entry: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
         for key, kind in MEASURES.items()
         if isinstance(entry.get(key), int | float) and not isinstance(entry[key], bool)
     )
-
-
-def is_within(narrow: str, wide: str, lexicon: Lexicon | None = None) -> bool:
-    """Whether a concept is another one, or a part or kind of it."""
-    return wide in (lexicon or default_lexicon()).wider(narrow)
 
 
 def sides_agree(one: Laterality | None, other: Laterality | None) -> bool:

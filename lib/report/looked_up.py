@@ -7,9 +7,11 @@ from typing import Literal
 
 from lib.report.agreement import Known, known_numbers, same_kind, supported
 from lib.report.entities import Entity, Laterality
-from lib.report.evidence import Measured, Statement, is_within, sides_agree
+from lib.report.evidence import Measured, Statement, sides_agree
 from lib.report.language import Language
 from lib.report.lexicon import default_lexicon
+from lib.report.omissions import speaks_of
+from lib.report.places import is_node, is_vague, is_within, places_of
 from lib.report.quantities import Quantity
 from lib.report.reasons import reason, side_words
 
@@ -36,7 +38,14 @@ _OF_LESIONS = re.compile(
     r"activity|expression|摄取|代谢|病灶|转移|恶性|肿瘤|复发|浸润|侵犯|受累|活性|浓聚|异常|表达|显像剂",
     re.I,
 )
-_MIRROR = {"left": "right", "right": "left"}
+_ONLY_ONE = re.compile(r"\b(?:solitary|single|only one|the only)\b|单发|唯一|孤立", re.I)
+_NODAL = re.compile(r"\bnod(?:e|es|al)\b|lymph|淋巴结", re.I)
+_DECIMAL = re.compile(r"(?<![\d.])\d+\.\d+(?![\d.])")
+#: Words for anything abnormal: whether they are affirmed says nothing apart from their site.
+_COMMON = frozenset(
+    ["lesion", "disease", "tumor", "mass", "nodule", "malignancy", "metastasis", "lymphadenopathy"]
+)
+_MIRROR: dict[str, Laterality] = {"left": "right", "right": "left"}
 
 
 @dataclass(frozen=True)
@@ -58,9 +67,9 @@ class Mark:
 
 @dataclass(frozen=True)
 class SiteFact:
-    """What is known of one site, from one lesion or one statement of the findings."""
+    """What is known of one place, from one lesion or one statement of the findings."""
 
-    concept: str
+    place: str
     side: Laterality | None
     denied: bool
     numbers: tuple[Known, ...]
@@ -74,17 +83,22 @@ class Evidence:
         lesions: of the lesion table.
         findings: statements of the findings, in order.
         patient: numbers of the patient.
+        written: the findings as they are.
     """
 
     def __init__(
-        self, lesions: Sequence[Measured], findings: Sequence[Statement], patient: Sequence[Known] = ()
+        self,
+        lesions: Sequence[Measured],
+        findings: Sequence[Statement],
+        patient: Sequence[Known] = (),
+        written: str = "",
     ) -> None:
         self.lesions = [lesion for lesion in lesions if not lesion.normal]
         self.findings = findings
         self.facts = [
-            SiteFact(lesion.concept, lesion.side, False, lesion.numbers, ())
+            SiteFact(place, lesion.side, False, lesion.numbers, ())
             for lesion in lesions
-            if lesion.concept
+            for place in lesion.places
         ]
         before: tuple[Entity, ...] = ()
         for statement in findings:
@@ -94,53 +108,62 @@ class Evidence:
             numbers = tuple(known_numbers(one for one in statement.quantities if one.kind != "count"))
             counts = tuple(one for one in statement.quantities if one.kind == "count")
             self.facts += [
-                SiteFact(
-                    site.concept.id,
-                    site.laterality or site.concept.side,
-                    statement.denies or site.polarity == "negated",
-                    numbers,
-                    counts,
-                )
+                SiteFact(place, side_of(site), _denied(statement, site), numbers, counts)
                 for site in sites
+                for place in places_of(site)
             ]
         self.numbers = [*patient, *(known for lesion in lesions for known in lesion.numbers)]
         self.numbers += known_numbers(one for statement in findings for one in statement.quantities)
         self.counts = [one for statement in findings for one in statement.quantities if one.kind == "count"]
+        self.written = set(_DECIMAL.findall(written))
 
-    def about(self, sites: Iterable[Entity], any_side: bool = False) -> list[SiteFact]:
-        """Return the facts at these sites, at parts of them, and at what they are parts of."""
+    def within(self, site: Entity) -> list[SiteFact]:
+        """Return the facts at a site and at parts of it, on any side."""
+        places = places_of(site)
+        return [fact for fact in self.facts if any(is_within(fact.place, place) for place in places)]
+
+    def about(self, site: Entity) -> list[SiteFact]:
+        """Return the facts at a site, at parts of it, and at what it is a part of, on no other side."""
         return [
             fact
             for fact in self.facts
-            if any(
-                (is_within(fact.concept, site.concept.id) or is_within(site.concept.id, fact.concept))
-                and (any_side or sides_agree(site.laterality or site.concept.side, fact.side))
-                for site in sites
-            )
+            if sides_agree(side_of(site), fact.side)
+            and any(is_within(fact.place, one) or is_within(one, fact.place) for one in places_of(site))
         ]
 
 
+def side_of(site: Entity) -> Laterality | None:
+    """Return the side that a text or the concept gives."""
+    return site.laterality or site.concept.side
+
+
+def _denied(statement: Statement, site: Entity) -> bool:
+    return statement.denies or site.polarity == "negated"
+
+
 def statement_marks(
-    text: str, statement: Statement, sites: Sequence[Entity], evidence: Evidence, language: Language
+    text: str, statement: Statement, said: Sequence[Statement], evidence: Evidence, language: Language
 ) -> tuple[list[Mark], int]:
     """Return what nothing supports in a statement, and how many things were looked up.
 
     Args:
         text: the statement's.
         statement: a clause of it.
-        sites: the anatomy of its sentence.
+        said: all of its clauses.
         evidence: what is known.
         language: of the reasons.
     """
     marks: list[Mark | None] = []
     for quantity in statement.quantities:
         if quantity.kind == "count":
-            marks.append(_count_mark(quantity, statement, evidence, language))
+            marks.append(_count_mark(text, quantity, statement, said, evidence, language))
         else:
-            marks.append(_number_mark(text, quantity, sites, evidence, language))
+            marks.append(_number_mark(text, quantity, statement, evidence, language))
+    marks += _single_marks(text, statement, evidence, language)
+    marks += _stray_marks(text, statement, evidence, language)
     if statement.own_sites:
         if statement.denies:
-            marks.append(_denial_mark(text, statement, evidence, language))
+            marks.append(_denial_mark(text, statement, said, evidence, language))
         else:
             marks += [_site_mark(text, site, statement, evidence, language) for site in statement.sites]
     for disease in statement.others:
@@ -150,38 +173,114 @@ def statement_marks(
 
 
 def _number_mark(
-    text: str, said: Quantity, sites: Sequence[Entity], evidence: Evidence, language: Language
+    text: str, said: Quantity, statement: Statement, evidence: Evidence, language: Language
 ) -> Mark | None:
     written = text[said.start : said.end]
-    here = [known for fact in evidence.about(sites) for known in fact.numbers]
-    if supported(text, said, here):
-        return None
     if not supported(text, said, evidence.numbers):
         return Mark(said.start, said.end, "number", reason("number", language, said=written))
-    if not any(same_kind(kind, said.kind) for kind, _ in here):
+    owner = _owner(said, statement)
+    if owner is None or said.kind not in ("suv_max", "suv"):
         return None
-    other_side = [known for fact in evidence.about(sites, any_side=True) for known in fact.numbers]
-    site = min(sites, key=lambda one: abs(one.start - said.start))
-    if supported(text, said, other_side) and site.laterality in _MIRROR:
-        start, end = _with_side(text, site)
-        known = side_words({_MIRROR[site.laterality]}, language)
+    measured = [lesion for lesion in evidence.lesions if lesion.has_suv(said.values or (said.low, said.high))]
+    if len(measured) != 1:
+        return None
+    lesion, side = measured[0], side_of(owner)
+    at_site = any(
+        is_within(place, one) or is_within(one, place) for place in lesion.places for one in places_of(owner)
+    )
+    if at_site and side in _MIRROR and lesion.side == _MIRROR[side]:
+        start, end = _with_side(text, owner)
+        known = side_words({_MIRROR[side]}, language)
         return Mark(start, end, "side", reason("side", language, known=known))
-    name = text[site.start : site.end]
-    return Mark(said.start, said.end, "number", reason("number_elsewhere", language, said=written, site=name))
+    vague = any(is_vague(place) for place in places_of(owner)) or not lesion.places
+    elsewhere = (
+        not at_site
+        and not vague
+        and not any(
+            same_kind(kind, said.kind) and supported(text, said, [(kind, value)])
+            for fact in evidence.about(owner)
+            for kind, value in fact.numbers
+        )
+    )
+    if elsewhere and len(statement.sites) == 1 and any(fact.numbers for fact in evidence.about(owner)):
+        name = text[owner.start : owner.end]
+        return Mark(
+            said.start, said.end, "number", reason("number_elsewhere", language, said=written, site=name)
+        )
+    return None
 
 
-def _count_mark(said: Quantity, statement: Statement, evidence: Evidence, language: Language) -> Mark | None:
-    here = [len([one for one in evidence.lesions if _holds(site, one)]) for site in statement.sites]
-    together = len([one for one in evidence.lesions if any(_holds(site, one) for site in statement.sites)])
-    counts = [count for fact in evidence.about(statement.sites) for count in fact.counts]
-    known = [(n, n) for n in (*here, together) if n] + [(int(one.low), one.high) for one in counts]
-    if not known:
-        known = [(len(evidence.lesions), len(evidence.lesions))] if evidence.lesions else []
-        known += [(int(one.low), one.high) for one in evidence.counts]
-    if not known or any(low <= said.high and said.low <= high for low, high in known):
+def _owner(said: Quantity, statement: Statement) -> Entity | None:
+    """Return the site in a number's clause that it follows, else the one that follows it."""
+    if not statement.own_sites:
         return None
-    words = ", ".join(sorted({str(low) if low == high else f"≥ {low}" for low, high in known}))
+    before = [site for site in statement.sites if site.end <= said.start]
+    return before[-1] if before else statement.sites[0]
+
+
+def _count_mark(
+    text: str,
+    said: Quantity,
+    statement: Statement,
+    statements: Sequence[Statement],
+    evidence: Evidence,
+    language: Language,
+) -> Mark | None:
+    if said.low == said.high == 1:
+        return None  # "one" is also a pronoun; what says that there is no other is looked at apart
+    here = _held(statement.sites, evidence)
+    known = {len(here), *(len(_held([site], evidence)) for site in statement.sites)} - {0}
+    listed = [one for one in statements if one.sentence == statement.sentence]
+    sites = {place for one in listed for site in one.sites for place in places_of(site)}
+    ranges = [(float(n), float(n)) for n in known]
+    ranges += [
+        (one.low, one.high)
+        for site in statement.sites
+        for fact in evidence.about(site)
+        for one in fact.counts
+    ]
+    if not ranges:
+        ranges = [(float(len(evidence.lesions)),) * 2] if evidence.lesions else []
+        ranges += [(one.low, one.high) for one in evidence.counts]
+    in_sentence = len({lesion.id for one in listed for lesion in _held(one.sites, evidence)})
+    allowed = [*ranges, (float(in_sentence),) * 2, (float(len(sites)),) * 2]
+    if not ranges or any(low <= said.high and said.low <= high for low, high in allowed):
+        return None
+    words = ", ".join(sorted({f"{low:g}" if low == high else f"≥ {low:g}" for low, high in ranges}))
     return Mark(said.start, said.end, "count", reason("count", language, known=words))
+
+
+def _single_marks(
+    text: str, statement: Statement, evidence: Evidence, language: Language
+) -> list[Mark | None]:
+    """Return a mark on what says that a lesion is the only one of its site, where there are more."""
+    if not statement.own_sites or statement.denies:
+        return []
+    marks: list[Mark | None] = []
+    for match in _ONLY_ONE.finditer(text, statement.start, statement.end):
+        held = [len(_held([site], evidence)) for site in statement.sites]
+        if held and min(held) > 1:
+            words = ", ".join(map(str, sorted(set(held))))
+            marks.append(Mark(match.start(), match.end(), "count", reason("count", language, known=words)))
+    return marks
+
+
+def _stray_marks(
+    text: str, statement: Statement, evidence: Evidence, language: Language
+) -> list[Mark | None]:
+    """Return marks on decimal numbers of no known meaning that are nowhere else."""
+    inside = [(one.start, one.end) for one in (*statement.quantities, *statement.others, *statement.sites)]
+    marks: list[Mark | None] = []
+    for match in _DECIMAL.finditer(text, statement.start, statement.end):
+        if any(start < match.end() and match.start() < end for start, end in inside):
+            continue
+        value = float(match.group())
+        known = match.group() in evidence.written or any(
+            abs(value - one) < 0.05 for _, one in evidence.numbers
+        )
+        said = reason("number", language, said=match.group())
+        marks.append(None if known else Mark(match.start(), match.end(), "number", said))
+    return marks
 
 
 def _site_mark(
@@ -191,9 +290,10 @@ def _site_mark(
         return None
     name = text[site.start : site.end]
     start, end = _with_side(text, site)
-    at = [fact for fact in evidence.facts if is_within(fact.concept, site.concept.id)]
+    at = evidence.within(site)
     supports = [fact for fact in at if not fact.denied]
-    side = site.laterality or site.concept.side
+    side = side_of(site)
+    clause = text[statement.start : statement.end]
     if supports:
         sides = {fact.side for fact in supports if fact.side}
         agrees = (
@@ -204,34 +304,39 @@ def _site_mark(
         known = side_words({str(one) for one in sides}, language)
         return Mark(start, end, "side", reason("side", language, known=known))
     mirrored = _mirrored(site.concept.id)
-    if mirrored and any(is_within(fact.concept, mirrored) and not fact.denied for fact in evidence.facts):
+    if mirrored and any(is_within(fact.place, mirrored) and not fact.denied for fact in evidence.facts):
         known = side_words({_MIRROR[str(site.concept.side)]}, language)
         return Mark(start, end, "side", reason("side", language, known=known))
-    clause = text[statement.start : statement.end]
-    if not site.concept.broader or _RECOMMENDS.search(clause) or _HISTORY.search(clause):
+    if _RECOMMENDS.search(clause) or _HISTORY.search(clause):
         return None
-    if at:
+    if at and any(entity.polarity != "negated" for entity in statement.others):
         return Mark(start, end, "polarity", reason("denied", language, site=name))
+    is_diagnosis = site.concept.kind == "disease" and "metastasis" not in default_lexicon().wider(
+        site.concept.id
+    )
+    if at or is_diagnosis or any(map(is_vague, places_of(site))):
+        return None
     return Mark(start, end, "site", reason("site", language, site=name))
 
 
-def _denial_mark(text: str, statement: Statement, evidence: Evidence, language: Language) -> Mark | None:
+def _denial_mark(
+    text: str, statement: Statement, said: Sequence[Statement], evidence: Evidence, language: Language
+) -> Mark | None:
+    """Return a mark where a site is denied that has a lesion of which nothing else in the text speaks."""
     clause = text[statement.start : statement.end]
     if _REST.search(clause) or not _OF_LESIONS.search(clause):
         return None
-    nodes = (
-        [site for site in statement.sites if is_within(site.concept.id, "lymph_node")] if _has_nodes() else []
-    )
-    among = nodes or statement.sites
-    denied = {fact.concept for fact in evidence.facts if fact.denied}
-    for site in among:
-        if any(_holds(site, lesion) and lesion.concept not in denied for lesion in evidence.lesions):
-            return Mark(
-                statement.start,
-                statement.end,
-                "polarity",
-                reason("affirmed", language, site=text[site.start : site.end]),
-            )
+    nodal = bool(_NODAL.search(clause))
+    spoken = [one for one in said if one is not statement and not one.denies]
+    for lesion in evidence.lesions:
+        if nodal and not any(map(is_node, lesion.places)):
+            continue
+        site = next((site for site in statement.sites if _holds(site, lesion)), None)
+        if site is None or any(speaks_of(text, one, lesion, evidence.lesions) for one in spoken):
+            continue
+        name = text[site.start : site.end]
+        why = reason("affirmed", language, site=name)
+        return Mark(statement.start, statement.end, "polarity", why)
     return None
 
 
@@ -239,6 +344,8 @@ def _disease_mark(
     disease: Entity, statement: Statement, evidence: Evidence, language: Language
 ) -> Mark | None:
     said = disease.polarity == "negated"
+    if disease.concept.id in _COMMON or (said and _REST.search(disease.concept.id)):
+        return None
     known = [
         entity.polarity == "negated"
         for other in evidence.findings
@@ -255,36 +362,32 @@ def _disease_mark(
 
 def _related(some: Iterable[Entity], others: Sequence[Entity]) -> bool:
     return any(
-        (is_within(one.concept.id, other.concept.id) or is_within(other.concept.id, one.concept.id))
-        and sides_agree(one.laterality, other.laterality)
+        sides_agree(one.laterality, other.laterality)
+        and any(is_within(a, b) or is_within(b, a) for a in places_of(one) for b in places_of(other))
         for one in some
         for other in others
     )
 
 
+def _held(sites: Iterable[Entity], evidence: Evidence) -> list[Measured]:
+    sites = list(sites)
+    return [lesion for lesion in evidence.lesions if any(_holds(site, lesion) for site in sites)]
+
+
 def _holds(site: Entity, lesion: Measured) -> bool:
-    side = site.laterality or site.concept.side
-    return (
-        bool(lesion.concept)
-        and is_within(str(lesion.concept), site.concept.id)
-        and sides_agree(side, lesion.side)
+    """Whether a lesion is at a site, whatever is said of it."""
+    return sides_agree(side_of(site), lesion.side) and any(
+        is_within(place, wide) for place in lesion.places for wide in places_of(site)
     )
 
 
 def _mirrored(concept: str) -> str | None:
     """Return the same concept of the other side, where the lexicon has one for each."""
     for side, other in _MIRROR.items():
-        if f"_{side}" in concept and (swapped := concept.replace(f"_{side}", f"_{other}")) in _concepts():
+        swapped = concept.replace(f"_{side}", f"_{other}")
+        if f"_{side}" in concept and swapped in default_lexicon().concepts:
             return swapped
     return None
-
-
-def _concepts() -> Iterable[str]:
-    return default_lexicon().concepts.keys()
-
-
-def _has_nodes() -> bool:
-    return "lymph_node" in _concepts()
 
 
 def _with_side(text: str, site: Entity) -> tuple[int, int]:

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lib.report.agreement import supported
 from lib.report.entities import Entity
-from lib.report.evidence import Measured, Statement, is_within, sides_agree
+from lib.report.evidence import Measured, Statement, sides_agree
 from lib.report.language import Language
+from lib.report.places import is_within, places_of
 
 _SEVERAL = re.compile(
     r"\b(?:multiple|several|numerous|many|both|few|extensive|diffuse|widespread|dissemina\w+|all|foci|nodes|nodules|"
@@ -36,8 +36,6 @@ def missing_lesions(
 ) -> list[Missing]:
     """Return the lesions outside of normal uptake that no statement speaks of.
 
-    A statement speaks of a lesion when it affirms its site, or a wider one, on no other side; or has one of
-    its SUVs. A statement with the numbers of another lesion and no word for several speaks of that one alone.
     A lesion without a named site is only missed where nothing abnormal is stated at all.
     """
     affirming = [statement for statement in statements if not statement.denies]
@@ -45,41 +43,45 @@ def missing_lesions(
     for lesion in lesions:
         if lesion.normal:
             continue
-        if lesion.concept is None:
-            mentioned = any(statement.others or statement.sites for statement in affirming)
+        if lesion.places:
+            mentioned = any(speaks_of(text, statement, lesion, lesions) for statement in affirming)
         else:
-            mentioned = any(_speaks_of(text, statement, lesion, lesions) for statement in affirming)
+            mentioned = any(statement.others or statement.sites for statement in affirming)
         if not mentioned:
             found.append(Missing(lesion.id, _reason(lesion, language)))
     return found
 
 
-def _speaks_of(text: str, statement: Statement, lesion: Measured, lesions: Iterable[Measured]) -> bool:
+def speaks_of(text: str, statement: Statement, lesion: Measured, lesions: Iterable[Measured]) -> bool:
+    """Whether a statement, which denies nothing, speaks of a lesion.
+
+    It does when it names its site, or a wider one, on no other side; or has its SUVmax. A statement with the
+    SUVmax of another lesion there, and no word for several, speaks of that one alone.
+    """
     suvs = [
-        one for one in statement.quantities if one.kind.startswith("suv") or one.kind in ("size", "volume")
+        one.values or (one.low, one.high) for one in statement.quantities if one.kind in ("suv", "suv_max")
     ]
-    if any(supported(text, one, lesion.numbers) for one in suvs if one.kind.startswith("suv")):
+    if any(lesion.has_suv(values) for values in suvs):
         return True
-    if not any(_names(site, lesion) for site in statement.sites):
+    naming = [site for site in statement.sites if names(site, lesion)]
+    if not naming:
         return False
     if any(one.kind == "count" and one.high > 1 for one in statement.quantities):
         return True
     if _SEVERAL.search(text, statement.start, statement.end):
         return True
     rivals = [
-        other
-        for other in lesions
-        if other is not lesion and any(_names(site, other) for site in statement.sites)
+        other for other in lesions if other is not lesion and any(names(site, other) for site in naming)
     ]
-    return not any(supported(text, one, rival.numbers) for one in suvs for rival in rivals)
+    return not any(rival.has_suv(values) for rival in rivals for values in suvs)
 
 
-def _names(site: Entity, lesion: Measured) -> bool:
+def names(site: Entity, lesion: Measured) -> bool:
+    """Whether an entity is at the place of a lesion, or at a wider one, on no other side."""
     return (
-        lesion.concept is not None
-        and site.polarity != "negated"
-        and is_within(lesion.concept, site.concept.id)
+        site.polarity != "negated"
         and sides_agree(site.laterality, lesion.side)
+        and any(is_within(place, wide) for place in lesion.places for wide in places_of(site))
     )
 
 

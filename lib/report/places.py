@@ -1,0 +1,95 @@
+"""Where an entity is: the anatomy that it names or implies, and what lies within what."""
+
+from functools import cache
+
+from lib.report.entities import Entity
+from lib.report.lexicon import default_lexicon
+from lib.report.text import words_of
+
+#: Words of names that say nothing of the place.
+_PLAIN = frozenset(
+    [
+        "lymph",
+        "node",
+        "nodal",
+        "vessel",
+        "artery",
+        "vein",
+        "region",
+        "fossa",
+        "area",
+        "space",
+        "chain",
+        "station",
+        "group",
+        "left",
+        "right",
+        "the",
+        "of",
+        "and",
+    ]
+)
+#: Organs whose hilar nodes are not in them.
+_NOT_THERE = frozenset(["hepatic", "splenic", "renal", "pulmonary", "gastric"])
+#: Places that are no more than a direction, or a kind of tissue.
+_VAGUE = frozenset(["lymph_node", "node_regional", "node_sentinel", "diaphragm", "body"])
+_STEM = 6
+
+
+def places_of(entity: Entity) -> tuple[str, ...]:
+    """Return ids of the narrowest anatomy of an entity: itself, or what a tumour implies ("liver metastasis")."""
+    return _places(entity.concept.id)
+
+
+@cache
+def _places(id: str) -> tuple[str, ...]:
+    lexicon = default_lexicon()
+    if lexicon.concepts[id].kind == "anatomy":
+        return (id,)
+    wider = lexicon.wider(id)
+    if not wider & {"tumor", "malignancy", "metastasis", "lymphadenopathy", "lesion"}:
+        return ()
+    anatomy = {one for one in wider if lexicon.concepts[one].kind == "anatomy"}
+    return tuple(
+        sorted(one for one in anatomy if not any(one in lexicon.wider(other) for other in anatomy - {one}))
+    )
+
+
+@cache
+def is_within(narrow: str, wide: str) -> bool:
+    """Whether a place is another one or in it; nodes and the region that they are named by are one place."""
+    lexicon = default_lexicon()
+    wider = lexicon.wider(narrow)
+    if wide in wider:
+        return True
+    if wide in _regions(narrow) or narrow in _regions(wide):
+        return True
+    return any(wide in _regions(one) for one in wider if one.startswith("node_"))
+
+
+def is_vague(place: str) -> bool:
+    """Whether a place is too wide to be right or wrong."""
+    concept = default_lexicon().concepts[place]
+    return place in _VAGUE or "diaphragm" in place or set(concept.broader) <= {"body"}
+
+
+def is_node(place: str) -> bool:
+    """Whether a place is a lymph node."""
+    return "lymph_node" in default_lexicon().wider(place)
+
+
+@cache
+def _regions(node: str) -> frozenset[str]:
+    """Return the regions that a group of lymph nodes is named by: the axilla of axillary nodes."""
+    if not node.startswith("node_") or node.startswith(("node_level", "node_station")):
+        return frozenset()
+    stems = {part[:_STEM] for part in node.split("_")[1:]}
+    found = set()
+    for concept in default_lexicon().concepts.values():
+        if concept.kind != "anatomy" or concept.id.startswith("node_") or concept.id == "lymph_node":
+            continue
+        for name in concept.en:
+            words = [word for word in words_of(name).words if word not in _PLAIN]
+            if words and not _NOT_THERE & set(words) and {word[:_STEM] for word in words} <= stems:
+                found.add(concept.id)
+    return frozenset(found)
