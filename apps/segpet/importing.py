@@ -1,7 +1,7 @@
 """Outlines of other programs taken over as labels of a studies folder."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,7 +111,7 @@ class Importer:
 
 def _object(number: int, label: str, name: str) -> AnnotatedObject:
     new = AnnotatedObject.new(number, label, anchor=None)
-    return AnnotatedObject(id=new.id, label=label, uid=new.uid, name=name[:64])
+    return replace(new, name="" if name.isdecimal() else name[:64])  # a mask's value is no name
 
 
 def _by_study(source: Path, studies: list[str]) -> Iterator[tuple[str, Path]]:

@@ -1,0 +1,91 @@
+"""A saved version of a label as `lib.export` writes it."""
+
+from collections.abc import Sequence
+from importlib.metadata import version as version_of
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from lib.export.documents import Algorithm, Annotation, ExportedObject
+from lib.interaction import AnnotatedObject
+from lib.interaction.labels import is_lesion
+from lib.pet import Crop, Volume, VolumeError, read_mask
+from lib.pet.components import objects_of
+from lib.pet.lesion_table import lesion_table
+from lib.pet.organ_map import OrganMap
+from lib.pet.tracers import tracer_named
+from lib.store import LabelVersion
+
+
+def exported_objects(saved: LabelVersion, volume: Volume) -> list[ExportedObject]:
+    """Return the objects of a version with their masks.
+
+    Raises:
+        VolumeError: the version has no instances, or they are on another grid than the image is now.
+    """
+    if saved.instances is None:
+        raise VolumeError("This version of the label has no objects: save it once more.")
+    grid, _ = read_mask(saved.instances)
+    if grid.shape != volume.shape:
+        raise VolumeError("The saved label is on another grid than the study's image is now.")
+    stored = {one["id"]: one for one in saved.objects()["objects"]}
+    return [_exported(stored[value], mask) for value, mask in objects_of(grid, "values") if value in stored]
+
+
+def numbers(objects: Sequence[ExportedObject], volume: Volume, organs: OrganMap | None) -> dict[str, Any]:
+    """Return the lesion table of the objects that are lesions, as `segpet quantify` has it."""
+    lesions = {one.id: one.mask for one in objects if is_lesion(one.label)}
+    tracer = tracer_named(volume.preflight.tracer) if volume.preflight else None
+    return lesion_table(volume, lesions, organs, tracer)
+
+
+def annotation_of(
+    saved: LabelVersion,
+    volume: Volume,
+    sources: Sequence[Dataset],
+    suv_factor: float | None,
+    organs: OrganMap | None = None,
+    impression: str = "",
+) -> Annotation:
+    """Return a version of a label, ready to be written as DICOM.
+
+    Args:
+        saved: the version.
+        volume: the study's image.
+        sources: headers of its PET instances, in the order of its slices.
+        suv_factor: from their rescaled values to SUVbw; None without SUV.
+        organs: names sites.
+        impression: accepted text.
+
+    Raises:
+        VolumeError: as `exported_objects`.
+        ExportError: the sources are not those of the volume.
+    """
+    objects = exported_objects(saved, volume)
+    return Annotation(
+        sources=sources,
+        volume=volume,
+        objects=objects,
+        table=numbers(objects, volume, organs),
+        version=saved.number,
+        author=saved.author or "",
+        software=version_of("segpet"),
+        suv_factor=suv_factor,
+        impression=impression,
+        final=saved.status == "final",
+    )
+
+
+def _exported(stored: dict[str, Any], mask: Crop) -> ExportedObject:
+    one = AnnotatedObject.from_dict(stored)
+    algorithm = _algorithm(one)
+    model = "" if algorithm == "MANUAL" else str(stored.get("model", ""))
+    return ExportedObject(one.id, one.label, one.uid, mask, algorithm, model, one.name)
+
+
+def _algorithm(one: AnnotatedObject) -> Algorithm:
+    """Return how an object came about: a person's clicks or strokes make a proposal semi-automatic."""
+    clicks = one.positive | one.negative
+    if not clicks:
+        return "MANUAL"
+    return "SEMIAUTOMATIC" if one.paints or clicks - one.seeds else "AUTOMATIC"
