@@ -1,15 +1,18 @@
 """Entities of a report: concepts with side, polarity and numbers, each with where it stands."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lib.report.belonging import of_sites, owner
 from lib.report.language import Language
 from lib.report.laterality import Laterality, lateralities
 from lib.report.lexicon import Concept, Kind, Lexicon, default_lexicon, load_lexicon
 from lib.report.polarity import Mark, Polarity, polarities, triggers
 from lib.report.quantities import Quantity, find_quantities
 from lib.report.text import Words, index_of, sentences, words_of
+from lib.report.uptake_phrases import uptake_phrases
 
 __all__ = [
     "Concept",
@@ -29,10 +32,11 @@ __all__ = [
 
 #: "cT2aN1M0": the parts of a TNM stage written together.
 _TNM = re.compile(
-    r"(?<![A-Za-z])(?:yp|yc|[cprau]|mi)?(T(?:[0-4]|is|x)[a-d]?)\s?(N[0-3x][a-c]?)?\s?(M[01x][a-d]?)?", re.I
+    r"(?<![A-Za-z])(?:yp|yc|[cprau]|mi)?(T(?:[0-4]|is|x)[a-d]?u?)\s?(N[0-3x][a-c]?)?\s?(M[01x][a-d]?)?", re.I
 )
 _NODES = (("lymph", "node"), ("淋", "巴", "结"))
-_JOINED = frozenset(", / and or 、 及 和 与 或 &".split())
+_JOINED = frozenset([*",/、及和与或&", "and", "or"])
+_CLAUSE_ENDS = frozenset(",;:")
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class _Named:
     concept: Concept
     first: int
     end: int
+    negated: bool = False
 
 
 def find_entities(
@@ -88,7 +93,7 @@ def find_entities(
             its_quantities.append(quantities[quantity_at])
             quantity_at += 1
         if inside:
-            entities += _of_sentence(words, first, last, inside, its_marks, its_quantities)
+            entities += _of_sentence(text, words, first, last, inside, its_marks, its_quantities, lexicon)
     return entities
 
 
@@ -107,50 +112,50 @@ def _marks_up_to(marks: list[Mark], at: int, last: int) -> tuple[list[Mark], int
 
 
 def _of_sentence(
-    words: Words, first: int, last: int, named: list[_Named], marks: list[Mark], quantities: list[Quantity]
+    text: str,
+    words: Words,
+    first: int,
+    last: int,
+    named: list[_Named],
+    marks: list[Mark],
+    quantities: list[Quantity],
+    lexicon: Lexicon,
 ) -> Iterator[Entity]:
     spans = [(one.first, one.end) for one in named]
+    places = [(words.starts[one.first], words.ends[one.end - 1]) for one in named]
     concepts = [one.concept for one in named]
-    sides = lateralities(words.words, first, last, spans, concepts)
+    ends = sorted(
+        [at for at in range(first, last) if words.words[at] in _CLAUSE_ENDS]
+        + [mark.first for mark in marks if mark.trigger.ends]
+    )
+    clauses = [bisect_left(ends, one.first) for one in named]
+    semicolons = [words.starts[at] for at in range(first, last) if words.words[at] == ";"]
+    parts = [bisect_left(semicolons, start) for start, _ in places]
     polarity = polarities(words, first, last, spans, marks)
+    for index, one in enumerate(named):
+        if one.negated:
+            polarity[index] = "negated"
+        if one.concept.id == "resolved" and polarity[index] == "affirmed":
+            for earlier in range(index):
+                if clauses[earlier] == clauses[index]:
+                    polarity[earlier] = "negated"
+    chinese = any("\u3400" <= word[0] <= "\u9fff" for word in words.words[first:last])
+    of_sites(concepts, polarity, clauses, chinese)
+    sides = lateralities(words.words, first, last, spans, concepts, clauses, lexicon)
     belongs: list[list[Quantity]] = [[] for _ in named]
     for quantity in quantities:
-        belongs[_owner(quantity, named, words)].append(quantity)
-    for one, side, held, numbers in zip(named, sides, polarity, belongs, strict=True):
-        yield Entity(
-            one.concept, words.starts[one.first], words.ends[one.end - 1], side, held, tuple(numbers)
-        )
-
-
-_OWNERS: dict[str, tuple[Kind, ...]] = {
-    "deauville": ("response",),
-    "percent": ("response", "uptake"),
-    "suv": ("uptake", "disease"),
-    "count": ("disease", "uptake"),
-}
-
-
-def _owner(quantity: Quantity, named: list[_Named], words: Words) -> int:
-    """Return the index of the entity that a number belongs to: the nearest of a kind that bears such numbers."""
-    kinds = _OWNERS.get(
-        quantity.kind, _OWNERS["suv"] if quantity.kind.startswith("suv") else ("disease", "uptake")
-    )
-
-    def distance(index: int) -> tuple[bool, int]:
-        one = named[index]
-        start, end = words.starts[one.first], words.ends[one.end - 1]
-        gap = quantity.start - end if end <= quantity.start else max(start - quantity.end, 0)
-        behind = start >= quantity.end
-        if quantity.kind == "count":
-            behind = not behind
-        return one.concept.kind not in kinds, gap + (40 if behind else 0)
-
-    return min(range(len(named)), key=distance)
+        part = bisect_left(semicolons, quantity.start)
+        its = owner(quantity, text, places, concepts, polarity, parts, part, lexicon)
+        if its is not None:
+            belongs[its].append(quantity)
+    for one, place, side, held, numbers in zip(named, places, sides, polarity, belongs, strict=True):
+        yield Entity(one.concept, *place, side, held, tuple(numbers))
 
 
 def _read(text: str, words: Words, lexicon: Lexicon) -> tuple[list[_Named], list[Mark]]:
     """Return the concepts and the triggers of a text; of several that begin at a word the longest counts."""
     stages = dict(_stages(text, words, lexicon))
+    uptakes = dict(_uptakes(text, words, lexicon))
     named: list[_Named] = []
     marks: list[Mark] = []
     known = triggers()
@@ -162,6 +167,11 @@ def _read(text: str, words: Words, lexicon: Lexicon) -> tuple[list[_Named], list
             continue
         concept = lexicon.phrases.longest(words.words, at, text, words.starts, words.ends)
         trigger = known.longest(words.words, at, text, words.starts, words.ends)
+        uptake = uptakes.get(at)
+        if uptake and all(other is None or other[1] <= uptake.end for other in (concept, trigger)):
+            named.append(uptake)
+            at = uptake.end
+            continue
         if concept and (trigger is None or concept[1] >= trigger[1]):
             named.append(_Named(concept[0], at, concept[1]))
             at = concept[1]
@@ -173,21 +183,24 @@ def _read(text: str, words: Words, lexicon: Lexicon) -> tuple[list[_Named], list
     return _nodes_of_lists(named, words, lexicon), marks
 
 
+def _uptakes(text: str, words: Words, lexicon: Lexicon) -> Iterator[tuple[int, _Named]]:
+    for start, end, id, negated in uptake_phrases(text):
+        first, last = index_of(words.starts, start), index_of(words.starts, end - 1) + 1
+        if id in lexicon.concepts:
+            yield first, _Named(lexicon.concepts[id], first, last, negated)
+
+
 def _stages(text: str, words: Words, lexicon: Lexicon) -> Iterator[tuple[int, list[_Named]]]:
+    """Read a TNM stage as one concept, a kind of the stages of its parts."""
     for match in _TNM.finditer(text):
-        parts = [part for part in (1, 2, 3) if match.group(part)]
+        parts = [match.group(part) for part in (1, 2, 3) if match.group(part)]
         if len(parts) < 2:
             continue
-        found = []
-        for part in parts:
-            start = match.start() if part == 1 else match.start(part)
-            first = index_of(words.starts, start)
-            end = index_of(words.starts, match.end(part) - 1) + 1
-            concept = lexicon.concepts.get(f"tnm_{match.group(part).lower()}")
-            if concept:
-                found.append(_Named(concept, first, end))
-        if found:
-            yield found[0].first, found
+        name = "".join(parts)
+        wider = tuple(f"tnm_{part.lower()}" for part in parts if f"tnm_{part.lower()}" in lexicon.concepts)
+        concept = Concept(f"tnm_{name.lower()}", "stage", (name,), (name,), broader=wider)
+        first, end = index_of(words.starts, match.start()), index_of(words.starts, match.end() - 1) + 1
+        yield first, [_Named(concept, first, end)]
 
 
 def _nodes_of_lists(named: list[_Named], words: Words, lexicon: Lexicon) -> list[_Named]:

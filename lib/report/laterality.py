@@ -1,107 +1,200 @@
-"""Which side of the body an entity is on."""
+"""Which side of the body an entity is on: a site by its name or the words beside it, a finding by its site."""
 
 from collections.abc import Sequence
 from typing import Literal
 
-from lib.report.lexicon import Concept
+from lib.report.lexicon import Concept, Lexicon
 
 Laterality = Literal["left", "right", "bilateral"]
 Span = tuple[int, int]
+SideWord = tuple[int, int, Laterality]
 
 _SIDES: dict[str, Laterality] = {
-    **dict.fromkeys(["left", "l", "lt", "左"], "left"),
-    **dict.fromkeys(["right", "r", "rt", "右"], "right"),
-    **dict.fromkeys(["bilateral", "bilaterally", "both", "双", "两"], "bilateral"),
+    **dict.fromkeys(["left", "leftward", "l", "lt", "左"], "left"),
+    **dict.fromkeys(["right", "rightward", "r", "rt", "右"], "right"),
+    **dict.fromkeys(["bilateral", "bilaterally", "both", "neither", "either", "双", "两"], "bilateral"),
 }
-_BETWEEN_CHINESE = frozenset("侧 的 边 上 下 前 后 中 部 内 外 方 近 远 段 缘".split())
+#: What may follow 双 and 两, which else count.
+_PAIRED_ZH = frozenset("侧肺肾腋颈肩髂股乳膝肱锁耳眼下上腹肝额颞顶枕")
+_AND = frozenset(["and", "及", "和", "/", "、", "or", "与", "&"])
 _STOPS = frozenset(
-    ", ; : . ( ) [ ] 、 , and or with in on of at to is are was were shows from by near no not into than per 及 和 与 伴 见 但 至".split()
+    [
+        *",;:.()[]、，及和与伴见但至",
+        "and",
+        "or",
+        "with",
+        "in",
+        "on",
+        "at",
+        "to",
+        "is",
+        "are",
+        "was",
+        "were",
+        "shows",
+        "from",
+    ]
+    + ["by", "near", "no", "not", "into", "than", "per", "without"]
 )
-_LISTING = frozenset("and or , 、 及 和 与 或 / & as well 以".split())
+_LISTING = frozenset([*",、，及和与或/&以", "and", "or", "as", "well", "the"])
+_MORE_ON = frozenset("为著重显明多高大甚主")
+#: Diseases of the whole body have no side.
+_SYSTEMIC = ("lymphoma", "leukemia", "multiple_myeloma", "sarcoidosis", "vasculitis")
 
 
-def sides_of(words: Sequence[str], first: int, end: int) -> list[tuple[int, int, Laterality]]:
-    """Return the words that name a side: first, end, side."""
-    found: list[tuple[int, int, Laterality]] = []
+def sides_of(words: Sequence[str], first: int, end: int) -> list[SideWord]:
+    """Return the words that name a side: first, end, side; "left and right" is both."""
+    found: list[SideWord] = []
     at = first
     while at < end:
-        word = words[at]
-        if word == "b" and list(words[at + 1 : at + 3]) == ["/", "l"]:
-            found.append((at, at + 3, "bilateral"))
-            at += 3
-        elif word in ("双", "两") and (
-            at + 1 >= end or words[at + 1] not in "侧肺肾腋颈肩髂股乳膝肱锁耳眼下上腹"
-        ):
-            at += 1
-        elif side := _SIDES.get(word):
+        word, after = words[at], list(words[at + 1 : min(at + 3, end)])
+        side = _SIDES.get(word)
+        length = 1
+        if word == "b" and after == ["/", "l"]:
+            side, length = "bilateral", 3
+        elif word in ("双", "两") and not (after and after[0] in _PAIRED_ZH):
+            side = None
+        elif word in ("l", "r") and after and after[0].isdecimal():
+            side = None
+        elif side in ("left", "right"):
             opposite = "left" if side == "right" else "right"
-            if (
-                side != "bilateral"
-                and at + 2 < end
-                and _SIDES.get(words[at + 2]) == opposite
-                and words[at + 1] in ("and", "及", "和", "/", "、")
-            ):
-                found.append((at, at + 3, "bilateral"))
-                at += 3
-                continue
-            if side != "bilateral" and at + 1 < end and _SIDES.get(words[at + 1]) == opposite:
-                found.append((at, at + 2, "bilateral"))
-                at += 2
-                continue
-            found.append((at, at + 1, side))
-            at += 1
-        else:
-            at += 1
+            if len(after) == 2 and after[0] in _AND and _SIDES.get(after[1]) == opposite:
+                side, length = "bilateral", 3
+            elif after and _SIDES.get(after[0]) == opposite:
+                side, length = "bilateral", 2
+            elif words[at - 1] in ("以", ">", "<") and at > first or after[:1] in ([">"], ["<"]):
+                side = None
+        if side:
+            found.append((at, at + length, side))
+        at += length if side else 1
     return found
 
 
 def lateralities(
-    words: Sequence[str], first: int, end: int, spans: Sequence[Span], concepts: Sequence[Concept]
+    words: Sequence[str],
+    first: int,
+    end: int,
+    spans: Sequence[Span],
+    concepts: Sequence[Concept],
+    clauses: Sequence[int],
+    lexicon: Lexicon,
 ) -> list[Laterality | None]:
-    """Return the side of each entity of a sentence: the concept's own, that before its name, or that of a list."""
+    """Return the side of each entity of a sentence.
+
+    Args:
+        words: of the text.
+        first: the sentence's first word.
+        end: the word after its last.
+        spans: first and end word of each entity, in order.
+        concepts: what each is.
+        clauses: the number of the clause of each.
+        lexicon: knows which site is part of which.
+    """
     sides = sides_of(words, first, end)
-    found: list[Laterality | None] = []
+    found: list[Laterality | None] = [concept.side for concept in concepts]
+    used: set[int] = set()
     for index, (span, concept) in enumerate(zip(spans, concepts, strict=True)):
-        side: Laterality | None = concept.side
-        if side is None:
-            side = _before(
-                words, sides, span, spans[index - 1][1] if index else first
-            )
-        if side is None and index and concept.paired and found[-1] and concepts[index - 1].kind == "anatomy":
-            between = words[spans[index - 1][1] : span[0]]
-            if all(word in _LISTING for word in between):
-                side = found[-1]
-        if side is None and concept.kind == "anatomy":
-            side = _after(words, sides, span, spans[index + 1][0] if index + 1 < len(spans) else end)
-        found.append(side)
+        floor = spans[index - 1][1] if index else first
+        if found[index] is None and concept.kind in ("anatomy", "disease", "uptake"):
+            found[index] = _before(words, sides, span, floor, used)
+        if found[index] is None and concept.kind == "anatomy":
+            found[index] = _of_same_side(words, spans, concepts, found, index, floor, lexicon)
+    sites = [index for index, concept in enumerate(concepts) if concept.kind == "anatomy"]
+    _after(words, sides, spans, concepts, found, sites, used)
+    for index in reversed(sites):  # "the peripheral zone of the prostate", 前列腺右侧外周带
+        later = index + 1
+        if found[index] is None and later < len(spans) and concepts[later].kind == "anatomy" and found[later]:
+            between = words[spans[index][1] : spans[later][0]]
+            if len(between) <= 2 and all(word in ("左", "右", "双", "侧") for word in between):
+                found[index] = found[later]
+    for index, concept in enumerate(concepts):
+        if concept.kind in ("disease", "uptake") and found[index] is None:
+            found[index] = _of_sites(index, sites, clauses, found)
+        wider = lexicon.wider(concept.id)
+        if concept.kind in ("response", "stage") or any(one in wider for one in _SYSTEMIC):
+            found[index] = None
     return found
 
 
-def _within(sides: Sequence[tuple[int, int, Laterality]], span: Span) -> Laterality | None:
-    return next((side for first, end, side in sides if span[0] <= first and end <= span[1]), None)
-
-
 def _before(
-    words: Sequence[str], sides: Sequence[tuple[int, int, Laterality]], span: Span, floor: int
+    words: Sequence[str], sides: Sequence[SideWord], span: Span, floor: int, used: set[int]
 ) -> Laterality | None:
     for first, end, side in reversed(sides):
-        if floor <= first and end <= span[0] and span[0] - end <= 5:
-            between = words[end : span[0]]
-            if not any(word in _STOPS for word in between):
-                return side
-            return None
+        if span[0] <= first and end <= span[1]:
+            used.add(first)
+            return side
+        if floor <= first and end <= span[0]:
+            if span[0] - end > 5 or any(word in _STOPS for word in words[end : span[0]]):
+                return None
+            used.add(first)
+            return side
+    return None
+
+
+def _of_same_side(
+    words: Sequence[str],
+    spans: Sequence[Span],
+    concepts: Sequence[Concept],
+    found: Sequence[Laterality | None],
+    index: int,
+    floor: int,
+    lexicon: Lexicon,
+) -> Laterality | None:
+    """Return the side of a site that is listed after one with a side, is part of it, or is on the same side."""
+    between = words[floor : spans[index][0]]
+    earlier = [at for at in range(index) if concepts[at].kind == "anatomy"]
+    if "ipsilateral" in between or list(between[-2:]) == ["同", "侧"]:
+        return next((found[at] for at in reversed(earlier) if found[at]), None)
+    contralateral = "contralateral" in between or list(between[-2:]) == ["对", "侧"]
+    if contralateral:
+        known = next((found[at] for at in reversed(earlier) if found[at]), None)
+        return {"left": "right", "right": "left"}.get(known or "")  # type: ignore[return-value]
+    if not earlier:
+        return None
+    last = earlier[-1]
+    listed = last == index - 1 and all(word in _LISTING for word in between) and "," not in between
+    if listed and concepts[index].paired and found[last]:
+        return found[last]
+    for at in reversed(earlier):
+        mine, its = lexicon.wider(concepts[index].id), lexicon.wider(concepts[at].id)
+        same = concepts[at].id != "bone" and (concepts[at].id in mine or concepts[index].id in its)
+        if same and found[at] and concepts[at].id != concepts[index].id:
+            return found[at]
+    if last == index - 1 and found[last] and not (set(between) - {"of", "the"}):
+        return found[last]
     return None
 
 
 def _after(
-    words: Sequence[str], sides: Sequence[tuple[int, int, Laterality]], span: Span, ceiling: int
+    words: Sequence[str],
+    sides: Sequence[SideWord],
+    spans: Sequence[Span],
+    concepts: Sequence[Concept],
+    found: list[Laterality | None],
+    sites: Sequence[int],
+    used: set[int],
+) -> None:
+    """Give sides that stand before no entity to the paired site before them: "hilar nodes (left)", "bilaterally"."""
+    for number, index in enumerate(sites):
+        if found[index] is not None or not concepts[index].paired:
+            continue
+        ceiling = spans[sites[number + 1]][0] if number + 1 < len(sites) else len(words)
+        free = {side for first, _, side in sides if spans[index][1] <= first < ceiling and first not in used}
+        if free:
+            found[index] = free.pop() if len(free) == 1 else "bilateral"
+
+
+def _of_sites(
+    index: int, sites: Sequence[int], clauses: Sequence[int], found: Sequence[Laterality | None]
 ) -> Laterality | None:
-    for first, end, side in sides:
-        if span[1] <= first and end <= ceiling:
-            between = list(words[span[1] : first])
-            if between in ([], ["("], ["on", "the"], ["of", "the"]) and (
-                between != [] or end == ceiling or words[end] in _STOPS or words[end] == "侧"
-            ):
-                return side
-            return None
-    return None
+    """Return the side of a finding's sites: those of its clause, else of the last clause before with any, else after."""
+    here = [at for at in sites if clauses[at] == clauses[index]]
+    if not here:
+        before = [clauses[at] for at in sites if clauses[at] < clauses[index]]
+        after = [clauses[at] for at in sites if clauses[at] > clauses[index]]
+        clause = max(before) if before else min(after, default=-1)
+        here = [at for at in sites if clauses[at] == clause]
+    known = {found[at] for at in here} - {None}
+    if len(known) > 1:
+        return "bilateral"
+    return next(iter(known), None)

@@ -119,7 +119,7 @@ class Lexicon:
 
     def wider(self, id: str) -> frozenset[str]:
         """Return the ids of all that a concept is a part or a kind of, itself included."""
-        return self._wider[id]
+        return self._wider.get(id, frozenset([id]))
 
     @cached_property
     def _wider(self) -> dict[str, frozenset[str]]:

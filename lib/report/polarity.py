@@ -14,7 +14,11 @@ Polarity = Literal["affirmed", "negated", "uncertain"]
 
 _FILE = Path(__file__).parent / "data" / "polarity.toml"
 _CHINESE = "\u3400"
-_COMMA, _LISTING = ",", frozenset("及 或 和 与 亦 、 or nor and".split())
+_COMMA, _PARTS, _LISTING = (
+    ",",
+    frozenset(";:"),
+    frozenset(["及", "或", "和", "与", "亦", "、", "or", "nor", "and"]),
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Trigger:
     before: Polarity | None = None
     after: Polarity | None = None
     ends: bool = False
+    both: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ def triggers() -> Phrases[Trigger]:
             found[phrase] = Trigger(after=kind, before=found.get(phrase, Trigger()).before)
         for phrase in read[polarity]["after"]:
             found[phrase] = Trigger(after=found.get(phrase, Trigger()).after, before=kind)
+    found |= dict.fromkeys(read["uncertain"]["between"], Trigger("uncertain", "uncertain", both=True))
     found |= dict.fromkeys(read["neither"]["phrases"], Trigger())
     found |= dict.fromkeys(read["neither"]["ends"], Trigger(ends=True))
     phrases: Phrases[Trigger] = Phrases()
@@ -85,7 +91,10 @@ def polarities(
         if mark.trigger.after and inside and not _closes(mark, words, stop, inside, spans):
             for index in inside:
                 found[index] = mark.trigger.after
-        elif before := (mark.trigger.before or mark.trigger.after):
+            if mark.trigger.both:
+                for index in _group_before(mark, words, start, spans):
+                    found[index] = mark.trigger.after
+        elif before := (mark.trigger.before or (mark.trigger.after if mark.end >= stop else None)):
             for index in _group_before(mark, words, start, spans):
                 found[index] = before
     return found

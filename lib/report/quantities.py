@@ -65,7 +65,7 @@ _VOLUME = re.compile(
     re.I,
 )
 _TLG = re.compile(
-    rf"(?:TLG|total lesion glycolysis|病灶糖酵解总量|糖酵解总量)\s?(?:of|is|was|=|:|：|约为|约|为)?\s?(?P<first>{_NUMBER})(?:\s?g)?\b",
+    rf"(?=[T病糖])(?:TLG|total lesion glycolysis|病灶糖酵解总量|糖酵解总量)\s?(?:of|is|was|=|:|：|约为|约|为)?\s?(?P<first>{_NUMBER})(?:\s?g)?\b",
     re.I,
 )
 _PERCENT = re.compile(
@@ -78,8 +78,8 @@ _DEAUVILLE = re.compile(
     re.I,
 )  # fmt: skip
 _EN_NUMBERS = {
-    "one": 1, "single": 1, "solitary": 1, "two": 2, "both": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
-    "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "a pair of": 2, "a single": 1,
+    "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
+    "nine": 9, "ten": 10, "eleven": 11, "twelve": 12,
 }  # fmt: skip
 _ZH_NUMBERS = {
     "一": 1,
@@ -100,13 +100,14 @@ _COUNTED = (
     r"hot spot|implant|calcification|fracture|polyp|effusion|abscess|nodal|adenopath|granuloma)"
 )
 _EN_COUNT = re.compile(
-    rf"\b(?P<first>one|single|solitary|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\d{{1,2}})"
+    rf"\b(?P<first>one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\d{{1,2}})"
     rf"(?:{_RANGE}(?P<second>two|three|four|five|six|seven|eight|nine|ten|\d{{1,2}}))?(?=\s(?:[a-z][\w/-]*\s){{0,5}}?{_COUNTED})",
     re.I,
 )  # fmt: skip
 _ZH_COUNT = re.compile(
-    r"(?P<first>\d{1,3}|十[一二三]?|[一两二三四五六七八九单])(?:\s?[-–~～至到、]\s?(?P<second>\d{1,3}|[两二三四五六七八九十]))?\s?(?:余)?(?P<word>个|枚|处|颗|粒)(?!月|周|疗程|周期|小时|半月)"
+    r"(?P<first>\d{1,3}|十[一二三]?|[一两二三四五六七八九])(?:\s?[-–~～至到、]\s?(?P<second>\d{1,3}|[两二三四五六七八九十]))?\s?(?:余)?(?P<word>个|枚|处|颗|粒)(?!月|周|疗程|周期|小时|半月)"
 )
+_TIMES_COUNT = re.compile(r"(?<=[a-z)] )(?P<first>[x×]\s?\d{1,2})(?![\d.]|\s?(?:\d|cm|mm|x))", re.I)
 _SIZES: dict[str, float] = {"m": 1.0, "c": 10.0, "毫": 1.0, "厘": 10.0, "公": 10.0, "㎜": 1.0, "㎝": 10.0}
 _NOT_COUNTED = re.compile(
     r"\b(?:segment|level|station|stage|grade|deauville|score|type|zone|SUV\w*|cycle|figure|image|series|T|N|M)\s?$",
@@ -115,29 +116,76 @@ _NOT_COUNTED = re.compile(
 
 
 def find_quantities(text: str) -> list[Quantity]:
-    """Return all numbers of a text with a known meaning, in their order."""
+    """Return all numbers of a text with a known meaning, in their order; of "2.1 x 1.8 cm" each is one."""
     found: list[Quantity] = []
     taken: list[tuple[int, int]] = []
-
-    def add(quantity: Quantity | None, start: int, end: int) -> None:
-        if quantity and all(end <= first or last <= start for first, last in taken[-60:]):
-            taken.append((start, end))
-            found.append(quantity)
-
     for pattern, read in _READERS:
+        before, at = taken, 0
+        mine: list[tuple[int, int]] = []
         for match in pattern.finditer(text):
-            add(read(match, text), match.start("first"), match.end())
+            start, end = match.start("first"), match.end()
+            while at < len(before) and before[at][1] <= start:
+                at += 1
+            if (at < len(before) and before[at][0] < end) or (mine and start < mine[-1][1]):
+                continue
+            if quantities := read(match, text):
+                quantities += _at_other_times(quantities[-1], text)
+                mine.append((start, quantities[-1].end))
+                found += quantities
+        taken = sorted(before + mine)
     return sorted(found, key=lambda quantity: quantity.start)
 
 
-def _between(kind: QuantityKind, match: re.Match[str], unit: Unit | None, numbers: list[float]) -> Quantity:
+_OTHER_TIME = re.compile(
+    r"\s?(?:g/ml|mm|cm|ml)?\s?[)）,，;；]?\s?(?:->|→|=>|(?:[(（\[]\s?)?(?:previously|prior|previous|formerly|before|initially|was|earlier"
+    r"|compared (?:with|to)|versus|vs\.?|前次|上次|原为|原|此前|之前|既往|治疗前)"
+    r"(?:\s?(?:of|was|为|约|:|：|value|SUV\s?max|MTV|measuring|exam|study|scan))*|(?:变为|降至|升至|降为|升为|减至|增至|降到|升到|上升至|下降至"
+    r"|增加至|减少至|缩小至|增大至|increased to|decreased to|fell to|rose to|and now|now)(?:约)?)"
+    r"\s?(?P<first>(?<![\d.])\d{1,5}(?:\.\d{1,3})?)(?![\d.]*\d|\s?[%％/年月])\s?(?P<unit>mm|cm|ml|毫米|厘米|毫升)?",
+    re.I,
+)  # fmt: skip
+
+
+def _at_other_times(quantity: Quantity, text: str) -> list[Quantity]:
+    """Return the same quantity at another time: "SUVmax 5.3, previously 14.0", "4.0 -> 7.2"."""
+    found: list[Quantity] = []
+    if quantity.kind in ("count", "deauville", "percent"):
+        return found
+    while match := _OTHER_TIME.match(text, quantity.end):
+        length, unit = quantity.unit == "mm", match.group("unit")
+        if length and not unit:
+            break
+        value = float(match.group("first")) * (_SIZES[unit[0].lower()] if length else 1)
+        quantity = Quantity(
+            quantity.kind, value, value, quantity.unit, match.start("first"), match.end(), (value,)
+        )
+        found.append(quantity)
+    return found
+
+
+def _between(
+    kind: QuantityKind, match: re.Match[str], unit: Unit | None, numbers: list[float]
+) -> list[Quantity]:
     bounds = match.groupdict()
     low, high = min(numbers), max(numbers)
     if bounds.get("below"):
         low = 0.0
     elif bounds.get("above"):
         high = math.inf
-    return Quantity(kind, low, high, unit, match.start("first"), match.end(), tuple(numbers))
+    return [Quantity(kind, low, high, unit, match.start("first"), match.end(), tuple(numbers))]
+
+
+def _each(
+    kind: QuantityKind, match: re.Match[str], unit: Unit | None, factor: float, names: list[str]
+) -> list[Quantity]:
+    """Return each number as a quantity of its own."""
+    names = [name for name in names if match.group(name)]
+    found = []
+    for name in names:
+        value = round(float(match.group(name)) * factor, 6)
+        end = match.end() if name == names[-1] else match.end(name)
+        found.append(Quantity(kind, value, value, unit, match.start(name), end, (value,)))
+    return found
 
 
 def _numbers(match: re.Match[str], *names: str, factor: float = 1.0) -> list[float]:
@@ -145,7 +193,7 @@ def _numbers(match: re.Match[str], *names: str, factor: float = 1.0) -> list[flo
     return [round(float(groups[name]) * factor, 6) for name in ("first", *names) if groups.get(name)]
 
 
-def _suv(match: re.Match[str], text: str) -> Quantity:
+def _suv(match: re.Match[str], text: str) -> list[Quantity]:
     of = match.group(0)[: match.start("first") - match.start()].lower()
     kind: QuantityKind = "suv"
     if re.search("max|最大|最高", of):
@@ -154,39 +202,47 @@ def _suv(match: re.Match[str], text: str) -> Quantity:
         kind = "suv_mean"
     elif re.search("peak|峰值", of):
         kind = "suv_peak"
+    if (
+        re.search("from|由|从", of)
+        and not re.search("rang|范围|介于", of)
+        and match.groupdict().get("second")
+    ):
+        return _each(kind, match, "g/mL", 1.0, ["first", "second"])
     return _between(kind, match, "g/mL", _numbers(match, "second"))
 
 
-def _size(match: re.Match[str], text: str) -> Quantity:
+def _size(match: re.Match[str], text: str) -> list[Quantity]:
     factor = _SIZES[match.group("unit")[0].lower()]
-    return _between("size", match, "mm", _numbers(match, "second", "third", "upto", factor=factor))
+    if match.group("times"):
+        return _each("size", match, "mm", factor, ["first", "second", "third"])
+    return _between("size", match, "mm", _numbers(match, "upto", factor=factor))
 
 
-def _volume(match: re.Match[str], text: str) -> Quantity:
+def _volume(match: re.Match[str], text: str) -> list[Quantity]:
     return _between("volume", match, "ml", _numbers(match, "upto"))
 
 
-def _tlg(match: re.Match[str], text: str) -> Quantity:
+def _tlg(match: re.Match[str], text: str) -> list[Quantity]:
     return _between("tlg", match, "g", _numbers(match))
 
 
-def _percent(match: re.Match[str], text: str) -> Quantity:
+def _percent(match: re.Match[str], text: str) -> list[Quantity]:
     return _between("percent", match, "%", _numbers(match, "upto"))
 
 
-def _deauville(match: re.Match[str], text: str) -> Quantity:
+def _deauville(match: re.Match[str], text: str) -> list[Quantity]:
     return _between("deauville", match, None, _numbers(match, "second"))
 
 
-def _count(match: re.Match[str], text: str) -> Quantity | None:
+def _count(match: re.Match[str], text: str) -> list[Quantity]:
     if _NOT_COUNTED.search(text[max(0, match.start() - 12) : match.start()]):
-        return None
-    numbers = [_as_number(word) for word in (match.group("first"), match.group("second")) if word]
+        return []
+    numbers = [_as_number(word) for word in (match.group("first"), match.groupdict().get("second")) if word]
     return _between("count", match, None, numbers)
 
 
 def _as_number(word: str) -> float:
-    word = word.lower()
+    word = word.lower().lstrip("x× ")
     if word.isdecimal():
         return float(word)
     if len(word) == 2 and word[0] == "十":
@@ -196,5 +252,5 @@ def _as_number(word: str) -> float:
 
 _READERS = (
     (_SUV, _suv), (_PLAIN_SUV, _suv), (_SIZE, _size), (_VOLUME, _volume), (_TLG, _tlg), (_PERCENT, _percent), (_DEAUVILLE, _deauville),
-    (_EN_COUNT, _count), (_ZH_COUNT, _count),
+    (_EN_COUNT, _count), (_ZH_COUNT, _count), (_TIMES_COUNT, _count),
 )  # fmt: skip

@@ -19,7 +19,7 @@ _PLURALS = {
 }  # fmt: skip
 _SINGULAR_AS = frozenset(["pancreas", "psoas", "atlas", "whereas", "was", "has", "gas", "bias"])
 _IS_PLURAL = re.compile(r"(?:t|o|y|e)[as]?ses$")
-_SENTENCE_END = re.compile(r"[。！？；!?;\n\r]+|\.(?=\s|$)")
+_SENTENCE_END = re.compile(r"[。！？!?\n\r]+|\.(?=\s|$)")
 _NO_SENTENCE_END = re.compile(
     r"(?:^|[\s(（])(?:approx|ca|cf|vs|dr|mr|mrs|ms|fig|no|e\.g|i\.e|incl|max|min|resp|st|[a-z]|\d{1,2})\.$",
     re.I,
@@ -91,7 +91,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
     """Return start and end of each sentence, in order; blank ones are left out.
 
     A full stop ends one only before a blank, and not after an abbreviation, an initial or a list's number;
-    so does a semicolon, a line's end, and the Chinese signs.
+    so does a line's end, and the Chinese signs. A semicolon parts clauses.
     """
     found = []
     start = 0
