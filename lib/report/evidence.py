@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from lib.report.entities import Entity, Laterality, find_entities
 from lib.report.language import ReportError
 from lib.report.lexicon import default_lexicon
-from lib.report.places import places_of
+from lib.report.places import is_within, places_of
 from lib.report.quantities import Quantity, find_quantities
 from lib.report.text import sentences
 
@@ -29,11 +30,16 @@ MEASURES = {
 }
 #: Half of the last digit of an SUV as it is written.
 _SUV_DIGIT = 0.051
+_PHYSIOLOGICAL = re.compile(r"\bphysiolog|\burin|\bexcret|生理性|尿液|排泄", re.I)
+_FURTHER = re.compile(
+    r"(?:\s*(?:[、，,/]|and|和|及|左|右|侧|left|right)+\s*\d+\.\d+(?![\d.]|\s*[cm]m))+", re.I
+)
+_DECIMAL = re.compile(r"\d+\.\d+")
 _CLAUSE_END = re.compile(r"[,，：:](?!\d)|\b(?:but|while|whereas|however)\b|但|而")
 _NORMAL = re.compile(
     r"\b(?:physiologic\w*|normal|unremarkable|negative|no longer|resolved|clear|free|quiet|"
     r"inconspicuous|unsuspicious|uninvolved|spared|intact|patent|without|unaffected|silent|slim|symmetric\w*|"
-    r"not (?:involved|avid|enlarged|affected|impaired)|no|neither|nor|none|symmetrical)\b"
+    r"not|no|neither|nor|none|symmetrical)\b"
     r"|生理性|(?<!不)正常|未见|未发现|无明显|阴性|未受|未累|完整|光滑|不大|均匀|无",
     re.I,
 )
@@ -52,6 +58,8 @@ class Statement:
         others: its other entities.
         quantities: its numbers.
         denies: whether it says that there is nothing abnormal.
+        physiological: whether it, or what follows on it, calls its uptake physiological.
+        suvs: the SUVs of its lesions; of "SUVmax 5.9, 5.1 and 4.8" all.
     """
 
     start: int
@@ -62,6 +70,8 @@ class Statement:
     others: tuple[Entity, ...]
     quantities: tuple[Quantity, ...]
     denies: bool
+    physiological: bool = False
+    suvs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,8 @@ class Measured:
         side: of the patient.
         numbers: kind of quantity and value, in mm, ml, g.
         text: its site in words.
-        normal: it lies in normal uptake.
+        normal: it lies in normal uptake, or the findings call it physiological.
+        is_described: whether the findings say where it is.
     """
 
     id: Any
@@ -83,6 +94,7 @@ class Measured:
     numbers: tuple[tuple[str, float], ...]
     text: str
     normal: bool
+    is_described: bool = False
 
     def has_suv(self, values: Iterable[float]) -> bool:
         """Whether its SUVmax is one of these, as far as they were written out."""
@@ -120,10 +132,26 @@ def read_statements(text: str) -> list[Statement]:
                     others,
                     tuple(one for one in quantities if clause_start <= one.start < clause_end),
                     denies,
+                    bool(_PHYSIOLOGICAL.search(clause)),
+                    _suvs(text, clause_start, clause_end, quantities),
                 )
             )
             before = own or before
+    for place, (one, following) in enumerate(pairwise(found)):
+        if following.physiological and following.sentence == one.sentence and not following.own_sites:
+            found[place] = replace(one, physiological=True)
     return found
+
+
+def _suvs(text: str, start: int, end: int, quantities: Iterable[Quantity]) -> tuple[float, ...]:
+    """Return the SUVs of a clause; those of a list that has the word once, up to the sentence's next word."""
+    values: list[float] = []
+    for one in quantities:
+        if start <= one.start < end and one.kind in ("suv", "suv_max"):
+            values += one.values or (one.low, one.high)
+            if further := _FURTHER.match(text, one.end):
+                values += [float(number) for number in _DECIMAL.findall(further.group())]
+    return tuple(values)
 
 
 def _clauses(text: str, start: int, end: int, entities: Iterable[Entity]) -> list[tuple[int, int]]:
@@ -163,19 +191,27 @@ def measured_lesions(table: Mapping[str, Any] | None, findings: Sequence[Stateme
 
 
 def _described(lesion: Measured, findings: Sequence[Statement]) -> Measured:
-    side, places = lesion.side, list(lesion.places)
+    side, places, normal = lesion.side, list(lesion.places), lesion.normal
     before: tuple[Entity, ...] = ()
     for statement in findings:
         sites = statement.sites or before
         before = sites
-        suvs = [q.values or (q.low, q.high) for q in statement.quantities if q.kind in ("suv_max", "suv")]
-        if statement.denies or not any(lesion.has_suv(values) for values in suvs):
+        here = any(is_within(a, b) for site in sites for a in places_of(site) for b in lesion.places)
+        if statement.physiological and (lesion.has_suv(statement.suvs) or (here and not statement.suvs)):
+            normal = True
+        if statement.denies or not lesion.has_suv(statement.suvs):
             continue
         for site in sites:
             if sides_agree(site.laterality, lesion.side):
                 places += places_of(site)
                 side = side or (site.laterality if len(sites) == 1 else None)
-    return replace(lesion, places=tuple(dict.fromkeys(places)), side=side)
+    return replace(
+        lesion,
+        places=tuple(dict.fromkeys(places)),
+        side=side,
+        normal=normal,
+        is_described=len(places) > len(lesion.places),
+    )
 
 
 def _measured(lesion: Mapping[str, Any], number: int) -> Measured:

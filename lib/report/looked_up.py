@@ -11,7 +11,7 @@ from lib.report.evidence import Measured, Statement, sides_agree
 from lib.report.language import Language
 from lib.report.lexicon import default_lexicon
 from lib.report.omissions import speaks_of
-from lib.report.places import is_node, is_vague, is_within, places_of
+from lib.report.places import is_node, is_vague, is_within, narrowest, places_of
 from lib.report.quantities import Quantity
 from lib.report.reasons import reason, side_words
 
@@ -35,15 +35,28 @@ _REST = re.compile(
 )
 _OF_LESIONS = re.compile(
     r"uptake|avid|hypermetabol|lesion|metasta|malignan|tumou?r|neoplas|disease|recurren|lymphoma|involve|deposit|"
-    r"activity|expression|摄取|代谢|病灶|转移|恶性|肿瘤|复发|浸润|侵犯|受累|活性|浓聚|异常|表达|显像剂",
+    r"activity|expression|摄取|代谢|病灶|转移|恶性|肿瘤|复发|浸润|侵犯|受累|活性|浓聚|异常|表达|显像剂|累及|侵|癌|栓|结节|肿块|占位|thromb|cancer|carcinoma|mass|nodul|infiltrat|affected|invad|growth",
     re.I,
 )
 _ONLY_ONE = re.compile(r"\b(?:solitary|single|only one|the only)\b|单发|唯一|孤立", re.I)
 _NODAL = re.compile(r"\bnod(?:e|es|al)\b|lymph|淋巴结", re.I)
+_TNM_T = re.compile(r"T[0-4][a-d]?")
+_GENERIC = re.compile(r"lymph|nod(?:es?|al)|\b(?:left|right|bilateral|both)\b|淋巴结|[左右双两]侧?")
+_VAGUE_PLACES = frozenset(["lymph_node", "body"])
 _DECIMAL = re.compile(r"(?<![\d.])\d+\.\d+(?![\d.])")
 #: Words for anything abnormal: whether they are affirmed says nothing apart from their site.
 _COMMON = frozenset(
-    ["lesion", "disease", "tumor", "mass", "nodule", "malignancy", "metastasis", "lymphadenopathy"]
+    [
+        "lesion",
+        "disease",
+        "recurrence",
+        "tumor",
+        "mass",
+        "nodule",
+        "malignancy",
+        "metastasis",
+        "lymphadenopathy",
+    ]
 )
 _MIRROR: dict[str, Laterality] = {"left": "right", "right": "left"}
 
@@ -116,6 +129,12 @@ class Evidence:
         self.numbers += known_numbers(one for statement in findings for one in statement.quantities)
         self.counts = [one for statement in findings for one in statement.quantities if one.kind == "count"]
         self.written = set(_DECIMAL.findall(written))
+        self.text = written.lower()
+
+    def writes(self, name: str) -> bool:
+        """Whether the findings have a site's name, apart from words for nodes and sides, as it is."""
+        core = _GENERIC.sub("", name.lower()).strip(" -")
+        return len(core) > 1 and core in self.text
 
     def within(self, site: Entity) -> list[SiteFact]:
         """Return the facts at a site and at parts of it, on any side."""
@@ -162,13 +181,17 @@ def statement_marks(
     marks += _single_marks(text, statement, evidence, language)
     marks += _stray_marks(text, statement, evidence, language)
     if statement.own_sites:
-        if statement.denies:
-            marks.append(_denial_mark(text, statement, said, evidence, language))
-        else:
-            marks += [_site_mark(text, site, statement, evidence, language) for site in statement.sites]
+        denied = [site for site in statement.sites if _denied(statement, site)]
+        if denied:
+            marks.append(_denial_mark(text, denied, statement, said, evidence, language))
+        marks += [
+            _site_mark(text, site, statement, evidence, language)
+            for site in statement.sites
+            if site not in denied
+        ]
     for disease in statement.others:
         if disease.concept.kind == "disease":
-            marks.append(_disease_mark(disease, statement, evidence, language))
+            marks.append(_disease_mark(text, disease, statement, evidence, language))
     return [mark for mark in marks if mark], len(marks)
 
 
@@ -226,12 +249,12 @@ def _count_mark(
     evidence: Evidence,
     language: Language,
 ) -> Mark | None:
-    if said.low == said.high == 1:
+    if said.low == said.high == 1 or text[max(0, said.start - 1) : said.start] in ("/", "-"):
         return None  # "one" is also a pronoun; what says that there is no other is looked at apart
     here = _held(statement.sites, evidence)
     known = {len(here), *(len(_held([site], evidence)) for site in statement.sites)} - {0}
     listed = [one for one in statements if one.sentence == statement.sentence]
-    sites = {place for one in listed for site in one.sites for place in places_of(site)}
+    sites = narrowest(statement.sites)
     ranges = [(float(n), float(n)) for n in known]
     ranges += [
         (one.low, one.high)
@@ -243,7 +266,9 @@ def _count_mark(
         ranges = [(float(len(evidence.lesions)),) * 2] if evidence.lesions else []
         ranges += [(one.low, one.high) for one in evidence.counts]
     in_sentence = len({lesion.id for one in listed for lesion in _held(one.sites, evidence)})
-    allowed = [*ranges, (float(in_sentence),) * 2, (float(len(sites)),) * 2]
+    allowed = [*ranges, (float(len(sites)),) * 2] if len(sites) > 1 else ranges
+    if not statement.own_sites:
+        allowed = [*allowed, (float(in_sentence),) * 2]
     if not ranges or any(low <= said.high and said.low <= high for low, high in allowed):
         return None
     words = ", ".join(sorted({f"{low:g}" if low == high else f"≥ {low:g}" for low, high in ranges}))
@@ -269,7 +294,8 @@ def _stray_marks(
     text: str, statement: Statement, evidence: Evidence, language: Language
 ) -> list[Mark | None]:
     """Return marks on decimal numbers of no known meaning that are nowhere else."""
-    inside = [(one.start, one.end) for one in (*statement.quantities, *statement.others, *statement.sites)]
+    inside = [(one.start, one.end) for one in statement.quantities]
+    inside += [(one.start, one.end) for one in (*statement.others, *statement.sites)]
     marks: list[Mark | None] = []
     for match in _DECIMAL.finditer(text, statement.start, statement.end):
         if any(start < match.end() and match.start() < end for start, end in inside):
@@ -286,8 +312,6 @@ def _stray_marks(
 def _site_mark(
     text: str, site: Entity, statement: Statement, evidence: Evidence, language: Language
 ) -> Mark | None:
-    if site.polarity == "negated":
-        return None
     name = text[site.start : site.end]
     start, end = _with_side(text, site)
     at = evidence.within(site)
@@ -309,18 +333,26 @@ def _site_mark(
         return Mark(start, end, "side", reason("side", language, known=known))
     if _RECOMMENDS.search(clause) or _HISTORY.search(clause):
         return None
-    if at and any(entity.polarity != "negated" for entity in statement.others):
+    is_plain = not _VAGUE_PLACES.intersection(places_of(site))
+    if at and is_plain and (statement.others or _OF_LESIONS.search(clause)):
         return Mark(start, end, "polarity", reason("denied", language, site=name))
     is_diagnosis = site.concept.kind == "disease" and "metastasis" not in default_lexicon().wider(
         site.concept.id
     )
-    if at or is_diagnosis or any(map(is_vague, places_of(site))):
+    if at or is_diagnosis or any(map(is_vague, places_of(site))) or evidence.writes(name):
+        return None
+    if _TNM_T.fullmatch(name) and text[max(0, site.start - 1) : site.start] in ("(", "（"):
         return None
     return Mark(start, end, "site", reason("site", language, site=name))
 
 
 def _denial_mark(
-    text: str, statement: Statement, said: Sequence[Statement], evidence: Evidence, language: Language
+    text: str,
+    denied: Sequence[Entity],
+    statement: Statement,
+    said: Sequence[Statement],
+    evidence: Evidence,
+    language: Language,
 ) -> Mark | None:
     """Return a mark where a site is denied that has a lesion of which nothing else in the text speaks."""
     clause = text[statement.start : statement.end]
@@ -331,7 +363,7 @@ def _denial_mark(
     for lesion in evidence.lesions:
         if nodal and not any(map(is_node, lesion.places)):
             continue
-        site = next((site for site in statement.sites if _holds(site, lesion)), None)
+        site = next((site for site in denied if _holds(site, lesion)), None)
         if site is None or any(speaks_of(text, one, lesion, evidence.lesions) for one in spoken):
             continue
         name = text[site.start : site.end]
@@ -341,10 +373,10 @@ def _denial_mark(
 
 
 def _disease_mark(
-    disease: Entity, statement: Statement, evidence: Evidence, language: Language
+    text: str, disease: Entity, statement: Statement, evidence: Evidence, language: Language
 ) -> Mark | None:
     said = disease.polarity == "negated"
-    if disease.concept.id in _COMMON or (said and _REST.search(disease.concept.id)):
+    if disease.concept.id in _COMMON or (said and _REST.search(text, statement.start, statement.end)):
         return None
     known = [
         entity.polarity == "negated"

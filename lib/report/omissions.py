@@ -1,14 +1,14 @@
 """Lesions that a text does not mention."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lib.report.entities import Entity
 from lib.report.evidence import Measured, Statement, sides_agree
 from lib.report.language import Language
-from lib.report.places import is_within, places_of
+from lib.report.places import is_within, narrowest, places_of
 
 _SEVERAL = re.compile(
     r"\b(?:multiple|several|numerous|many|both|few|extensive|diffuse|widespread|dissemina\w+|all|foci|nodes|nodules|"
@@ -52,36 +52,40 @@ def missing_lesions(
     return found
 
 
-def speaks_of(text: str, statement: Statement, lesion: Measured, lesions: Iterable[Measured]) -> bool:
+def speaks_of(text: str, statement: Statement, lesion: Measured, lesions: Sequence[Measured]) -> bool:
     """Whether a statement, which denies nothing, speaks of a lesion.
 
-    It does when it names its site, or a wider one, on no other side; or has its SUVmax. A statement with the
-    SUVmax of another lesion there, and no word for several, speaks of that one alone.
+    It does when it names its site, or a wider one, on no other side; or has its SUVmax; or counts as many
+    lesions as there are. A statement with the SUVmax of another lesion there, and no word for several, speaks
+    of that one alone.
     """
-    suvs = [
-        one.values or (one.low, one.high) for one in statement.quantities if one.kind in ("suv", "suv_max")
-    ]
-    if any(lesion.has_suv(values) for values in suvs):
+    if lesion.has_suv(statement.suvs):
         return True
-    naming = [site for site in statement.sites if names(site, lesion)]
+    counts = [one for one in statement.quantities if one.kind == "count"]
+    naming = [site for site in narrowest(statement.sites) if names(site, lesion)]
     if not naming:
-        return False
-    if any(one.kind == "count" and one.high > 1 for one in statement.quantities):
-        return True
-    if _SEVERAL.search(text, statement.start, statement.end):
+        return bool(statement.others) and any(one.low == len(lesions) > 1 for one in counts)
+    if any(one.high > 1 for one in counts) or _SEVERAL.search(text, statement.start, statement.end):
         return True
     rivals = [
         other for other in lesions if other is not lesion and any(names(site, other) for site in naming)
     ]
-    return not any(rival.has_suv(values) for rival in rivals for values in suvs)
+    return not any(rival.has_suv(statement.suvs) for rival in rivals)
 
 
 def names(site: Entity, lesion: Measured) -> bool:
-    """Whether an entity is at the place of a lesion, or at a wider one, on no other side."""
+    """Whether an entity is at the place of a lesion, or at a wider one, on no other side.
+
+    Where only the table says where a lesion is, the text may say it more narrowly.
+    """
     return (
         site.polarity != "negated"
         and sides_agree(site.laterality, lesion.side)
-        and any(is_within(place, wide) for place in lesion.places for wide in places_of(site))
+        and any(
+            is_within(place, one) or (not lesion.is_described and is_within(one, place))
+            for place in lesion.places
+            for one in places_of(site)
+        )
     )
 
 

@@ -1,5 +1,6 @@
 """Where an entity is: the anatomy that it names or implies, and what lies within what."""
 
+from collections.abc import Iterable
 from functools import cache
 
 from lib.report.entities import Entity
@@ -37,17 +38,19 @@ _STEM = 6
 
 
 def places_of(entity: Entity) -> tuple[str, ...]:
-    """Return ids of the narrowest anatomy of an entity: itself, or what a tumour implies ("liver metastasis")."""
+    """Return the narrowest anatomy of an entity: itself, or what a disease implies ("liver metastasis")."""
     return _places(entity.concept.id)
 
 
 @cache
 def _places(id: str) -> tuple[str, ...]:
     lexicon = default_lexicon()
+    if id not in lexicon.concepts:  # made of a text, as TNM's stages are
+        return ()
     if lexicon.concepts[id].kind == "anatomy":
         return (id,)
     wider = lexicon.wider(id)
-    if not wider & {"tumor", "malignancy", "metastasis", "lymphadenopathy", "lesion"}:
+    if "lymphoma" in wider:  # it may be anywhere
         return ()
     anatomy = {one for one in wider if lexicon.concepts[one].kind == "anatomy"}
     return tuple(
@@ -64,7 +67,26 @@ def is_within(narrow: str, wide: str) -> bool:
         return True
     if wide in _regions(narrow) or narrow in _regions(wide):
         return True
-    return any(wide in _regions(one) for one in wider if one.startswith("node_"))
+    if any(wide in _regions(one) for one in wider if one.startswith("node_")):
+        return True
+    return any(wide in lexicon.wider(node) for node in _nodes_of(narrow))
+
+
+def narrowest(entities: Iterable[Entity]) -> list[Entity]:
+    """Return the entities with a place, less those with a place that another one is in."""
+    placed = [(entity, places_of(entity)) for entity in entities]
+    return [
+        entity
+        for entity, places in placed
+        if places
+        and not any(
+            is_within(narrow, wide) and not is_within(wide, narrow)
+            for other, others in placed
+            if other is not entity
+            for narrow in others
+            for wide in places
+        )
+    ]
 
 
 def is_vague(place: str) -> bool:
@@ -76,6 +98,13 @@ def is_vague(place: str) -> bool:
 def is_node(place: str) -> bool:
     """Whether a place is a lymph node."""
     return "lymph_node" in default_lexicon().wider(place)
+
+
+@cache
+def _nodes_of(region: str) -> frozenset[str]:
+    """Return the groups of lymph nodes that are named by a region."""
+    concepts = default_lexicon().concepts
+    return frozenset(id for id in concepts if id.startswith("node_") and region in _regions(id))
 
 
 @cache

@@ -1,0 +1,66 @@
+import math
+
+import pytest
+
+from lib.report.entities import Entity, default_lexicon
+from lib.report.entity_metrics import compare, same_quantity
+from lib.report.quantities import Quantity
+
+
+def entity(concept, laterality=None, polarity="affirmed", quantities=()):
+    return Entity(default_lexicon().concepts[concept], 0, 4, laterality, polarity, tuple(quantities))
+
+
+def suv(value):
+    return Quantity("suv_max", value, value, "g/mL", 0, 3, (value,))
+
+
+LUNG, LIVER, SPLEEN, BRAIN = (entity(name) for name in ("lung", "liver", "spleen", "brain"))
+
+
+def test_the_rates_equal_hand_computed_values():
+    # Of lung, liver, spleen the hypothesis has two; of its four concepts brain alone is nowhere else.
+    counts = compare([LUNG, LIVER, BRAIN, entity("kidney")], [LUNG, LIVER, SPLEEN], [entity("kidney")]).counts
+    assert counts.ecr == pytest.approx(2 / 3)
+    assert counts.uer == pytest.approx(1 / 4)
+    assert counts.fcr == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "fcr"),
+    [
+        (entity("lung", "right", quantities=[suv(8.5)]), 1),
+        (entity("lung", "right", quantities=[suv(8.9)]), 1),  # within 5 %
+        (entity("lung", "right", quantities=[suv(9.1)]), 0),
+        (entity("lung", "right"), 1),
+        (entity("lung", "left", quantities=[suv(8.5)]), 0),
+        (entity("lung", None, quantities=[suv(8.5)]), 0),
+        (entity("lung", "right", "negated"), 0),
+        (entity("lung", "right", "uncertain"), 0),
+    ],
+)
+def test_a_shared_concept_is_consistent_where_side_polarity_and_numbers_agree(said, fcr):
+    found = compare([said], [entity("lung", "right", quantities=[suv(8.5)])], [])
+    assert found.counts.fcr == fcr
+    assert (found.inconsistent == (said,)) == (fcr == 0)
+
+
+def test_findings_support_what_the_reference_leaves_out():
+    said = entity("lung", "left")
+    assert compare([said], [entity("lung", "right")], [entity("lung", "left")]).counts.fcr == 1
+
+
+def test_concepts_are_counted_once_however_often_they_are_named():
+    counts = compare([LUNG, LUNG, LIVER], [LUNG, LUNG], []).counts
+    assert (counts.hypothesis, counts.reference, counts.unsupported) == (2, 1, 1)
+
+
+def test_nothing_of_nothing_is_undefined():
+    counts = compare([], [], []).counts
+    assert math.isnan(counts.ecr) and math.isnan(counts.uer) and math.isnan(counts.fcr)
+
+
+def test_bounds_agree_with_the_same_bounds_alone():
+    more = Quantity("suv", 5.0, math.inf, "g/mL", 0, 3)
+    assert same_quantity(more, more)
+    assert not same_quantity(more, suv(5.0))
