@@ -36,6 +36,8 @@ _TNM = re.compile(
 )
 _NODES = (("lymph", "node"), ("淋", "巴", "结"))
 _JOINED = frozenset([*",/、及和与或&", "and", "or"])
+#: Diseases whose names, before another, are a part of it.
+_ADJECTIVES = ("metastasis", "malignancy", "recurrence", "residual_disease", "primary_tumor", "benign")
 _CLAUSE_ENDS = frozenset(",;:")
 
 
@@ -180,7 +182,7 @@ def _read(text: str, words: Words, lexicon: Lexicon) -> tuple[list[_Named], list
             at = trigger[1]
         else:
             at += 1
-    return _nodes_of_lists(named, words, lexicon), marks
+    return _nodes_of_lists(_whole(named, lexicon), words, lexicon), marks
 
 
 def _uptakes(text: str, words: Words, lexicon: Lexicon) -> Iterator[tuple[int, _Named]]:
@@ -201,6 +203,33 @@ def _stages(text: str, words: Words, lexicon: Lexicon) -> Iterator[tuple[int, li
         concept = Concept(f"tnm_{name.lower()}", "stage", (name,), (name,), broader=wider)
         first, end = index_of(words.starts, match.start()), index_of(words.starts, match.end() - 1) + 1
         yield first, [_Named(concept, first, end)]
+
+
+def _whole(named: list[_Named], lexicon: Lexicon) -> list[_Named]:
+    """Join what names one thing: "metastatic melanoma", "level III cervical nodes"."""
+    found: list[_Named] = []
+    for one in named:
+        last = found[-1] if found else None
+        if last and last.end == one.first:
+            id, other = last.concept.id, one.concept.id
+            if one.concept.kind == "disease" and id in _ADJECTIVES and id != other:
+                found[-1] = _Named(one.concept, last.first, one.end)
+                continue
+            nodes = [
+                concept
+                for concept in (last.concept, one.concept)
+                if "lymph_node" in lexicon.wider(concept.id)
+            ]
+            if (
+                nodes
+                and one.concept.kind == last.concept.kind == "anatomy"
+                and (id.startswith("node_level") or other.startswith("node_level"))
+            ):
+                level = last.concept if id.startswith("node_level") else one.concept
+                found[-1] = _Named(level, last.first, one.end)
+                continue
+        found.append(one)
+    return found
 
 
 def _nodes_of_lists(named: list[_Named], words: Words, lexicon: Lexicon) -> list[_Named]:

@@ -39,7 +39,9 @@ _STOPS = frozenset(
 _LISTING = frozenset([*",、，及和与或/&以", "and", "or", "as", "well", "the"])
 _MORE_ON = frozenset("为著重显明多高大甚主")
 #: Diseases of the whole body have no side.
-_SYSTEMIC = ("lymphoma", "leukemia", "multiple_myeloma", "sarcoidosis", "vasculitis")
+_SYSTEMIC = ("lymphoma", "leukemia", "multiple_myeloma", "sarcoidosis", "vasculitis", "transformation")
+#: Sites of no place of their own: on the side of the others beside them.
+_ANYWHERE = ("lymph_node", "brown_fat", "bone", "soft_tissue")
 
 
 def sides_of(words: Sequence[str], first: int, end: int) -> list[SideWord]:
@@ -53,6 +55,12 @@ def sides_of(words: Sequence[str], first: int, end: int) -> list[SideWord]:
         if word == "b" and after == ["/", "l"]:
             side, length = "bilateral", 3
         elif word in ("双", "两") and not (after and after[0] in _PAIRED_ZH):
+            side = None
+        elif (
+            side == "bilateral"
+            and after[:1] == ["side"]
+            and list(words[at + 2 : at + 5]) == ["of", "the", "diaphragm"]
+        ):
             side = None
         elif word in ("l", "r") and after and after[0].isdecimal():
             side = None
@@ -108,8 +116,8 @@ def lateralities(
             if len(between) <= 2 and all(word in ("左", "右", "双", "侧") for word in between):
                 found[index] = found[later]
     for index, concept in enumerate(concepts):
-        if concept.kind in ("disease", "uptake") and found[index] is None:
-            found[index] = _of_sites(index, sites, clauses, found)
+        if found[index] is None and (concept.kind in ("disease", "uptake") or concept.id in _ANYWHERE):
+            found[index] = _of_sites(index, sites, clauses, concepts, found)
         wider = lexicon.wider(concept.id)
         if concept.kind in ("response", "stage") or any(one in wider for one in _SYSTEMIC):
             found[index] = None
@@ -142,7 +150,7 @@ def _of_same_side(
 ) -> Laterality | None:
     """Return the side of a site that is listed after one with a side, is part of it, or is on the same side."""
     between = words[floor : spans[index][0]]
-    earlier = [at for at in range(index) if concepts[at].kind == "anatomy"]
+    earlier = [at for at in range(index) if concepts[at].kind in ("anatomy", "disease")]
     if "ipsilateral" in between or list(between[-2:]) == ["同", "侧"]:
         return next((found[at] for at in reversed(earlier) if found[at]), None)
     contralateral = "contralateral" in between or list(between[-2:]) == ["对", "侧"]
@@ -157,7 +165,9 @@ def _of_same_side(
         return found[last]
     for at in reversed(earlier):
         mine, its = lexicon.wider(concepts[index].id), lexicon.wider(concepts[at].id)
-        same = concepts[at].id != "bone" and (concepts[at].id in mine or concepts[index].id in its)
+        same = "bone" not in (concepts[at].id, concepts[index].id) and (
+            concepts[at].id in mine or concepts[index].id in its
+        )
         if same and found[at] and concepts[at].id != concepts[index].id:
             return found[at]
     if last == index - 1 and found[last] and not (set(between) - {"of", "the"}):
@@ -185,16 +195,28 @@ def _after(
 
 
 def _of_sites(
-    index: int, sites: Sequence[int], clauses: Sequence[int], found: Sequence[Laterality | None]
+    index: int,
+    sites: Sequence[int],
+    clauses: Sequence[int],
+    concepts: Sequence[Concept],
+    found: Sequence[Laterality | None],
 ) -> Laterality | None:
-    """Return the side of a finding's sites: those of its clause, else of the last clause before with any, else after."""
-    here = [at for at in sites if clauses[at] == clauses[index]]
-    if not here:
-        before = [clauses[at] for at in sites if clauses[at] < clauses[index]]
-        after = [clauses[at] for at in sites if clauses[at] > clauses[index]]
-        clause = max(before) if before else min(after, default=-1)
-        here = [at for at in sites if clauses[at] == clause]
-    known = {found[at] for at in here} - {None}
-    if len(known) > 1:
-        return "bilateral"
-    return next(iter(known), None)
+    """Return the side of a finding's sites.
+
+    They are those of its clause and of the bare lists that go on from it; else of the last clause before with any;
+    else the side is that of the finding before.
+    """
+    clause = clauses[index]
+    if not any(clauses[at] == clause for at in sites):
+        before = [clauses[at] for at in sites if clauses[at] < clause]
+        if not before:
+            return next((found[at] for at in range(index - 1, -1, -1) if found[at]), None)
+        clause = max(before)
+    known = {found[at] for at in sites if clauses[at] == clause} - {None}
+    if not known:
+        busy = {clauses[at] for at, concept in enumerate(concepts) if concept.kind != "anatomy"}
+        onward = clause + 1
+        while not known and onward in clauses and onward not in busy:
+            known = {found[at] for at in sites if clauses[at] == onward} - {None}
+            onward += 1
+    return "bilateral" if len(known) > 1 else next(iter(known), None)

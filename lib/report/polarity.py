@@ -23,12 +23,23 @@ _COMMA, _PARTS, _LISTING = (
 
 @dataclass(frozen=True)
 class Trigger:
-    """A phrase that bears on polarity: what it makes of what stands "before" or "after" it; None ends a scope."""
+    """A phrase that bears on polarity.
+
+    Args:
+        before: what it makes of what stands before it.
+        after: of what stands after it.
+        ends: it ends the scope of an earlier one.
+        both: it bears on both sides at once ("A versus B").
+        next: it bears on the next entity alone ("non-").
+        contrast: it leaves uncertain what is so already ("likely A rather than B").
+    """
 
     before: Polarity | None = None
     after: Polarity | None = None
     ends: bool = False
     both: bool = False
+    next: bool = False
+    contrast: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,8 @@ def triggers() -> Phrases[Trigger]:
         for phrase in read[polarity]["after"]:
             found[phrase] = Trigger(after=found.get(phrase, Trigger()).after, before=kind)
     found |= dict.fromkeys(read["uncertain"]["between"], Trigger("uncertain", "uncertain", both=True))
+    found |= dict.fromkeys(read["negated"]["next"], Trigger(after="negated", next=True))
+    found |= dict.fromkeys(read["negated"]["contrast"], Trigger(after="negated", contrast=True))
     found |= dict.fromkeys(read["neither"]["phrases"], Trigger())
     found |= dict.fromkeys(read["neither"]["ends"], Trigger(ends=True))
     phrases: Phrases[Trigger] = Phrases()
@@ -79,18 +92,30 @@ def polarities(
     """
     found: list[Polarity] = ["affirmed"] * len(spans)
     commas = [
-        at for at in range(first, end) if words.words[at] == _COMMA and _ends_clause(words.words, at, end)
+        at
+        for at in range(first, end)
+        if words.words[at] in _PARTS or (words.words[at] == _COMMA and _ends_clause(words.words, at, end))
     ]
     for number, mark in enumerate(marks):
         if mark.trigger.ends or (mark.trigger.after is None and mark.trigger.before is None):
             continue
         start = max([first, *(at + 1 for at in commas if at < mark.first)])
         stop = min([end, *(at for at in commas if at >= mark.end)])
-        later = [one.first for one in marks[number + 1 :] if one.trigger.ends or one.trigger.after]
+        later = [
+            one.first
+            for one in marks[number + 1 :]
+            if one.trigger.ends
+            or (
+                one.trigger.after
+                and not one.trigger.next
+                and not (one.trigger.contrast and mark.trigger.after == "uncertain")
+            )
+        ]
         inside = [index for index, span in enumerate(spans) if mark.end <= span[0] < min([stop, *later])]
         if mark.trigger.after and inside and not _closes(mark, words, stop, inside, spans):
-            for index in inside:
-                found[index] = mark.trigger.after
+            for index in inside[:1] if mark.trigger.next else inside:
+                contrast = mark.trigger.contrast and found[index] == "uncertain"
+                found[index] = "uncertain" if contrast else mark.trigger.after
             if mark.trigger.both:
                 for index in _group_before(mark, words, start, spans):
                     found[index] = mark.trigger.after
@@ -114,7 +139,7 @@ def _group_before(mark: Mark, words: Words, start: int, spans: Sequence[tuple[in
     for index in reversed(before):
         if group:
             between = words.words[spans[index][1] : spans[group[-1]][0]]
-            if not between or any(word not in _LISTING for word in between):
+            if any(word not in _LISTING and word not in ("to", "of", "the") for word in between):
                 break
         group.append(index)
     return group

@@ -46,7 +46,7 @@ _SUV = re.compile(
     r"(?P<name>SUV|standardi[sz]ed uptake value|标准摄取值|标准化摄取值|摄取值)"
     r"(?P<of>[\s_-]?(?:lbm|bw|bsa)?[\s_-]?\(?(?:max|mean|avg|average|ave|peak|最大值|平均值|峰值|最大|平均|maximum)?\)?)"
     r"(?:\s?(?:value|values|of|is|was|are|were|up to|=|:|：|approximately|approx\.?|about|around|measuring|measures|reaching|to|from|~|≈|≒|\(|（|,|，|the|a|"
-    r"最大值|平均值|峰值|最大|平均|值|约为|约|为|分别为|达到|达|高达|最高达|最高|范围|介于|在|从|可达|大约|均|maximum|max|range|ranging|ranges|between|with|now|currently|measured)){0,6}\s?"
+    r"最大值|平均值|峰值|最大|平均|值|约为|约|为|分别为|达到|达|高达|最高达|最高|范围|介于|在|从|由|可达|大约|均|maximum|max|range|ranging|ranges|between|with|now|currently|measured)){0,6}\s?"
     + _BOUND + rf"(?P<first>{_NUMBER})(?:{_RANGE}(?P<second>{_NUMBER})(?!\s?(?:cm|mm|x|×|%|个|枚)))?(?:\s?g/ml)?",
     re.I,
 )  # fmt: skip
@@ -74,7 +74,7 @@ _PERCENT = re.compile(
 )
 _DEAUVILLE = re.compile(
     r"(?:Deauville|多维尔|D5PS|5-PS)(?:'s)?\s?(?:score|scale|criteria|grade|five[- ]point scale|5[- ]point scale|评分|标准|五分法|5分法|分级)?"
-    r"(?:\s?(?:of|is|was|=|:|：|为|约|评分|score|,|\())*\s?(?P<first>[1-5])(?![\d.])(?:\s?(?:-|–|to|至|or|/|~)\s?(?P<second>[1-5])(?![\d.]))?(?:\s?分)?",
+    r"(?:\s?(?:of|is|was|=|:|：|为|约|评分|score|,|\())*\s?(?P<first>[1-5])(?!\.?\d)(?:\s?(?:-|–|to|至|or|/|~)\s?(?P<second>[1-5])(?!\.?\d))?(?:\s?分)?",
     re.I,
 )  # fmt: skip
 _EN_NUMBERS = {
@@ -101,7 +101,7 @@ _COUNTED = (
 )
 _EN_COUNT = re.compile(
     rf"\b(?P<first>one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\d{{1,2}})"
-    rf"(?:{_RANGE}(?P<second>two|three|four|five|six|seven|eight|nine|ten|\d{{1,2}}))?(?=\s(?:[a-z][\w/-]*\s){{0,5}}?{_COUNTED})",
+    rf"(?:{_RANGE}(?P<second>two|three|four|five|six|seven|eight|nine|ten|\d{{1,2}}))?(?=[\s-](?:(?!cycle|month|week|day|year|hour|minute|course|dose|of\b|line|fraction|centim|millim)[a-z][\w/-]*,?\s){{0,5}}?{_COUNTED})",
     re.I,
 )  # fmt: skip
 _ZH_COUNT = re.compile(

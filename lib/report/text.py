@@ -19,6 +19,8 @@ _PLURALS = {
 }  # fmt: skip
 _SINGULAR_AS = frozenset(["pancreas", "psoas", "atlas", "whereas", "was", "has", "gas", "bias"])
 _IS_PLURAL = re.compile(r"(?:t|o|y|e)[as]?ses$")
+#: Characters; a longer sentence is cut: it is none, and work grows with its square.
+_LONGEST = 1500
 _SENTENCE_END = re.compile(r"[。！？!?\n\r]+|\.(?=\s|$)")
 _NO_SENTENCE_END = re.compile(
     r"(?:^|[\s(（])(?:approx|ca|cf|vs|dr|mr|mrs|ms|fig|no|e\.g|i\.e|incl|max|min|resp|st|[a-z]|\d{1,2})\.$",
@@ -101,7 +103,8 @@ def sentences(text: str) -> list[tuple[int, int]]:
         found.append((start, match.end()))
         start = match.end()
     found.append((start, len(text)))
-    return [span for span in (_stripped(text, *span) for span in found) if span[0] < span[1]]
+    pieces = [(at, min(at + _LONGEST, last)) for first, last in found for at in range(first, last, _LONGEST)]
+    return [span for span in (_stripped(text, *span) for span in pieces) if span[0] < span[1]]
 
 
 def _stripped(text: str, start: int, end: int) -> tuple[int, int]:

@@ -10,14 +10,14 @@ _HOW = r"(?:明显|显著|轻度|中度|重度|轻微|轻中度|中高度|略微
 _LESS = r"(?:减低|降低|减退|稀疏|缺损|缺失|低下|减少|下降)"
 _MORE = r"(?:增高|升高|增加|增强|活跃|浓聚|浓集|异常|阳性)"
 _PHRASE = re.compile(
-    rf"(?:异常|轻度|中度|高度|弥漫性|局灶性)?{_WHAT}{{0,3}}(?:异常|轻度|中度|明显|高|低|强|阳性)?{_ACT}(?:(?!较前|较治疗前){_HOW}){{0,4}}(?:(?P<more>{_MORE})|(?P<less>{_LESS})|(?P<high>高)|(?P<low>低))"
-    rf"|(?:异常)?{_WHAT}{{0,3}}(?P<more2>高|强|异常|阳性){_ACT}"
-    rf"|(?:异常)?{_WHAT}{{0,3}}(?P<less2>低){_ACT}"
-    rf"|{_WHAT}{{0,3}}{_ACT}{{1,2}}",
+    rf"(?:异常|轻度|中度|高度|弥漫性|局灶性)?{_WHAT}{{0,3}}(?:异常|轻度|中度|明显|高|低|强|阳性)?{_ACT}(?:(?!较前|较治疗前){_HOW}){{0,4}}(?:(?P<more>{_MORE})|(?P<less>{_LESS})|(?P<high>高)|(?P<low>低))(?:灶|区)?"
+    rf"|(?:异常)?{_WHAT}{{0,3}}(?P<more2>高|强|异常|阳性){_ACT}(?:灶(?!性))?"
+    rf"|(?:异常)?{_WHAT}{{0,3}}(?P<less2>低){_ACT}(?:灶(?!性)|区)?"
+    rf"|{_WHAT}{{0,3}}{_ACT}{{1,2}}(?!灶)",
     re.I,
 )  # fmt: skip
 _NEGATED = re.compile(r"未见|无|未|不(?!均|对|同)")
-_MARROW = {
+_BY_TRACER = {
     "psma": "psma_uptake",
     "fapi": "fapi_uptake",
     "sstr": "sstr_uptake",
@@ -36,7 +36,7 @@ def uptake_phrases(text: str) -> Iterator[tuple[int, int, str, bool]]:
         if groups["less"] or groups["low"] or groups["less2"]:
             id = "absent_uptake" if "缺" in phrase else "decreased_uptake"
         elif groups["more"] or groups["high"] or groups["more2"]:
-            id = next((id for name, id in _MARROW.items() if name in lower), None) or (
+            id = next((id for name, id in _BY_TRACER.items() if name in lower), None) or (
                 "intense_uptake"
                 if re.search("明显|显著|高度|重度", phrase) and not negated
                 else "moderate_uptake"
@@ -46,5 +46,5 @@ def uptake_phrases(text: str) -> Iterator[tuple[int, int, str, bool]]:
                 else "increased_uptake"
             )
         else:
-            id = next((id for name, id in _MARROW.items() if name in lower), "uptake")
+            id = next((id for name, id in _BY_TRACER.items() if name in lower), "uptake")
         yield match.start(), match.end(), id, negated
