@@ -27,7 +27,7 @@ def known_numbers(quantities: Iterable[Quantity]) -> list[Known]:
 def supported(text: str, said: Quantity, known: Iterable[Known]) -> bool:
     """Whether each number of a quantity is known, as far as it was written out.
 
-    Rounding to the digits that were written is no difference, nor are 10 % after "about". "More than 5" is
+    Rounding to the digits that were written is no difference, nor are 10 % of a whole number after "about". "More than 5" is
     supported by a number in that range too.
     """
     alike = [value for kind, value in known if same_kind(kind, said.kind)]
@@ -38,7 +38,8 @@ def supported(text: str, said: Quantity, known: Iterable[Known]) -> bool:
     halves = _half_digits(text, said)
     for place, value in enumerate(_values(said)):
         half = halves[min(place, len(halves) - 1)]
-        near = max(half, _APPROXIMATE * abs(value) if about else 0.0) + 1e-9
+        is_whole = not any(_digits(text, said))
+        near = max(half, _APPROXIMATE * abs(value) if about and is_whole else 0.0) + 1e-9
         if not any(abs(value - one) <= near for one in alike):
             return False
     return True
@@ -47,6 +48,11 @@ def supported(text: str, said: Quantity, known: Iterable[Known]) -> bool:
 def _values(quantity: Quantity) -> tuple[float, ...]:
     ends = tuple(end for end in (quantity.low, quantity.high) if 0 < end < float("inf"))
     return quantity.values or tuple(dict.fromkeys(ends))
+
+
+def _digits(text: str, said: Quantity) -> list[str]:
+    """Return the decimals of each number as it was written."""
+    return _NUMBER.findall(text[said.start : said.end])
 
 
 def _half_digits(text: str, said: Quantity) -> list[float]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from lib.report.counts import with_counts
 from lib.report.entities import Entity, Laterality, find_entities
 from lib.report.language import ReportError
 from lib.report.lexicon import default_lexicon
@@ -30,6 +31,11 @@ MEASURES = {
 }
 #: Half of the last digit of an SUV as it is written.
 _SUV_DIGIT = 0.051
+_UNINVOLVED = re.compile(
+    r"\bnot (?:\w+ly )?(?:involved|infiltrated|affected|avid|increased|enlarged|impaired|invaded|compressed)"
+    r"|uninvolved|unaffected|(?:未|无)(?:明显)?(?:受|累|侵)",
+    re.I,
+)
 _PHYSIOLOGICAL = re.compile(r"\bphysiolog|\burin|\bexcret|生理性|尿液|排泄", re.I)
 _FURTHER = re.compile(
     r"(?:\s*(?:[、，,/]|and|和|及|左|右|侧|left|right)+\s*\d+\.\d+(?![\d.]|\s*[cm]m))+", re.I
@@ -107,21 +113,14 @@ class Measured:
 
 def read_statements(text: str) -> list[Statement]:
     """Return the clauses of a text."""
-    entities, quantities = find_entities(text), find_quantities(text)
+    entities, quantities = find_entities(text), with_counts(text, find_quantities(text))
     found = []
-    for number, (start, end) in enumerate(sentences(text)):
+    for number, (start, end) in enumerate(_parts(text)):
         before: tuple[Entity, ...] = ()
         for clause_start, clause_end in _clauses(text, start, end, entities):
             inside = [entity for entity in entities if clause_start <= entity.start < clause_end]
             own = tuple(entity for entity in inside if places_of(entity))
-            others = tuple(entity for entity in inside if entity.concept.kind != "anatomy")
             clause = text[clause_start:clause_end]
-            diseases = [entity for entity in others if entity.concept.kind == "disease"]
-            if any(entity.polarity != "negated" for entity in diseases):
-                denies = False
-            else:
-                negated = any(entity.polarity == "negated" for entity in inside)
-                denies = negated or bool(_NORMAL.search(clause))
             found.append(
                 Statement(
                     clause_start,
@@ -129,9 +128,9 @@ def read_statements(text: str) -> list[Statement]:
                     number,
                     own or before,
                     bool(own),
-                    others,
+                    tuple(entity for entity in inside if entity.concept.kind != "anatomy"),
                     tuple(one for one in quantities if clause_start <= one.start < clause_end),
-                    denies,
+                    _denies(clause, inside),
                     bool(_PHYSIOLOGICAL.search(clause)),
                     _suvs(text, clause_start, clause_end, quantities),
                 )
@@ -141,6 +140,25 @@ def read_statements(text: str) -> list[Statement]:
         if following.physiological and following.sentence == one.sentence and not following.own_sites:
             found[place] = replace(one, physiological=True)
     return found
+
+
+def _denies(clause: str, entities: Iterable[Entity]) -> bool:
+    """Whether a clause says that there is nothing abnormal."""
+    if _UNINVOLVED.search(clause):
+        return True
+    if any(entity.concept.kind == "disease" and entity.polarity != "negated" for entity in entities):
+        return False
+    return any(entity.polarity == "negated" for entity in entities) or bool(_NORMAL.search(clause))
+
+
+def _parts(text: str) -> list[tuple[int, int]]:
+    """Return the sentences, and of those with semicolons the parts: each has sites of its own."""
+    parts = []
+    for start, end in sentences(text):
+        for match in re.finditer(r"[^;；]+[;；]?", text[start:end]):
+            if match.group().strip(" ;；\n"):
+                parts.append((start + match.start(), start + match.end()))
+    return parts
 
 
 def _suvs(text: str, start: int, end: int, quantities: Iterable[Quantity]) -> tuple[float, ...]:

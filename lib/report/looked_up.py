@@ -118,6 +118,9 @@ class Evidence:
             # A number in a sentence without a site is that of the sentence before.
             sites = statement.sites or before
             before = sites
+            is_past = _HISTORY.search(written, statement.start, statement.end) and not statement.quantities
+            if is_past and not statement.denies:
+                continue  # what was once there, or was taken out, is no lesion
             numbers = tuple(known_numbers(one for one in statement.quantities if one.kind != "count"))
             counts = tuple(one for one in statement.quantities if one.kind == "count")
             self.facts += [
@@ -301,8 +304,9 @@ def _stray_marks(
         if any(start < match.end() and match.start() < end for start, end in inside):
             continue
         value = float(match.group())
+        is_suv = "suv" in text[statement.start : match.start()].lower()
         known = match.group() in evidence.written or any(
-            abs(value - one) < 0.05 for _, one in evidence.numbers
+            abs(value - one) < 0.05 for kind, one in evidence.numbers if not is_suv or kind == "suv_max"
         )
         said = reason("number", language, said=match.group())
         marks.append(None if known else Mark(match.start(), match.end(), "number", said))

@@ -35,6 +35,22 @@ _NOT_THERE = frozenset(["hepatic", "splenic", "renal", "pulmonary", "gastric"])
 #: Places that are no more than a direction, or a kind of tissue.
 _VAGUE = frozenset(["lymph_node", "node_regional", "node_sentinel", "diaphragm", "body"])
 _STEM = 6
+#: Stations of the lung cancer map (Rusch 2009, J Thorac Oncol 4:568) that reports name by their place as well.
+_STATIONS = {
+    f"node_station_{number}{side}": f"node_{name}"
+    for number, name in {
+        2: "upper_paratracheal",
+        4: "lower_paratracheal",
+        5: "aortopulmonary",
+        6: "paraaortic_mediastinal",
+        7: "subcarinal",
+        8: "paraesophageal",
+        9: "pulmonary_ligament",
+        10: "hilar",
+        11: "interlobar",
+    }.items()
+    for side in ("", "r", "l")
+}
 
 
 def places_of(entity: Entity) -> tuple[str, ...]:
@@ -62,6 +78,7 @@ def _places(id: str) -> tuple[str, ...]:
 def is_within(narrow: str, wide: str) -> bool:
     """Whether a place is another one or in it; nodes and the region that they are named by are one place."""
     lexicon = default_lexicon()
+    narrow, wide = _STATIONS.get(narrow, narrow), _STATIONS.get(wide, wide)
     wider = lexicon.wider(narrow)
     if wide in wider:
         return True
