@@ -143,7 +143,7 @@ def _of_sentence(
                     polarity[earlier] = "negated"
     chinese = any("\u3400" <= word[0] <= "\u9fff" for word in words.words[first:last])
     of_sites(concepts, polarity, clauses, chinese)
-    sides = lateralities(words.words, first, last, spans, concepts, clauses, lexicon)
+    sides = lateralities(words.words, first, last, spans, concepts, clauses, parts, lexicon)
     belongs: list[list[Quantity]] = [[] for _ in named]
     for quantity in quantities:
         part = bisect_left(semicolons, quantity.start)
@@ -182,7 +182,7 @@ def _read(text: str, words: Words, lexicon: Lexicon) -> tuple[list[_Named], list
             at = trigger[1]
         else:
             at += 1
-    return _nodes_of_lists(_whole(named, lexicon), words, lexicon), marks
+    return _nodes_of_lists(_whole(named, words, lexicon), words, lexicon), marks
 
 
 def _uptakes(text: str, words: Words, lexicon: Lexicon) -> Iterator[tuple[int, _Named]]:
@@ -205,13 +205,15 @@ def _stages(text: str, words: Words, lexicon: Lexicon) -> Iterator[tuple[int, li
         yield first, [_Named(concept, first, end)]
 
 
-def _whole(named: list[_Named], lexicon: Lexicon) -> list[_Named]:
+def _whole(named: list[_Named], words: Words, lexicon: Lexicon) -> list[_Named]:
     """Join what names one thing: "metastatic melanoma", "level III cervical nodes"."""
     found: list[_Named] = []
     for one in named:
         last = found[-1] if found else None
         if last and last.end == one.first:
             id, other = last.concept.id, one.concept.id
+            if last.concept.kind == "uptake" and words.words[one.first : one.end] == ["灶"]:
+                continue
             if one.concept.kind == "disease" and id in _ADJECTIVES and id != other:
                 found[-1] = _Named(one.concept, last.first, one.end)
                 continue

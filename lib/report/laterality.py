@@ -85,6 +85,7 @@ def lateralities(
     spans: Sequence[Span],
     concepts: Sequence[Concept],
     clauses: Sequence[int],
+    parts: Sequence[int],
     lexicon: Lexicon,
 ) -> list[Laterality | None]:
     """Return the side of each entity of a sentence.
@@ -96,6 +97,7 @@ def lateralities(
         spans: first and end word of each entity, in order.
         concepts: what each is.
         clauses: the number of the clause of each.
+        parts: the number of the part between semicolons.
         lexicon: knows which site is part of which.
     """
     sides = sides_of(words, first, end)
@@ -117,7 +119,7 @@ def lateralities(
                 found[index] = found[later]
     for index, concept in enumerate(concepts):
         if found[index] is None and (concept.kind in ("disease", "uptake") or concept.id in _ANYWHERE):
-            found[index] = _of_sites(index, sites, clauses, concepts, found)
+            found[index] = _of_sites(index, sites, clauses, concepts, found, parts)
         wider = lexicon.wider(concept.id)
         if concept.kind in ("response", "stage") or any(one in wider for one in _SYSTEMIC):
             found[index] = None
@@ -200,6 +202,7 @@ def _of_sites(
     clauses: Sequence[int],
     concepts: Sequence[Concept],
     found: Sequence[Laterality | None],
+    parts: Sequence[int],
 ) -> Laterality | None:
     """Return the side of a finding's sites.
 
@@ -210,7 +213,10 @@ def _of_sites(
     if not any(clauses[at] == clause for at in sites):
         before = [clauses[at] for at in sites if clauses[at] < clause]
         if not before:
-            return next((found[at] for at in range(index - 1, -1, -1) if found[at]), None)
+            return next(
+                (found[at] for at in range(index - 1, -1, -1) if found[at] and parts[at] == parts[index]),
+                None,
+            )
         clause = max(before)
     known = {found[at] for at in sites if clauses[at] == clause} - {None}
     if not known:

@@ -139,7 +139,11 @@ def _group_before(mark: Mark, words: Words, start: int, spans: Sequence[tuple[in
     for index in reversed(before):
         if group:
             between = words.words[spans[index][1] : spans[group[-1]][0]]
-            if any(word not in _LISTING and word not in ("to", "of", "the") for word in between):
+            if any(
+                word not in _LISTING
+                and word not in ("to", "of", "the", "an", "a", "aggressive", "in", "early")
+                for word in between
+            ):
                 break
         group.append(index)
     return group

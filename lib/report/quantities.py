@@ -35,7 +35,7 @@ class Quantity:
 
 
 _NUMBER = r"(?<![\d.])\d{1,6}(?:\.\d{1,4})?(?![\d])"
-_RANGE = r"\s?(?:-|–|—|~|～|−|to|至|到|and|和)\s?"
+_RANGE = r"\s?(?:-|–|—|~|～|−|to|至|到)\s?"
 _TIMES = r"\s?(?:[x×✕*＊X]|by|乘)\s?"
 _BOUND = (
     r"(?P<below><|＜|≤|less than|below|under|smaller than|小于|不足|低于|不超过|at most)?"
@@ -43,11 +43,11 @@ _BOUND = (
 )
 _LENGTH = r"(?P<unit>mm|cm|毫米|厘米|公分|㎜|㎝|millimet(?:er|re)s?|centimet(?:er|re)s?)(?![a-zA-Z²³2-3])"
 _SUV = re.compile(
-    r"(?P<name>SUV|standardi[sz]ed uptake value|标准摄取值|标准化摄取值|摄取值)"
+    r"(?=[Ss标摄])(?P<name>SUV|standardi[sz]ed uptake value|标准摄取值|标准化摄取值|摄取值)"
     r"(?P<of>[\s_-]?(?:lbm|bw|bsa)?[\s_-]?\(?(?:max|mean|avg|average|ave|peak|最大值|平均值|峰值|最大|平均|maximum)?\)?)"
     r"(?:\s?(?:value|values|of|is|was|are|were|up to|=|:|：|approximately|approx\.?|about|around|measuring|measures|reaching|to|from|~|≈|≒|\(|（|,|，|the|a|"
     r"最大值|平均值|峰值|最大|平均|值|约为|约|为|分别为|达到|达|高达|最高达|最高|范围|介于|在|从|由|可达|大约|均|maximum|max|range|ranging|ranges|between|with|now|currently|measured)){0,6}\s?"
-    + _BOUND + rf"(?P<first>{_NUMBER})(?:{_RANGE}(?P<second>{_NUMBER})(?!\s?(?:cm|mm|x|×|%|个|枚)))?(?:\s?g/ml)?",
+    + _BOUND + rf"(?P<first>{_NUMBER})(?:(?:{_RANGE}|(?P<each>\s?(?:and|和|、|及)\s?))(?P<second>{_NUMBER})(?!\s?(?:cm|mm|x|×|%|个|枚)))?(?:\s?g/ml)?",
     re.I,
 )  # fmt: skip
 _PLAIN_SUV = re.compile(
