@@ -1,9 +1,9 @@
 """Confident learning from labels that may be wrong: what several prompt sets agree on corrects them.
 
 After SegAnyPET's cross-prompting confident learning (Zhang et al., arXiv 2502.14351): several sets of clicks
-ask for the same object. Where the answers agree with each other and not with the label, the label is taken
-for wrong; where they are uncertain (entropy of their mean), it counts less. Here both are one soft target:
-the label, and the mean answer in proportion to how much the label is doubted.
+ask for the same object. A label that agrees with the mean answer clearly less than labels usually do is
+doubted (the threshold is the set's own, as in Northcutt et al. 2021, arXiv 1911.00068). There, voxels of
+which the answers are sure are rectified; those of which they are not (entropy of the mean) pull at nothing.
 """
 
 import math
@@ -12,62 +12,61 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lib.learning.clicks import corrective_clicks
+from lib.learning.rounds import dice_of
 from lib.network import Embedding, PromptableNetwork
 
-#: Prompt sets that are asked, and clicks in the longest of them.
-PROMPT_SETS, MOST_CLICKS = 4, 3
-#: A mean answer on the other side of the label, surer than this, outvotes it.
-SURE = 0.8
+#: Clicks, one at a time, by which the same object is asked for.
+PROMPT_SETS = 4
+#: A label is doubted that agrees less than this share of what is usual.
+SHARE_OF_USUAL = 0.8
+#: Bits of entropy up to which a mean answer is sure.
+SURE = 0.5
 
 
 @torch.no_grad()
-def rectified(
+def mean_answer(
     network: PromptableNetwork,
     embedding: Embedding,
     target: Tensor,
     points: Tensor,
-    trusted: Tensor,
     random: np.random.Generator,
 ) -> Tensor:
-    """Return what to learn: trusted labels as they are, others rectified; (B, 1, S, S, S), 0 to 1.
+    """Return the mean probability of the answers to several clicks: (B, 1, S, S, S).
+
+    Each answer is to one positive click in the label. Corrections by the label would only repeat its faults.
 
     Args:
         network: as it is now.
         embedding: of B cubes.
         target: (B, 1, S, S, S), 0 or 1.
-        points: (B, 1, 3), first clicks.
-        trusted: (B,) bool.
-        random: draws the prompt sets.
+        points: (B, 1, 3), the first of the clicks.
+        random: draws the others.
     """
-    if trusted.all():
-        return target
     mean = torch.zeros_like(target)
     for number in range(PROMPT_SETS):
         clicks = points if number == 0 else _other_points(target, random)
-        labels = torch.ones(clicks.shape[:2])
-        logits = network.decode(embedding, clicks, labels)
-        for _ in range(number % MOST_CLICKS):
-            new_points, new_labels = corrective_clicks(
-                network.upsample(logits.float()), target, network.config.spacing, random
-            )
-            clicks, labels = torch.cat((clicks, new_points), 1), torch.cat((labels, new_labels), 1)
-            logits = network.decode(embedding, clicks, labels, logits.float())
+        logits = network.decode(embedding, clicks, torch.ones(clicks.shape[:2]))
         mean += network.upsample(logits.float()).sigmoid() / PROMPT_SETS
-    doubt = doubted(target, mean)
-    doubt[trusted.to(doubt.device)] = 0
-    return target + doubt * (mean - target)
+    return mean
 
 
-def doubted(target: Tensor, mean: Tensor) -> Tensor:
-    """Return how much each voxel of a label is doubted, 0 to 1: by entropy, or outvoted by a sure answer.
+def agreement(target: Tensor, mean: Tensor) -> Tensor:
+    """Return the Dice of each label and the mask of its mean answer: (B,)."""
+    return dice_of(mean - 0.5, target)
+
+
+def rectified(target: Tensor, mean: Tensor, trusted: Tensor, usual: float) -> Tensor:
+    """Return what to learn: doubted labels rectified, all others as they are; (B, 1, S, S, S), 0 to 1.
 
     Args:
-        target: the label, 0 or 1.
-        mean: mean probability of several answers, same shape.
+        target: (B, 1, S, S, S), 0 or 1.
+        mean: the same shape, what `mean_answer` returned.
+        trusted: (B,) bool; these labels are never doubted.
+        usual: agreement as labels of this set usually have it.
     """
-    against = (target - mean).abs()
-    return torch.where(against > SURE, torch.ones_like(mean), entropy(mean))
+    doubted = (agreement(target, mean) < SHARE_OF_USUAL * usual) & ~trusted.to(target.device)
+    corrected = torch.where(entropy(mean) <= SURE, (mean > 0.5).float(), mean)
+    return torch.where(doubted[:, None, None, None, None], corrected, target)
 
 
 def entropy(probability: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from lib.learning.confident import rectified
+from lib.learning.confident import agreement, mean_answer, rectified
 from lib.learning.held_out import dice_by_clicks
 from lib.learning.kept_regions import Batch, Kept, KeptRegions
 from lib.learning.losses import segmentation_loss
@@ -37,6 +37,7 @@ _WARM_UP = 20  # steps
 _LAST_RATE = 0.05  # of the learning rate, at the end
 _CLIP = 1.0  # norm of the gradient
 _CHECKPOINT_SECONDS = 60.0
+_ASKED = 64  # regions, to know how labels usually agree
 
 
 class FineTuningError(ValueError):
@@ -180,6 +181,7 @@ class FineTuner:
         self.step, self.seconds = 0, 0.0
         self.curve: list[Epoch] = []
         self._losses: list[float] = []
+        self._usual = 0.0
         files = [(region.file.name, region.number) for region in (*regions, *held_out, *replay)]
         about = {"recipe": asdict(recipe), "base": base.digest, "files": files}
         key = hashlib.sha256(json.dumps(about).encode()).hexdigest()
@@ -219,6 +221,7 @@ class FineTuner:
         begin, spent = time.monotonic(), self.seconds
         saved = begin
         if not self.curve:
+            self._usual = self._usual_agreement() if self.recipe.confident else 0.0
             self._end_epoch(float("nan"))
         while not self._is_done():
             if stop():
@@ -299,10 +302,25 @@ class FineTuner:
         with self._precision():
             embedding = self._embedding(batch)
             wanted = batch.target
-            if recipe.confident and epoch >= recipe.trust_epochs:
-                wanted = rectified(network, embedding, batch.target, batch.point, batch.trusted, random)
+            if self._usual and not batch.trusted.all() and epoch >= recipe.trust_epochs:
+                mean = mean_answer(network, embedding, batch.target, batch.point, random)
+                wanted = rectified(batch.target, mean, batch.trusted, self._usual)
             first, last = corrected(network, embedding, _as_mask(wanted), batch.point, random)
         return segmentation_loss(first, wanted) + segmentation_loss(last, wanted)
+
+    def _usual_agreement(self) -> float:
+        """Return the median agreement of doubtful labels with what is answered before any training."""
+        noisy = [region for region in self.regions if not region.trusted]
+        random = np.random.default_rng([self.recipe.seed, 3])
+        drawn = [noisy[place] for place in random.permutation(len(noisy))[:_ASKED]]
+        agreements: list[float] = []
+        for at in range(0, len(drawn), self.recipe.batch):
+            batch = self.kept.read(drawn[at : at + self.recipe.batch])
+            with torch.no_grad(), self._precision():
+                embedding = self._embedding(batch)
+                mean = mean_answer(self.tuned.network, embedding, batch.target, batch.point, random)
+            agreements += agreement(batch.target, mean).tolist()
+        return float(np.median(agreements)) if agreements else 0.0
 
     def _embedding(self, batch: Batch) -> Embedding:
         if batch.embedding is not None:
@@ -353,6 +371,7 @@ class FineTuner:
             "seconds": self.seconds,
             "curve": [asdict(epoch) for epoch in self.curve],
             "losses": self._losses,
+            "usual": self._usual,
         }
         write_atomic(self.checkpoint, save(kept, metadata={"state": json.dumps(about)}))
 
@@ -365,7 +384,7 @@ class FineTuner:
             raise FineTuningError(f"{self.checkpoint.name} is damaged: remove it to begin anew.") from error
         self.step, self.seconds = about["step"], about["seconds"]
         self.curve = [Epoch(**epoch) for epoch in about["curve"]]
-        self._losses = about["losses"]
+        self._losses, self._usual = about["losses"], about["usual"]
         self._set({name: tensors[f"weights.{name}"] for name in self._weights})
         for name, parameter in self._weights.items():
             self._average[name].copy_(tensors[f"average.{name}"])

@@ -1,9 +1,10 @@
 """Labels that may be wrong: what several prompt sets agree on corrects them, trusted ones stay."""
 
 import numpy as np
+import pytest
 import torch
 
-from lib.learning.confident import SURE, doubted, entropy, rectified
+from lib.learning.confident import agreement, entropy, mean_answer, rectified
 
 
 class Oracle:
@@ -12,11 +13,13 @@ class Oracle:
     class config:  # noqa: N801
         image_size, spacing = 16, 8.0
 
-    def __init__(self, truth, sureness=8.0):
-        self.logits = sureness * (2 * truth - 1)
+    def __init__(self, *answers, sureness=8.0):
+        self.answers, self.sureness, self.clicks = answers, sureness, []
 
     def decode(self, embedding, points=None, labels=None, mask_logits=None):
-        return self.logits
+        assert (labels == 1).all()
+        self.clicks.append(points)
+        return self.sureness * (2 * self.answers[len(self.clicks) % len(self.answers)] - 1)
 
     def upsample(self, logits):
         return logits
@@ -28,40 +31,52 @@ def cube(low, high):
     return target
 
 
-def first_click():
-    return torch.full((1, 1, 3), 7.0)
+def asked(oracle, label):
+    return mean_answer(oracle, None, label, torch.full((1, 1, 3), 7.0), np.random.default_rng(0))
 
 
-def test_an_eroded_label_gets_back_what_sure_answers_agree_on():
-    truth, label = cube(4, 12), cube(6, 10)
-    got = rectified(
-        Oracle(truth), None, label, first_click(), torch.tensor([False]), np.random.default_rng(0)
-    )
-    assert torch.allclose(got, truth, atol=0.01)
+DOUBTED, TRUSTED = torch.tensor([False]), torch.tensor([True])
+
+
+@pytest.mark.parametrize(
+    "label", [cube(6, 10), cube(2, 14), cube(7, 15)], ids=["eroded", "dilated", "shifted"]
+)
+def test_a_label_that_sure_answers_contradict_is_rectified(label):
+    truth = cube(4, 12)
+    mean = asked(Oracle(truth), label)
+    assert torch.equal(rectified(label, mean, DOUBTED, usual=0.9), truth)
 
 
 def test_a_trusted_label_stays_as_it_is():
-    truth, label = cube(4, 12), cube(6, 10)
-    both, labels = torch.cat((truth, truth)), torch.cat((label, label))
-    points = first_click().expand(2, -1, -1)
-    got = rectified(Oracle(both), None, labels, points, torch.tensor([True, False]), np.random.default_rng(0))
-    assert torch.equal(got[0], label[0]) and not torch.equal(got[1], label[0])
-
-
-def test_an_uncertain_answer_only_weakens_a_label():
     label = cube(6, 10)
-    mean = torch.full_like(label, 0.5)
-    assert torch.allclose(doubted(label, mean), torch.ones_like(label))
-    mean[:] = 0.7
-    doubt = doubted(label, mean)
-    assert torch.allclose(doubt, entropy(mean)) and 0.8 < doubt[0, 0, 0, 0, 0] < 1
+    mean = asked(Oracle(cube(4, 12)), label)
+    assert torch.equal(rectified(label, mean, TRUSTED, usual=0.9), label)
 
 
-def test_a_sure_answer_outvotes_a_label_and_one_that_agrees_leaves_it_alone():
-    label = torch.tensor([1.0, 0.0, 1.0, 0.0])
-    mean = torch.tensor([1 - SURE - 0.01, SURE + 0.01, 0.999, 0.001])
-    doubt = doubted(label, mean)
-    assert doubt[:2].tolist() == [1, 1] and (doubt[2:] < 0.02).all()
+def test_a_label_that_agrees_as_usual_stays_and_where_none_agrees_well_less_is_asked():
+    label, mean = cube(4, 12), asked(Oracle(cube(4, 11)), cube(4, 12))
+    assert agreement(label, mean).item() == pytest.approx(2 * 343 / (343 + 512))
+    assert torch.equal(rectified(label, mean, DOUBTED, usual=0.9), label)
+    poor = cube(6, 10)
+    mean = asked(Oracle(cube(4, 12)), poor)
+    assert torch.equal(rectified(poor, mean, DOUBTED, usual=0.25), poor)
+
+
+def test_voxels_of_which_answers_are_not_sure_pull_at_nothing():
+    label = cube(7, 9)
+    oracle = Oracle(cube(4, 12), cube(4, 8))
+    mean = asked(oracle, label)
+    got = rectified(label, mean, DOUBTED, usual=0.9)
+    both, one = cube(4, 8) > 0, (cube(4, 12) - cube(4, 8)) > 0
+    assert (got[both] == 1).all() and torch.allclose(got[one], torch.tensor(0.5), atol=1e-3)
+    assert (got[cube(4, 12) == 0] == 0).all()
+
+
+def test_every_prompt_set_is_a_click_in_the_label():
+    label, oracle = cube(6, 10), Oracle(cube(4, 12))
+    asked(oracle, label)
+    places = [tuple(points[0, 0].int().tolist()) for points in oracle.clicks]
+    assert len(set(places)) > 1 and all(label[0, 0][place] for place in places)
 
 
 def test_entropy_is_one_bit_at_a_half_and_none_where_it_is_sure():
