@@ -55,6 +55,19 @@ def serve(
             "or a token come from SEGPET_DICOMWEB_USER, SEGPET_DICOMWEB_PASSWORD, SEGPET_DICOMWEB_TOKEN."
         ),
     ] = None,
+    impression: Annotated[
+        str | None,
+        typer.Option(
+            help="What writes impressions: a model's folder or hub name, the URL of a server that speaks "
+            "OpenAI's API (its key in SEGPET_IMPRESSION_KEY), or none."
+        ),
+    ] = None,
+    impression_adapter: Annotated[
+        Path | None, typer.Option(help="Folder of a PEFT adapter for a model in this process.")
+    ] = None,
+    impression_model: Annotated[
+        str | None, typer.Option(help="The model's name at such a server; its first one if not given.")
+    ] = None,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Studies and labels can be viewed; nothing is saved.")
     ] = False,
@@ -82,6 +95,9 @@ def serve(
         "device": device,
         "hosts": hosts,
         "dicomweb": dicomweb,
+        "impression": impression,
+        "impression_adapter": impression_adapter,
+        "impression_model": impression_model,
         "read_only": "yes" if read_only else None,
     }
     # This process becomes the server, so that whoever started it signals the server itself.

@@ -15,6 +15,8 @@ from infer_tasks.requests import RequestError
 from lib.interaction import PromptError
 from lib.network import CheckpointError
 from lib.pet import VolumeError
+from lib.report.backends import BackendError, Cancelled
+from lib.report.language import ReportError
 from lib.store import StoreError
 
 UNEXPECTED = "Something went wrong in the server; its log says where."
@@ -28,6 +30,7 @@ _STATUS: dict[type[Exception], int] = {
     PromptError: 422,
     RequestError: 422,
     VolumeError: 422,
+    ReportError: 422,
     WeightsMissingError: 409,
     CheckpointError: 409,
     SessionMovedError: 409,
@@ -39,10 +42,12 @@ def told_to_client() -> Iterator[None]:
     """Make HTTPExceptions of what the block raises: ours keep their sentence, others get a general one."""
     try:
         yield
-    except HTTPException:
+    except (HTTPException, Cancelled):
         raise
     except tuple(_STATUS) as error:
         raise HTTPException(_STATUS[type(error)], _TEMPORARY.sub("The file", str(error))) from error
+    except BackendError as error:
+        raise HTTPException(error.status, str(error)) from error
     except (ImageNotFoundException, LabelNotFoundException) as error:
         raise HTTPException(404, "There is no such image or label.") from error
     except StoreError as error:
