@@ -74,6 +74,7 @@ class NetworkEngine:
         self._loading, self._keeping = Lock(), Lock()
         self._follower: Thread | None = None
         self._sessions: OrderedDict[Session, tuple[_Loaded, float]] = OrderedDict()
+        self._last_asked = clock()
 
     def get(self, session: Session | None = None) -> Engine:
         """Return the engine; waits until the first weights are loaded.
@@ -87,8 +88,10 @@ class NetworkEngine:
         """
         if self._weights is None:
             raise WeightsMissingError(_MISSING)
-        if session and (kept := self._kept(session)):
-            return kept.engine
+        if session:
+            self._last_asked = self._clock()
+            if kept := self._kept(session):
+                return kept.engine
         self.follow()
         with self._loading:
             now = self._first() if self._now is None else self._now
@@ -143,6 +146,11 @@ class NetworkEngine:
     def version(self) -> int:
         """The registry's number of the weights that answer; 0 for those of the start, or none yet."""
         return self._now.version if self._now else 0
+
+    @property
+    def quiet_seconds(self) -> float:
+        """For how long no session has asked for anything."""
+        return self._clock() - self._last_asked
 
     def load_in_background(self) -> None:
         """Begin to load the weights, where there are some; a request meanwhile waits for them."""

@@ -14,21 +14,37 @@ if TYPE_CHECKING:
     from lib.network.inspection import WeightsReport
     from lib.network.registry import WeightsFile
 
-weights = typer.Typer(cls=Commands, no_args_is_help=True, help="Weights: list, get, verify.")
+weights = typer.Typer(
+    cls=Commands, no_args_is_help=True, help="Weights: list, get, verify, promote, roll back."
+)
 app.add_typer(weights, name="weights")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @weights.command("list")
-def list_weights(as_json: AsJson = False) -> None:
+def list_weights(
+    studies: Annotated[
+        Path | None, typer.Argument(help="A studies folder: list what was trained on its labels instead.")
+    ] = None,
+    state: Annotated[Path | None, typer.Option(help="State folder of these studies.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """List the weights that are here and the official ones that are not, and say which `serve` would take.
+
+    With a studies folder: the versions that were trained on its labels, what they gained on the frozen
+    studies, and which of them is the champion, that answers.
 
     Your folder is `~/.segpet/weights`, or the one that the variable SEGPET_WEIGHTS names. A file that you put
     there has a name, its own without the suffix, wherever a command takes `--model`.
     """
     from lib.network.registry import weights_folder
 
+    if studies is not None:
+        from scripts.weights_versions import list_versions
+
+        list_versions(studies, state, as_json)
+        return
     rows = _rows()
     if as_json:
         typer.echo(json.dumps(rows, indent=2))

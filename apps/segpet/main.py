@@ -17,14 +17,17 @@ from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.interfaces.tasks.train import TrainTask
 
 from apps.segpet.batches import Batch, Batches, read_batch
 from apps.segpet.failures import told_to_client
 from apps.segpet.inventory import in_words, inventory
 from apps.segpet.labels import LabelKeeper
 from apps.segpet.options import OptionError, checked_studies, read_options
-from apps.segpet.strategies import Random
+from apps.segpet.scoring import Scorer
+from apps.segpet.strategies import strategies
 from apps.segpet.studies import Studies, checked_tag
+from apps.segpet.trainings import Trainings
 from apps.segpet.uploads import Uploads
 from infer_tasks.network_engine import NetworkEngine
 from infer_tasks.requests import is_true
@@ -32,7 +35,9 @@ from infer_tasks.segpet import SegPETClickTask, SegPETTask
 from infer_tasks.segpet_auto import SegPETAutoTask
 from infer_tasks.suv_region import SUVRegionTask
 from infer_tasks.workspace import Workspace
+from lib.learning.next_study import StudyScores
 from lib.store import Models
+from trainers.segpet import SegPETTrainer
 
 logger = logging.getLogger("segpet")
 
@@ -58,6 +63,8 @@ class SegPET(MONAILabelApp):
         self.network = NetworkEngine(
             options.model, options.device, options.state.folder("weights"), self.models
         )
+        self._trainer = SegPETTrainer(studies, options.state, options.model, options.unit, options.device)
+        self.trainings = Trainings(options.state, self._trainer.command, self._trained)
         super().__init__(
             app_dir,
             studies,
@@ -67,6 +74,7 @@ class SegPET(MONAILabelApp):
             version=version("segpet"),
             labels=list(options.labels),
         )
+        self.scorer = self._scorer()
         self._auto_update_scoring = (
             False  # a process of its own, that loads everything, after every next sample
         )
@@ -88,9 +96,13 @@ class SegPET(MONAILabelApp):
         )
         return {task.name: task for task in tasks}
 
+    def init_trainers(self) -> dict[str, TrainTask]:
+        """Return the trainer; the server starts it as a process of its own."""
+        return {self._trainer.name: self._trainer}
+
     def init_strategies(self) -> dict[str, Strategy]:
-        """Return the strategies; OHIF always asks for `random`."""
-        return {"random": Random()}
+        """Return the strategies; what they go by is scored in the background."""
+        return strategies(self.workspace.leases, lambda: self.scorer)
 
     def on_init_complete(self) -> None:
         """Clean up after a killed server, and begin to load the weights. Only a server calls this."""
@@ -100,6 +112,8 @@ class SegPET(MONAILabelApp):
         super().on_init_complete()
         self._say_what_is_served()
         self.network.load_in_background()
+        if self.scorer:
+            self.scorer.start()
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Answer a viewer's clicks.
@@ -161,7 +175,8 @@ class SegPET(MONAILabelApp):
         """Return the study to be labelled next, {} where none is left; its image is read meanwhile."""
         if request.get("strategy") not in self._strategies:
             raise HTTPException(404, f"There is no such strategy; there are {', '.join(self._strategies)}.")
-        sample = super().next_sample(request)
+        with told_to_client():
+            sample: dict[str, Any] = super().next_sample(request)
         if sample:
             self.preload(sample["id"])
             if Path(sample["path"]).is_dir():
@@ -213,6 +228,18 @@ class SegPET(MONAILabelApp):
             logger.info("Files that do not state their unit give no SUV; --unit says what theirs is.")
         if options.model is None:
             logger.info("No weights: suv_region and segpet_auto answer, segpet and segpet_click do not.")
+
+    def _scorer(self) -> Scorer | None:
+        """Return what scores studies; None where nothing may be written, or the studies are in a PACS."""
+        datastore, options = self.datastore(), self.options
+        if options.read_only or not isinstance(datastore, Studies):
+            return None
+        scores = StudyScores(options.state.folder("scores"))
+        return Scorer(datastore, self.network, scores, options.unit, lambda: self.trainings.is_running)
+
+    def _trained(self) -> None:
+        """Take the champion that a training may have made."""
+        self.network.follow()
 
     def cleanup_sessions(self) -> None:
         """Delete uploads that nobody used for long."""

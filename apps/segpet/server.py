@@ -28,7 +28,16 @@ from apps.segpet.dicomweb.proxy import PACS, proxy_router
 from apps.segpet.dicomweb.uids import look_ahead
 from apps.segpet.failures import UNEXPECTED
 from apps.segpet.options import dicomweb_url, names_of
-from apps.segpet.routes import annotation, annotation_results, datastore, infer, panel, session, work
+from apps.segpet.routes import (
+    annotation,
+    annotation_results,
+    datastore,
+    infer,
+    panel,
+    session,
+    training,
+    work,
+)
 from apps.segpet.shield import Shield
 from apps.segpet.viewer_files import ViewerFiles
 from apps.segpet.viewer_headers import SafeHeaders
@@ -54,8 +63,8 @@ if settings.MONAI_LABEL_AUTH_ENABLE:
 api = FastAPI(title="SegPET", docs_url=None, redoc_url=None, lifespan=lifespan)
 pacs = dicomweb_url(settings.MONAI_LABEL_APP_CONF, settings.MONAI_LABEL_STUDIES)
 dicomweb = folder.router if pacs is None else proxy_router(PACS(pacs))
-parts = (infer, datastore, session, work, panel, annotation, annotation_results)
-routers = [*(part.router for part in parts), dicomweb]
+parts = (infer, datastore, session, work, training, panel, annotation, annotation_results)
+routers = [*(part.router for part in parts), training.panel, dicomweb]
 for router in routers:
     api.include_router(router)
 

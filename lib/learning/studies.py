@@ -130,6 +130,11 @@ def labelled_studies(
     return sorted(found, key=lambda study: study.name)
 
 
+def studies_of(folder: Path) -> list[tuple[str, Path, bool]]:
+    """Return the studies of a folder in MONAI Label's layout: name, image, whether it has a final label."""
+    return sorted((name, image, _file(folder, "final", name) is not None) for name, image in _images(folder))
+
+
 def _images(folder: Path) -> Iterable[tuple[str, Path]]:
     """Return the names and images of a folder as MONAI Label's datastore has them."""
     for path in folder.iterdir():

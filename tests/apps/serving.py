@@ -51,7 +51,7 @@ class Server:
             self._process = subprocess.Popen(
                 self._command, cwd=self.folder, env=environment, stdout=log, stderr=log
             )
-        for _ in range(600):
+        for _ in range(1800):
             if self._process.poll() is not None:
                 raise RuntimeError(f"the server ended: {self.log.read_text()[-3000:]}")
             try:

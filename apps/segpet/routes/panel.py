@@ -88,17 +88,18 @@ def get_label(request: Request, uid: Uid) -> Response:
 @router.post("/next", summary="The next study by strategy")
 @in_a_thread
 def next_study(asked: NextBody) -> dict[str, Any]:
-    """Return the study to be labelled next, rather one that nobody else has open; null where none is left."""
+    """Return the study to be labelled next, none that somebody else has open; null where none is left."""
     with told_to_client():
         leases = app_instance().workspace.leases
         current = [panel.name_of(asked.current)] if asked.current else []
-        busy = [name for name, clients in leases.all().items() if set(clients) - {asked.client}]
-        for passed in ([*current, *busy], current):
-            found = sample(asked.strategy, {"client_id": asked.client, "but_not": passed})
-            if found:
-                label = panel.saved_labels().counting(found["id"])
-                return {"study": panel.entry(found["id"], label, leases.holders(found["id"]))}
-        return {"study": None}
+        request = {"client_id": asked.client, "but_not": current, "tracer": asked.tracer}
+        found = sample(asked.strategy, request)
+        if not found:
+            unlabelled = set(panel.studies().get_unlabeled_images()) - set(current)
+            elsewhere = [one for one, who in leases.all().items() if set(who) - {asked.client}]
+            return {"study": None, "open_elsewhere": len(unlabelled & set(elsewhere))}
+        label = panel.saved_labels().counting(found["id"])
+        return {"study": panel.entry(found["id"], label, leases.holders(found["id"]))}
 
 
 def _study_uid(name: str) -> str:

@@ -100,3 +100,4 @@ class NextBody(Body):
     strategy: Annotated[str, Field(min_length=1, max_length=64)] = "random"
     client: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
     current: Annotated[str, Field(pattern=r"^[0-9.]{1,64}$")] | None = None
+    tracer: Annotated[str, Field(min_length=1, max_length=64)] | None = None

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, HTTPException
 from monailabel.endpoints.activelearning import sample
 from monailabel.interfaces.utils.app import app_instance
-from monailabel.utils.async_tasks.task import AsyncTask
 
 router = APIRouter()
 
@@ -46,12 +45,3 @@ def stop_batch() -> Any:
     """Stop the batch after the study that it is at; what is saved stays."""
     app_instance().batches.stop()
     return batch_state()
-
-
-@router.get("/train/", tags=["Train"], summary="Is a training running?")
-def training(all: bool = False, check_if_running: bool = False) -> Any:
-    """Return the state of training; 404 where there is nothing to tell, as viewers expect it."""
-    result, detail = AsyncTask.status("train", all, check_if_running)
-    if result is None:
-        raise HTTPException(404, detail)
-    return result

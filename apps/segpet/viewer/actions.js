@@ -174,17 +174,19 @@ async function savedByOthers(revision) {
 }
 
 /** Open the study that the server thinks is the most useful next. */
-export function nextStudy(strategy = state.strategies?.[0]) {
+export function nextStudy(strategy = state.strategy ?? state.strategies?.[0]) {
   inTurn('next', async () => {
     if (can()) {
       await flush();
     }
-    const { study } = await ask('POST', 'next', { strategy, client: state.client, current: state.study?.id });
+    const { client, study: current } = state;
+    const asked = { strategy, client, current: current?.id };
+    const { study, open_elsewhere: elsewhere } = await ask('POST', 'next', asked);
     if (study) {
       // A whole page load: cornerstone keeps much of a study that one would have to take from it by hand.
       window.location.assign(`/segpet?StudyInstanceUIDs=${encodeURIComponent(study.study_uid)}`);
     } else {
-      change({ notice: { key: 'nothingLeft' } });
+      change({ notice: elsewhere ? { key: 'elsewhere', count: elsewhere } : { key: 'nothingLeft' } });
     }
   });
 }

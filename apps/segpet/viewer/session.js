@@ -29,7 +29,9 @@ export async function prepare(studyUids) {
   try {
     const lists = await Promise.all(studyUids.map(uid => ask('GET', `studies?study_uid=${encodeURIComponent(uid)}`)));
     const [first] = lists.flatMap(list => list.studies);
-    change({ strategies: lists[0]?.strategies ?? [] });
+    const strategies = lists[0]?.strategies ?? [];
+    const chosen = localStorage.getItem('segpet.strategy');
+    change({ strategies, strategy: strategies.includes(chosen) ? chosen : null });
     if (!first) {
       change({ phase: 'absent' });
       return;

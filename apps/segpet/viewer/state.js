@@ -14,7 +14,9 @@ export const state = {
   error: null, // a sentence
   warnings: [], // sentences
   notice: null, // what was done: {key of its text, values}
+  learning: null, // as GET /segpet/training gives it; null until somebody looks
   strategies: [], // names of the server's ways to choose the next study
+  strategy: null, // the one that was chosen; null: the first
   renaming: null, // number of the object whose name is being typed
   conflict: null, // status that was to be saved when somebody else had saved since
   marked: [], // numbers of objects chosen for merging

@@ -4,6 +4,7 @@ import { html } from '../vendor/preact-htm.js';
 import { text } from '../texts.js';
 import { Annotate } from './annotate.js';
 import { Help } from './help.js';
+import { Learn } from './learn.js';
 import { Messages } from './messages.js';
 import { Objects } from './objects.js';
 import { Save } from './save.js';
@@ -31,6 +32,7 @@ export function Panel() {
     <${Messages} state=${state} />
     ${state.phase === 'ready' && html`<${Annotate} state=${state} />`}
     <${Objects} state=${state} />
+    <${Learn} state=${state} />
     <${Save} state=${state} />
     ${state.help && html`<${Help} />`}
   </div>`;

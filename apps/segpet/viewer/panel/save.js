@@ -54,11 +54,12 @@ const Statuses = () => html`
 function Strategies({ state: { strategies, strategy } }) {
   const choose = ({ target }) => {
     target.blur(); // else it takes the keys that follow
+    localStorage.setItem('segpet.strategy', target.value);
     change({ strategy: target.value });
   };
   return (
     strategies.length > 1 &&
-    html`<select value=${strategy ?? strategies[0]} onChange=${choose}>
-      ${strategies.map(name => html`<option value=${name}>${name}</option>`)}</select>`
+    html`<select value=${strategy ?? strategies[0]} title=${text('strategyHint')} data-test="strategy" onChange=${choose}>
+      ${strategies.map(name => html`<option value=${name}>${text(`strategy.${name}`)}</option>`)}</select>`
   );
 }

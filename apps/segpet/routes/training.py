@@ -1,0 +1,165 @@
+"""MONAI Label's `/train`, and the panel's `/segpet/training` and `/segpet/weights`: learn, watch, promote."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Depends, HTTPException
+from monailabel.interfaces.utils.app import app_instance
+from pydantic import Field
+
+from apps.segpet.annotation.panel_study import check_writable
+from apps.segpet.failures import told_to_client
+from apps.segpet.routes import panel_requests as asked
+from apps.segpet.routes.threads import in_a_thread
+from apps.segpet.routes.work import Params
+from lib.store import StoreError, Version
+
+router = APIRouter()
+panel = APIRouter(prefix="/segpet", tags=["Learning"], dependencies=[Depends(asked.checked_type)])
+
+
+class TrainingBody(asked.Body):
+    """A training; without `mode`, or with `resume`, the last one's parameters count."""
+
+    mode: Literal["decoder", "lora", "full"] | None = None
+    labels: Literal["final", "all"] | None = None
+    max_epochs: Annotated[int, Field(ge=1, le=1000)] | None = None
+    seed: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    resume: bool = False
+
+
+class PromoteBody(asked.Body):
+    """The version that is to answer."""
+
+    version: Annotated[int, Field(ge=1)]
+
+
+@router.get("/train/", tags=["Train"], summary="How far is the training?")
+def status(all: bool = False, check_if_running: bool = False) -> Any:
+    """Return the state of the last training; 404 where there is nothing to tell, as viewers expect it."""
+    trainings = app_instance().trainings
+    if check_if_running and not trainings.is_running:
+        raise HTTPException(404, "No training is running.")
+    task = trainings.task()
+    if task is None:
+        raise HTTPException(404, "There was no training yet.")
+    return [task] if all else task
+
+
+@router.post("/train/", tags=["Train"], include_in_schema=False)
+def start_all(params: Params = None) -> Any:
+    """Start the one trainer there is, as OHIF's *Update Model* asks: parameters by its name."""
+    given = (params or {}).get("segpet")
+    return {"segpet": start("segpet", given if isinstance(given, dict) else {})}
+
+
+@router.post("/train/{model}", tags=["Train"], summary="Start or resume a training")
+def start(model: str, params: Annotated[dict[str, Any] | None, Body()] = None) -> Any:
+    """Start a training and return its state; one stopped or killed with the same parameters goes on."""
+    check_writable()
+    app = app_instance()
+    if model not in app.info()["trainers"]:
+        raise HTTPException(404, f"There is no such trainer; there are {', '.join(app.info()['trainers'])}.")
+    app.trainings.start({key: value for key, value in (params or {}).items() if key != "client_id"})
+    return app.trainings.task()
+
+
+@router.delete("/train/", tags=["Train"], summary="Stop the training")
+def stop() -> Any:
+    """Ask the training to keep its checkpoint and end; returns its state."""
+    check_writable()
+    app_instance().trainings.stop()
+    return app_instance().trainings.task() or {}
+
+
+@panel.get("/training", summary="What is learnt, and which weights answer")
+@in_a_thread
+def learning() -> dict[str, Any]:
+    """Return how far the last training is, all versions of weights, and which of them answers."""
+    with told_to_client():
+        return _learning()
+
+
+@panel.post("/training", summary="Start or resume a training")
+def start_training(body: TrainingBody) -> dict[str, Any]:
+    """Start a training, or go on with the last one."""
+    check_writable()
+    trainings = app_instance().trainings
+    if body.resume:
+        trainings.resume()
+    else:
+        trainings.start(body.model_dump(exclude_none=True, exclude={"resume"}))
+    return _learning()
+
+
+@panel.post("/training/stop", summary="Stop the training")
+def stop_training(_: asked.Nothing) -> dict[str, Any]:
+    """Ask the training to keep its checkpoint and end."""
+    check_writable()
+    app_instance().trainings.stop()
+    return _learning()
+
+
+@panel.post("/weights/promote", summary="Let a version answer")
+@in_a_thread
+def promote(body: PromoteBody) -> dict[str, Any]:
+    """Make a version the champion; returns when it answers."""
+    check_writable()
+    app = app_instance()
+    try:
+        app.models.promote(body.version)
+    except StoreError as error:
+        raise HTTPException(404, str(error)) from error
+    app.network.follow(wait=True)
+    return _learning()
+
+
+@panel.post("/weights/rollback", summary="Let the champion before answer again")
+@in_a_thread
+def rollback(_: asked.Nothing) -> dict[str, Any]:
+    """Make the champion before the present one the champion again; returns when it answers."""
+    check_writable()
+    app = app_instance()
+    try:
+        app.models.rollback()
+    except StoreError as error:
+        raise HTTPException(409, str(error)) from error
+    app.network.follow(wait=True)
+    return _learning()
+
+
+def _learning() -> dict[str, Any]:
+    app = app_instance()
+    app.network.follow()
+    champion, answers = app.models.champion(), None
+    if app.network.state == "ready":
+        segmenter = app.network.get().segmenter
+        answers = {
+            "name": segmenter.name, "digest": segmenter.digest, "version": app.network.version or None,
+        }  # fmt: skip
+    return {
+        "read_only": app.options.read_only,
+        "trainer": app.network.has_weights,
+        "training": app.trainings.progress(),
+        "answers": answers,
+        "champion": champion.number if champion else None,
+        "versions": [_told(version) for version in reversed(app.models.versions())],
+    }
+
+
+def _told(version: Version) -> dict[str, Any]:
+    """Return what the panel shows of a version: no study's name."""
+    card = version.card
+    before, after = (_mean(card.get("validation", {}).get(when, {})) for when in ("before", "after"))
+    studies = {kind: len(names) for kind, names in card.get("data", {}).items() if isinstance(names, list)}
+    told = {key: card.get(key) for key in ("mode", "tracer", "why", "seconds")}
+    return {
+        "version": version.number, "name": version.name, "digest": version.digest, "time": version.time,
+        **told, "studies": studies, "before": before, "after": after,
+    }  # fmt: skip
+
+
+def _mean(scores: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Return the mean Dice over studies by number of clicks."""
+    clicks = sorted({number for study in scores.values() for number in study}, key=int)
+    by_clicks = {number: [study[number] for study in scores.values() if number in study] for number in clicks}
+    return {number: round(sum(values) / len(values), 4) for number, values in by_clicks.items()}

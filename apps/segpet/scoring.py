@@ -1,0 +1,113 @@
+"""Scores of the studies that may be labelled next, computed in the background while nobody clicks."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from apps.segpet.failures import log_unexpected
+from apps.segpet.studies import Studies
+from infer_tasks.network_engine import NetworkEngine
+from infer_tasks.volumes import Volumes
+from lib.interaction import Engine, NetworkSegmenter
+from lib.learning.next_study import StudyScore, StudyScores, score_study
+from lib.network import CheckpointError
+from lib.pet import VolumeError
+
+logger = logging.getLogger("segpet")
+
+#: It begins so long after the start, or when a strategy first asks; it looks for new studies so often.
+_BEGINS_AFTER, _EVERY = 60.0, 60.0
+#: Nobody clicked for so long before it decodes.
+_QUIET = 2.0
+_NICENESS = 15
+_CACHE_BYTES = 128 << 20
+
+
+class Scorer:
+    """Scores unlabelled studies one by one, with an engine of its own: its caches are not those of clicks.
+
+    Args:
+        studies: the studies folder.
+        network: whose weights are asked.
+        scores: where scores are kept.
+        unit: what the values are of files that do not say it.
+        busy: whether something else needs the processor, as a training does.
+    """
+
+    def __init__(
+        self,
+        studies: Studies,
+        network: NetworkEngine,
+        scores: StudyScores,
+        unit: str | None,
+        busy: Callable[[], bool],
+    ) -> None:
+        self._studies, self._network, self._scores, self._busy = studies, network, scores, busy
+        self._volumes = Volumes(unit, limit_bytes=0)  # keeps nothing: what annotators opened stays in memory
+        self._engine: Engine | None = None
+        self._wake = threading.Event()
+
+    def start(self) -> None:
+        """Begin, in a thread that goes last."""
+        threading.Thread(target=self._run, name="scores", daemon=True).start()
+
+    def wake(self) -> None:
+        """Begin at once; does not wait."""
+        self._wake.set()
+
+    def known(self) -> list[StudyScore]:
+        """Return what is known of the unlabelled studies."""
+        found = (self._scores.get(study, self._image(study)) for study in self._unlabelled())
+        return [score for score in found if score]
+
+    def _run(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)  # on Linux, of this thread
+        self._wake.wait(_BEGINS_AFTER)
+        while True:
+            self._wake.clear()
+            try:
+                self._look()
+            except Exception as error:
+                log_unexpected(error)
+            self._wake.wait(_EVERY)
+
+    def _look(self) -> None:
+        for study in self._unlabelled():
+            if self._busy():
+                return
+            engine, image = self._current_engine(), self._image(study)
+            known = self._scores.get(study, image)
+            if known and known.weights == (engine.segmenter.digest if engine else ""):
+                continue
+            self._pause()
+            try:
+                volume = self._volumes.get(image)
+                self._scores.put(score_study(study, image, volume, engine, self._pause))
+            except (VolumeError, OSError):
+                continue  # told to whoever opens it
+
+    def _current_engine(self) -> Engine | None:
+        if self._network.state != "ready":
+            return None
+        try:
+            segmenter = self._network.get().segmenter
+        except CheckpointError:
+            return None
+        if self._engine is None or self._engine.segmenter.digest != segmenter.digest:
+            own = NetworkSegmenter(segmenter.network, _CACHE_BYTES)
+            self._engine = Engine(own, _CACHE_BYTES)
+        return self._engine
+
+    def _pause(self) -> None:
+        """Wait until nobody has clicked for a moment."""
+        while self._network.quiet_seconds < _QUIET:
+            time.sleep(_QUIET / 4)
+
+    def _unlabelled(self) -> list[str]:
+        return sorted(self._studies.get_unlabeled_images())
+
+    def _image(self, study: str) -> Path:
+        return Path(self._studies.get_image_uri(study))

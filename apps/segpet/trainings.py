@@ -1,0 +1,177 @@
+"""Trainings: one at a time, each a process of its own at low priority, which outlives the server."""
+
+import fcntl
+import json
+import logging
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fastapi import HTTPException
+
+from lib.store import StateFolder, write_atomic
+
+logger = logging.getLogger("segpet")
+
+ROOT = Path(__file__).resolve().parents[2]
+_NICENESS = 15
+#: What is shown of a training; the rest of its progress file is for programs.
+_SHOWN = (
+    "status", "stage", "share", "epoch", "epochs", "seconds", "curve", "message", "version", "promoted",
+    "mode", "started",
+)  # fmt: skip
+#: In the words of MONAI Label's tasks.
+_STATUS = {"running": "RUNNING", "done": "DONE", "stopped": "STOPPED", "killed": "ERROR", "failed": "ERROR"}
+
+
+class Trainings:
+    """Starts, watches and stops trainings; what is known of the last one is in `training/` of the state.
+
+    A server that starts while a training runs finds it there. Whether one runs is told by the lock that its
+    process holds, not by a process id, which may be another's by now.
+
+    Args:
+        state: the state folder.
+        command: makes of a request's parameters the command line of its training; ValueError with a sentence
+            for parameters that cannot be used.
+        ended: called when a training that was started here has ended.
+    """
+
+    def __init__(
+        self,
+        state: StateFolder,
+        command: Callable[[Mapping[str, Any]], list[str]],
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._folder = state.folder("training")
+        self._command, self._ended = command, ended
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_stopped = False
+        self._turn = threading.Lock()
+
+    def start(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Start a training; where one with the same parameters was stopped or killed, it goes on.
+
+        Raises:
+            HTTPException: 429 while one runs, 422 for parameters that cannot be used.
+        """
+        with self._turn:
+            if self.is_running:
+                raise HTTPException(429, "A training is running already; wait for it, or stop it first.")
+            try:
+                command = self._command(request)
+            except ValueError as error:
+                raise HTTPException(422, str(error)) from error
+            write_atomic(self._folder / "request.json", json.dumps(dict(request)))
+            (self._folder / "progress.json").unlink(missing_ok=True)
+            handle = os.open(self._folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "wb") as log:
+                process = subprocess.Popen(
+                    command,
+                    cwd=ROOT,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,  # signals to the server are not for it
+                )
+            # Clicks go first. Threads that it begins from now on are as low.
+            os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
+            self._process, self._is_stopped = process, False
+        threading.Thread(target=self._wait, args=(process,), name="training", daemon=True).start()
+        return self.progress()
+
+    def resume(self) -> dict[str, Any]:
+        """Go on with the last training, which was stopped or killed.
+
+        Raises:
+            HTTPException: 409 where there is none that could go on; and as `start`.
+        """
+        if self.progress()["status"] not in ("stopped", "killed", "failed"):
+            raise HTTPException(409, "There is no training that was stopped or broken off.")
+        try:
+            request = json.loads((self._folder / "request.json").read_bytes())
+        except (OSError, ValueError) as error:
+            raise HTTPException(409, "What the last training was asked for is not known any more.") from error
+        return self.start(request)
+
+    def stop(self) -> None:
+        """Ask the running training to keep its checkpoint and end; nothing where none runs."""
+        with self._turn:
+            process = self._process
+            self._is_stopped = True
+            if process is not None and process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            elif self._is_locked() and (pid := self._read().get("pid")):
+                os.kill(int(pid), signal.SIGTERM)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a training runs, started here, by a former server or on the command line."""
+        return (self._process is not None and self._process.poll() is None) or self._is_locked()
+
+    def progress(self) -> dict[str, Any]:
+        """Return how far the last training is: `status` (none, running, stopped, killed, failed, done) ..."""
+        running, fields = self.is_running, self._read()
+        told = {key: fields.get(key) for key in _SHOWN}
+        if running:
+            told["status"], told["stage"] = "running", told["stage"] or "starting"
+        elif told["status"] == "running":
+            told["status"] = "killed"
+            told["message"] = "The training was broken off; it can go on from its last checkpoint."
+        elif told["status"] is None and self._process is not None:
+            # Ended before it told anything: its imports take a moment.
+            told["status"] = "stopped" if self._is_stopped else "failed"
+            told["message"] = "" if self._is_stopped else self._last_words()
+        else:
+            told["status"] = told["status"] or "none"
+        return {**told, "curve": told["curve"] or [], "share": told["share"] or 0.0}
+
+    def task(self) -> dict[str, Any] | None:
+        """Return the last training in MONAI Label's form of a task; None where there was none."""
+        progress = self.progress()
+        if progress["status"] == "none":
+            return None
+        return {
+            "id": progress["started"] or "starting",
+            "status": _STATUS[progress["status"]],
+            "model": "segpet",
+            "start_ts": progress["started"],
+            "details": [progress["message"] or progress["stage"] or ""],
+            "progress": progress,
+        }
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        process.wait()
+        self._ended()
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            fields = json.loads((self._folder / "progress.json").read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return fields if isinstance(fields, dict) else {}
+
+    def _last_words(self) -> str:
+        """Return the last line that a training wrote which ended before it began."""
+        try:
+            lines = (self._folder / "log.txt").read_text(errors="replace").strip().splitlines()
+        except OSError:
+            lines = []
+        return lines[-1][:300] if lines else "The training ended before it began."
+
+    def _is_locked(self) -> bool:
+        try:
+            handle = os.open(self._folder / "lock", os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False

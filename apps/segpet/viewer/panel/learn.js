@@ -1,0 +1,102 @@
+// Training on the team's labels: start and stop, progress and curve, which weights answer.
+
+import { html, useEffect, useReducer } from '../vendor/preact-htm.js';
+import { goOn, promote, rollback, start, stop, watch } from '../learning.js';
+import { text } from '../texts.js';
+
+const MODES = ['decoder', 'lora', 'full'];
+const LABELS = ['final', 'all'];
+const WIDTH = 240;
+const HEIGHT = 56;
+
+const digits = value => (value === undefined || value === null ? '–' : value.toFixed(2));
+
+export function Learn({ state }) {
+  const { learning } = state;
+  useEffect(() => () => watch(false), []);
+  return html`<details class="segpet-learn" data-test="learn" onToggle=${({ target }) => watch(target.open)}>
+    <summary>${text('learning')}</summary>
+    ${learning && html`<${Answers} learning=${learning} /><${Training} learning=${learning} /><${Versions} learning=${learning} />`}
+  </details>`;
+}
+
+function Answers({ learning: { answers, champion } }) {
+  const said = answers ? `${answers.name} · ${answers.digest.slice(0, 8)}` : text('noWeights');
+  return html`<p class="segpet-small">${text('answering')}: <b data-test="answers" data-version=${answers?.version ?? 0}>${said}</b>
+    ${champion !== null && answers && answers.version !== champion && html` <span class="segpet-note">${text('loading')}</span>`}</p>`;
+}
+
+function Training({ learning: { training, trainer, read_only: readOnly } }) {
+  const { status, stage, share, epoch, epochs, message } = training;
+  const running = status === 'running';
+  const step = stage === 'training' && epoch ? `${text('stage.training')} ${epoch}/${epochs}` : text(`stage.${stage}`);
+  return html`<div data-test="training" data-status=${status}>
+    ${
+      running &&
+      html`<div class="segpet-line segpet-small"><span>${step}</span>
+      <progress class="segpet-space" value=${share} max="1" data-test="progress"></progress><span>${Math.round(share * 100)} %</span></div>`
+    }
+    ${!running && status !== 'none' && html`<p class="segpet-small"><b>${text(`training.${status}`)}</b> ${message}</p>`}
+    <${Curve} curve=${training.curve} />
+    ${!trainer && html`<p class="segpet-note">${text('noTrainer')}</p>`}
+    ${trainer && !readOnly && html`<${Actions} status=${status} />`}
+  </div>`;
+}
+
+function Actions({ status }) {
+  const [options, choose] = useReducer((old, patch) => ({ ...old, ...patch }), { mode: MODES[0], labels: LABELS[0] });
+  const select = (name, values) => html`<select value=${options[name]} title=${text(`${name}Hint`)} data-test=${`train-${name}`}
+    onChange=${({ target }) => {
+      target.blur(); // else it takes the keys that follow
+      choose({ [name]: target.value });
+    }}>${values.map(value => html`<option value=${value}>${text(`${name}.${value}`)}</option>`)}</select>`;
+  if (status === 'running') {
+    return html`<button class="segpet-button" data-test="train-stop" onClick=${stop}>${text('stop')}</button>`;
+  }
+  const broken = status === 'stopped' || status === 'killed';
+  return html`<div class="segpet-line">
+    ${select('mode', MODES)}${select('labels', LABELS)}
+    <button class="segpet-button" data-test="train-start" title=${text('trainHint')} onClick=${() => start(options)}>${text('train')}</button>
+    ${broken && html`<button class="segpet-button segpet-primary" data-test="train-resume" onClick=${goOn}>${text('goOn')}</button>`}
+  </div>`;
+}
+
+/** Dice after one click on held-out studies, by epoch; the scale goes from 0 to 1. */
+function Curve({ curve }) {
+  const points = curve.filter(({ dice }) => dice).map(({ epoch, dice }) => [epoch, dice['1']]);
+  if (points.length < 2) {
+    return null;
+  }
+  const last = points.at(-1);
+  const at = ([epoch, dice]) => `${((epoch / (last[0] || 1)) * WIDTH).toFixed(1)},${((1 - dice) * HEIGHT).toFixed(1)}`;
+  const said = `${text('curve')}: ${digits(points[0][1])} → ${digits(last[1])}`;
+  return html`<figure class="segpet-curve" data-test="curve" data-epochs=${points.length - 1}>
+    <svg viewBox=${`0 -2 ${WIDTH} ${HEIGHT + 4}`} role="img" aria-label=${said}>
+      <polyline points=${points.map(at).join(' ')} /></svg>
+    <figcaption class="segpet-quiet segpet-small">${said}</figcaption>
+  </figure>`;
+}
+
+function Versions({ learning: { versions, champion, read_only: readOnly } }) {
+  if (!versions.length) {
+    return html`<p class="segpet-quiet segpet-small">${text('noVersions')}</p>`;
+  }
+  return html`<table class="segpet-versions"><tbody>${versions.map(
+    ({ version, name, mode, studies, before, after, digest }) => html`<tr key=${version} data-version=${version}
+      data-champion=${`${version === champion}`} title=${digest}>
+      <td class="segpet-left">${name}<span class="segpet-quiet segpet-small segpet-site">${[
+        mode && text(`mode.${mode}`),
+        studies.training !== undefined && `${studies.training} + ${studies.validation}`,
+      ]
+        .filter(Boolean)
+        .join(' · ')}</span></td>
+      <td title=${text('curve')}>${digits(before['1'])} → ${digits(after['1'])}</td>
+      <td>${
+        version === champion
+          ? html`<b>${text('champion')}</b>`
+          : !readOnly && html`<button class="segpet-link" data-test=${`promote-${version}`} onClick=${() => promote(version)}>${text('promote')}</button>`
+      }</td></tr>`,
+  )}</tbody></table>
+  ${champion !== null && !readOnly && html`<button class="segpet-link" data-test="rollback" onClick=${rollback}>${text('rollback')}</button>`}
+  <p class="segpet-quiet segpet-small">${text('sessionsFinish')}</p>`;
+}
