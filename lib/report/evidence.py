@@ -10,7 +10,7 @@ from lib.report.counts import with_counts
 from lib.report.entities import Entity, Laterality, find_entities
 from lib.report.language import ReportError
 from lib.report.lexicon import default_lexicon
-from lib.report.places import is_within, places_of
+from lib.report.places import is_within, nodes_beside, places_of
 from lib.report.quantities import Quantity, find_quantities
 from lib.report.text import sentences
 
@@ -65,7 +65,7 @@ class Statement:
         quantities: its numbers.
         denies: whether it says that there is nothing abnormal.
         physiological: whether it, or what follows on it, calls its uptake physiological.
-        suvs: the SUVs of its lesions; of "SUVmax 5.9, 5.1 and 4.8" all.
+        suvs: the SUVs of its lesions, each with its character; of "SUVmax 5.9, 5.1 and 4.8" all.
     """
 
     start: int
@@ -77,7 +77,25 @@ class Statement:
     quantities: tuple[Quantity, ...]
     denies: bool
     physiological: bool = False
-    suvs: tuple[float, ...] = ()
+    suvs: tuple[tuple[float, int], ...] = ()
+
+    @property
+    def suv_values(self) -> tuple[float, ...]:
+        """The SUVs alone."""
+        return tuple(value for value, _ in self.suvs)
+
+    def sites_of(self, place: int) -> tuple[Entity, ...]:
+        """Return the sites that its SUV number `place` belongs to.
+
+        As many sites as SUVs belong together in their order; else those that stand between it and the SUV
+        before it; else all.
+        """
+        anatomy = tuple(site for site in self.sites if site.concept.kind == "anatomy")
+        if len(anatomy) == len(self.suvs):
+            return (anatomy[place],)
+        after = self.suvs[place - 1][1] if place else self.start
+        between = tuple(site for site in self.sites if after <= site.start < self.suvs[place][1])
+        return between or self.sites
 
 
 @dataclass(frozen=True)
@@ -161,14 +179,17 @@ def _parts(text: str) -> list[tuple[int, int]]:
     return parts
 
 
-def _suvs(text: str, start: int, end: int, quantities: Iterable[Quantity]) -> tuple[float, ...]:
-    """Return the SUVs of a clause; those of a list that has the word once, up to the sentence's next word."""
-    values: list[float] = []
+def _suvs(text: str, start: int, end: int, quantities: Iterable[Quantity]) -> tuple[tuple[float, int], ...]:
+    """Return the SUVs of a clause with where each stands; those of a list that has the word once, up to the sentence's next word."""
+    values: list[tuple[float, int]] = []
     for one in quantities:
         if start <= one.start < end and one.kind in ("suv", "suv_max"):
-            values += one.values or (one.low, one.high)
+            values += [(value, one.start) for value in dict.fromkeys((*one.values, one.low, one.high))]
             if further := _FURTHER.match(text, one.end):
-                values += [float(number) for number in _DECIMAL.findall(further.group())]
+                values += [
+                    (float(number.group()), number.start())
+                    for number in _DECIMAL.finditer(text, further.start(), further.end())
+                ]
     return tuple(values)
 
 
@@ -215,14 +236,17 @@ def _described(lesion: Measured, findings: Sequence[Statement]) -> Measured:
         sites = statement.sites or before
         before = sites
         here = any(is_within(a, b) for site in sites for a in places_of(site) for b in lesion.places)
-        if statement.physiological and (lesion.has_suv(statement.suvs) or (here and not statement.suvs)):
+        is_its = lesion.has_suv(statement.suv_values)
+        if statement.physiological and (is_its or (here and not statement.suvs)):
             normal = True
-        if statement.denies or not lesion.has_suv(statement.suvs):
+        if statement.denies or not is_its:
             continue
-        for site in sites:
+        at = next(n for n, (value, _) in enumerate(statement.suvs) if lesion.has_suv([value]))
+        named = (statement.sites_of(at) if statement.sites else ()) or sites
+        for site in named:
             if sides_agree(site.laterality, lesion.side):
                 places += places_of(site)
-                side = side or (site.laterality if len(sites) == 1 else None)
+                side = side or (site.laterality if len(named) == 1 else None)
     return replace(
         lesion,
         places=tuple(dict.fromkeys(places)),
@@ -243,6 +267,8 @@ def _measured(lesion: Mapping[str, Any], number: int) -> Measured:
         places = tuple(dict.fromkeys(entity.concept.id for entity in named))
         side = side or next((entity.laterality for entity in named if entity.laterality), None)
     side = side or (concept.side if concept else None)
+    if lesion.get("relation") == "beside" or not organ:  # as lymph nodes are, which no organ map has
+        places += tuple(node for place in places for node in nodes_beside(place))
     return Measured(
         id=lesion.get("id", number),
         places=places,

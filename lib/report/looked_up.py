@@ -20,6 +20,15 @@ MarkKind = Literal["number", "site", "side", "count", "polarity"]
 _SIDE_WORD = re.compile(r"\b(?:left|right|bilateral|both|l|r)\b|[左右双两]侧?", re.I)
 #: How far from a site the word for its side may stand, in characters.
 _SIDE_REACH = 24
+_SIDES_SAID = {
+    "l": "left",
+    "r": "right",
+    "b": "bilateral",
+    "左": "left",
+    "右": "right",
+    "双": "bilateral",
+    "两": "bilateral",
+}
 _RECOMMENDS = re.compile(
     r"\b(?:recommend\w*|suggest\w*|advis\w+|consider|correlat\w+|follow|biopsy|mri|ultraso\w+)\b|建议|随访|复查|活检|进一步",
     re.I,
@@ -43,7 +52,7 @@ _NODAL = re.compile(r"\bnod(?:e|es|al)\b|lymph|淋巴结", re.I)
 _TNM_T = re.compile(r"T[0-4][a-d]?")
 _GENERIC = re.compile(r"lymph|nod(?:es?|al)|\b(?:left|right|bilateral|both)\b|淋巴结|[左右双两]侧?")
 _VAGUE_PLACES = frozenset(["lymph_node", "body"])
-_DECIMAL = re.compile(r"(?<![\d.])\d+\.\d+(?![\d.])")
+_DECIMAL = re.compile(r"(?<![\d.])\d+\.\d+(?!\d|\.\d)")
 #: Words for anything abnormal: whether they are affirmed says nothing apart from their site.
 _COMMON = frozenset(
     [
@@ -228,7 +237,12 @@ def _number_mark(
             for kind, value in fact.numbers
         )
     )
-    if elsewhere and len(statement.sites) == 1 and any(fact.numbers for fact in evidence.about(owner)):
+    if (
+        elsewhere
+        and statement.own_sites
+        and len(statement.sites) == 1
+        and any(fact.numbers for fact in evidence.about(owner))
+    ):
         name = text[owner.start : owner.end]
         return Mark(
             said.start, said.end, "number", reason("number_elsewhere", language, said=written, site=name)
@@ -239,7 +253,7 @@ def _number_mark(
 def _owner(said: Quantity, statement: Statement) -> Entity | None:
     """Return the site in a number's clause that it follows, else the one that follows it."""
     if not statement.own_sites:
-        return None
+        return statement.sites[0] if len(statement.sites) == 1 else None
     before = [site for site in statement.sites if site.end <= said.start]
     return before[-1] if before else statement.sites[0]
 
@@ -257,7 +271,7 @@ def _count_mark(
     here = _held(statement.sites, evidence)
     known = {len(here), *(len(_held([site], evidence)) for site in statement.sites)} - {0}
     listed = [one for one in statements if one.sentence == statement.sentence]
-    sites = narrowest(statement.sites)
+    sites = {place for site in narrowest(statement.sites) for place in places_of(site)}
     ranges = [(float(n), float(n)) for n in known]
     ranges += [
         (one.low, one.high)
@@ -330,6 +344,8 @@ def _site_mark(
         if agrees:
             return None
         known = side_words({str(one) for one in sides}, language)
+        if not _says_side(text, site, start, end) or any(map(is_vague, places_of(site))):
+            return None
         return Mark(start, end, "side", reason("side", language, known=known))
     mirrored = _mirrored(site.concept.id)
     if mirrored and any(is_within(fact.place, mirrored) and not fact.denied for fact in evidence.facts):
@@ -424,6 +440,14 @@ def _mirrored(concept: str) -> str | None:
         if f"_{side}" in concept and swapped in default_lexicon().concepts:
             return swapped
     return None
+
+
+def _says_side(text: str, site: Entity, start: int, end: int) -> bool:
+    """Whether the words at a site say the side that it was read to have; it may come from far away."""
+    if site.concept.side:
+        return True
+    words = {match.group().lower() for match in _SIDE_WORD.finditer(text, start, end)}
+    return any(_SIDES_SAID.get(word[0]) == site.laterality for word in words)
 
 
 def _with_side(text: str, site: Entity) -> tuple[int, int]:

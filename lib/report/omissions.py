@@ -59,18 +59,23 @@ def speaks_of(text: str, statement: Statement, lesion: Measured, lesions: Sequen
     lesions as there are. A statement with the SUVmax of another lesion there, and no word for several, speaks
     of that one alone.
     """
-    if lesion.has_suv(statement.suvs):
+    if lesion.has_suv(statement.suv_values):
         return True
     counts = [one for one in statement.quantities if one.kind == "count"]
     naming = [site for site in narrowest(statement.sites) if names(site, lesion)]
     if not naming:
         return bool(statement.others) and any(one.low == len(lesions) > 1 for one in counts)
-    if any(one.high > 1 for one in counts) or _SEVERAL.search(text, statement.start, statement.end):
+    has_range = any(one.low < one.high for one in statement.quantities if one.kind.startswith("suv"))
+    if (
+        has_range
+        or any(one.high > 1 for one in counts)
+        or _SEVERAL.search(text, statement.start, statement.end)
+    ):
         return True
     rivals = [
         other for other in lesions if other is not lesion and any(names(site, other) for site in naming)
     ]
-    return not any(rival.has_suv(statement.suvs) for rival in rivals)
+    return not any(rival.has_suv(statement.suv_values) for rival in rivals)
 
 
 def names(site: Entity, lesion: Measured) -> bool:

@@ -35,7 +35,7 @@ _NOT_THERE = frozenset(["hepatic", "splenic", "renal", "pulmonary", "gastric"])
 #: Places that are no more than a direction, or a kind of tissue.
 _VAGUE = frozenset(["lymph_node", "node_regional", "node_sentinel", "diaphragm", "body"])
 _STEM = 6
-#: Stations of the lung cancer map (Rusch 2009, J Thorac Oncol 4:568) that reports name by their place as well.
+#: Stations of the lung cancer map (Rusch 2009, J Thorac Oncol 4:568), which have names too; and all bones.
 _STATIONS = {
     f"node_station_{number}{side}": f"node_{name}"
     for number, name in {
@@ -50,7 +50,7 @@ _STATIONS = {
         11: "interlobar",
     }.items()
     for side in ("", "r", "l")
-}
+} | {"axial_skeleton": "bone", "appendicular_skeleton": "bone"}
 
 
 def places_of(entity: Entity) -> tuple[str, ...]:
@@ -99,7 +99,7 @@ def narrowest(entities: Iterable[Entity]) -> list[Entity]:
         and not any(
             is_within(narrow, wide) and not is_within(wide, narrow)
             for other, others in placed
-            if other is not entity
+            if other is not entity and other.concept.kind == "anatomy"
             for narrow in others
             for wide in places
         )
@@ -115,6 +115,37 @@ def is_vague(place: str) -> bool:
 def is_node(place: str) -> bool:
     """Whether a place is a lymph node."""
     return "lymph_node" in default_lexicon().wider(place)
+
+
+#: Organs and vessels beside which groups of lymph nodes lie.
+_BESIDE = {
+    "jugular_vein": "node_cervical",
+    "carotid_space": "node_cervical",
+    "common_carotid_artery": "node_cervical",
+    "internal_carotid_artery": "node_cervical",
+    "trachea": "node_paratracheal",
+    "carina": "node_subcarinal",
+    "bronchus": "node_hilar",
+    "esophagus": "node_paraesophageal",
+    "aortic_arch": "node_mediastinal",
+    "superior_vena_cava": "node_mediastinal",
+    "aorta": "node_retroperitoneal",
+    "abdominal_aorta": "node_paraaortic",
+    "inferior_vena_cava": "node_retroperitoneal",
+    "portal_vein": "node_hepatic_hilar",
+    "stomach": "node_gastric",
+    "mesenteric_artery": "node_mesenteric",
+    "iliac_artery": "node_iliac",
+    "iliac_vein": "node_iliac",
+    "femoral_vessel": "node_inguinal",
+}
+
+
+def nodes_beside(place: str) -> tuple[str, ...]:
+    """Return the groups of lymph nodes that lie beside an organ or a vessel."""
+    concepts = default_lexicon().concepts
+    known = {node for organ, node in _BESIDE.items() if organ in concepts and is_within(place, organ)}
+    return tuple(sorted(known & concepts.keys()))
 
 
 @cache
