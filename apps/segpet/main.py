@@ -19,11 +19,15 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
+from apps.segpet.archive.client import Archive
+from apps.segpet.archive.outgoing import Outgoing
+from apps.segpet.archive.studies import ArchiveStudies
 from apps.segpet.batches import Batch, Batches, read_batch
+from apps.segpet.dicomweb.proxy import PACS
 from apps.segpet.failures import told_to_client
 from apps.segpet.inventory import in_words, inventory
 from apps.segpet.labels import LabelKeeper
-from apps.segpet.options import OptionError, checked_studies, read_options
+from apps.segpet.options import OptionError, checked_studies, is_url, read_options
 from apps.segpet.scoring import Scorer
 from apps.segpet.strategies import strategies
 from apps.segpet.studies import Studies, checked_tag
@@ -57,13 +61,15 @@ class SegPET(MONAILabelApp):
         except OptionError as error:
             raise SystemExit(f"segpet: {error}") from None
         self.options = options
+        self.outgoing: Outgoing | None = None
         self.workspace = Workspace(options.state, options.labels, options.unit)
         self.batches = Batches(self.infer)
         self.models = Models(options.state.folder("models"))
         self.network = NetworkEngine(
             options.model, options.device, options.state.folder("weights"), self.models
         )
-        self._trainer = SegPETTrainer(studies, options.state, options.model, options.unit, options.device)
+        folder = str(options.state.folder("archive")) if is_url(studies) else studies
+        self._trainer = SegPETTrainer(folder, options.state, options.model, options.unit, options.device)
         self.trainings = Trainings(options.state, self._trainer.command, self._trained)
         super().__init__(
             app_dir,
@@ -80,10 +86,13 @@ class SegPET(MONAILabelApp):
         )
 
     def init_datastore(self) -> Datastore:
-        """Return the studies folder behind its guards; a DICOMweb URL as MONAI Label has it."""
-        if self.studies.startswith(("http://", "https://")):
-            return super().init_datastore()
+        """Return the studies folder behind its guards, or the archive at a DICOMweb URL."""
         keeper = LabelKeeper(self.workspace, self.options.read_only)
+        if is_url(self.studies):
+            archive = Archive(PACS(self.studies))
+            studies = ArchiveStudies(self.options.state.folder("archive"), archive, keeper)
+            self.outgoing = Outgoing(archive, studies, self.workspace)
+            return studies
         return Studies(self.studies, settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD, keeper)
 
     def init_infers(self) -> dict[str, InferTask]:
@@ -109,9 +118,13 @@ class SegPET(MONAILabelApp):
         self.workspace.clear_results()
         if isinstance(datastore := self.datastore(), Studies):
             datastore.clear_parts()
+        if isinstance(datastore, ArchiveStudies):
+            datastore.clean()
         super().on_init_complete()
         self._say_what_is_served()
         self.network.load_in_background()
+        if self.outgoing and not self.options.read_only:
+            self.outgoing.start()
         if self.scorer:
             self.scorer.start()
 
@@ -208,14 +221,23 @@ class SegPET(MONAILabelApp):
         return image, Path(datastore.get_image_uri(image))
 
     def preload(self, study: str) -> None:
-        """Read a study's image in the background."""
-        if isinstance(datastore := self.datastore(), Studies):
+        """Read a study's image in the background; of an archive whoever opens it waits for it."""
+        datastore = self.datastore()
+        if isinstance(datastore, Studies) and not isinstance(datastore, ArchiveStudies):
             self.workspace.volumes.preload(datastore.known_image(study))
 
     def _say_what_is_served(self) -> None:
         """Log what whoever starts the server wants to know."""
         options, datastore = self.options, self.datastore()
-        if isinstance(datastore, Studies):
+        if isinstance(datastore, ArchiveStudies):
+            try:
+                logger.info("%d PET series in the PACS.", len(datastore.list_images()))
+            except HTTPException as error:
+                logger.warning("%s It is asked again when somebody opens the work list.", error.detail)
+            logger.info(
+                "Labels, their versions, the journal and copies of images go to %s.", options.state.path
+            )
+        elif isinstance(datastore, Studies):
             names = {Path(datastore.get_image_uri(study)).name for study in datastore.list_images()}
             folder = Path(self.studies)
             for line in in_words(len(names), inventory(folder, names), with_names=sys.stderr.isatty()):
@@ -232,7 +254,7 @@ class SegPET(MONAILabelApp):
     def _scorer(self) -> Scorer | None:
         """Return what scores studies; None where nothing may be written, or the studies are in a PACS."""
         datastore, options = self.datastore(), self.options
-        if options.read_only or not isinstance(datastore, Studies):
+        if options.read_only or not isinstance(datastore, Studies) or isinstance(datastore, ArchiveStudies):
             return None
         scores = StudyScores(options.state.folder("scores"))
         return Scorer(datastore, self.network, scores, options.unit, lambda: self.trainings.is_running)

@@ -17,6 +17,8 @@ from lib.store import StateFolder, StoreError, open_state
 #: Weights that come with the app.
 BUNDLED = Path(__file__).resolve().parent / "model"
 UNITS = ("SUVbw", "Bq/ml")
+#: Environment variables with what a DICOMweb server wants to know; `_FILE` at the end names a file with it.
+USER, PASSWORD, TOKEN = "SEGPET_DICOMWEB_USER", "SEGPET_DICOMWEB_PASSWORD", "SEGPET_DICOMWEB_TOKEN"
 _KEYS = ("labels", "model", "state", "unit", "device", "hosts", "read_only", "dicomweb")
 
 
@@ -58,7 +60,9 @@ def read_options(conf: Mapping[str, str], studies: str) -> Options:
     unit = unit_named(conf["unit"]) if "unit" in conf else None
     if unit == "unknown":
         raise OptionError(f"The option unit must be one of {', '.join(UNITS)}, not {conf['unit']}.")
-    dicomweb_url(conf, studies)
+    if dicomweb_url(conf, studies) is not None:
+        for name in (PASSWORD, TOKEN):
+            secret(name)
     try:
         labels = read_labels(conf["labels"]) if "labels" in conf else DEFAULT_LABELS
         state = open_state(studies, conf.get("state"))
@@ -73,7 +77,7 @@ def dicomweb_url(conf: Mapping[str, str], studies: str) -> str | None:
 
     Raises OptionError: it is no URL, or holds a password.
     """
-    url = conf.get("dicomweb") or (studies if studies.startswith(("http://", "https://")) else None)
+    url = conf.get("dicomweb") or (studies if is_url(studies) else None)
     if url is None:
         return None
     try:
@@ -93,13 +97,34 @@ def dicomweb_url(conf: Mapping[str, str], studies: str) -> str | None:
     return url
 
 
+def secret(name: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Return a password or token that the environment holds, or that is in the file `NAME_FILE` names.
+
+    Raises OptionError: the file cannot be read, or holds more than a line.
+    """
+    if (file := environment.get(f"{name}_FILE")) is None:
+        return environment.get(name, "")
+    try:
+        text = Path(file).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"The file that {name}_FILE names cannot be read: name another one.") from error
+    if not text.isprintable() or len(text) > 16 << 10:
+        raise OptionError(f"The file that {name}_FILE names is to hold one line, and nothing else.")
+    return text
+
+
+def is_url(studies: str) -> bool:
+    """Whether studies are at a DICOMweb URL, not in a folder."""
+    return studies.startswith(("http://", "https://"))
+
+
 def checked_studies(studies: str) -> str:
     """Return the studies folder's path without links, or the DICOMweb URL.
 
     Raises:
         OptionError: there is no such folder, or it cannot be written (labels are saved there).
     """
-    if studies.startswith(("http://", "https://")):
+    if is_url(studies):
         return studies
     folder = Path(studies).expanduser()
     if not studies:

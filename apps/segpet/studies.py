@@ -60,6 +60,15 @@ class Studies(LocalDatastore):
         self._folders = DICOMFolders(Path(folder))
         super().__init__(folder, extensions=[f"*{end}" for end in EXTENSIONS], auto_reload=auto_reload)
 
+    @property
+    def folder(self) -> Path:
+        """Where images and labels are."""
+        return Path(self._datastore_path)
+
+    def title(self, study: str) -> str:
+        """Return how people find a study."""
+        return study
+
     def known_image(self, image_id: Any) -> Path:
         """Return the path of a known image, else HTTPException 404. No other image is ever opened."""
         path = self.get_image_uri(image_id) if isinstance(image_id, str) else ""

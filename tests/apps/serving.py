@@ -25,10 +25,13 @@ class Server:
     Args:
         folder: where studies, state and log are.
         plain: start MONAI Label's own server instead of ours.
+        source: DICOMweb URL that it serves instead of the folder.
         conf: the app's options.
     """
 
-    def __init__(self, folder: Path, plain: bool = False, **conf: str | Path) -> None:
+    def __init__(
+        self, folder: Path, plain: bool = False, source: str | None = None, **conf: str | Path
+    ) -> None:
         self.folder, self.studies, self.state = folder, folder / "studies", folder / "state"
         self.log = folder / "server.log"
         with socket.socket() as probe:
@@ -37,7 +40,14 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         start = ["monailabel", "start_server", "--app", str(ROOT / "apps/segpet")]
         self._command = start if plain else [sys.executable, "-m", "apps.segpet"]
-        self._command += ["--studies", str(self.studies), "--host", "127.0.0.1", "--port", str(self.port)]
+        self._command += [
+            "--studies",
+            source or str(self.studies),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+        ]
         for key, value in {"state": self.state, **conf}.items():
             self._command += ["--conf", key, str(value)]
         self._process: subprocess.Popen | None = None

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,7 +62,7 @@ def studies() -> Studies:
     """Return the studies folder; HTTPException 404 where the server has none."""
     datastore = app_instance().datastore()
     if not isinstance(datastore, Studies):
-        raise HTTPException(404, "Annotation in the browser needs a folder of studies; this server has none.")
+        raise HTTPException(404, "This server has no studies to annotate in the browser.")
     return datastore
 
 
@@ -76,7 +75,7 @@ def saved_labels() -> SavedLabels:
 @cache
 def organ_maps() -> OrganMaps:
     """Return the organ maps in the studies folder."""
-    return OrganMaps(Path(app_instance().studies))
+    return OrganMaps(studies().folder)
 
 
 def name_of(uid: str) -> str:
@@ -148,7 +147,7 @@ def entry(name: str, label: Label | None, open_by: list[str]) -> dict[str, Any]:
     return {
         "id": uid,
         "study_uid": study_uid,
-        "title": name,
+        "title": studies().title(name),
         "status": label.status if label else "none",
         "version": label.version if label else 0,
         "saved": label.time if label else None,

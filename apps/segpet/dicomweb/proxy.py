@@ -3,13 +3,14 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import requests
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response, StreamingResponse
 from pydicom.datadict import tag_for_keyword
 
-USER, PASSWORD, TOKEN = "SEGPET_DICOMWEB_USER", "SEGPET_DICOMWEB_PASSWORD", "SEGPET_DICOMWEB_TOKEN"
+from apps.segpet.options import PASSWORD, TOKEN, USER, secret
 
 _UID = r"[0-9]+(?:\.[0-9]+)*"
 _WITHIN = {
@@ -44,11 +45,13 @@ _CONNECT_SECONDS, _READ_SECONDS = 5, 120
 
 
 class PACS:
-    """A DICOMweb server that is read from.
+    """A DICOMweb server.
 
     Args:
         url: where its DICOMweb begins, such as `https://pacs.hospital.example/dicom-web`.
-        environment: holds user and password, or a token, where the server wants them.
+        environment: holds user and password, or a token, where the server wants them; or names their files.
+
+    Raises OptionError: a file of a password or token cannot be read.
     """
 
     def __init__(self, url: str, environment: Mapping[str, str] = os.environ) -> None:
@@ -58,32 +61,52 @@ class PACS:
         self._session.verify = (
             environment.get("REQUESTS_CA_BUNDLE") or environment.get("SSL_CERT_FILE") or True
         )
-        if token := environment.get(TOKEN):
+        if token := secret(TOKEN, environment):
             self._session.headers["Authorization"] = f"Bearer {token}"
         elif user := environment.get(USER):
-            self._session.auth = (user, environment.get(PASSWORD, ""))
+            self._session.auth = (user, secret(PASSWORD, environment))
 
-    def get(self, path: str, parameters: list[tuple[str, str]], accept: str) -> requests.Response:
+    def get(
+        self, path: str, parameters: list[tuple[str, str]], accept: str, seconds: float = _READ_SECONDS
+    ) -> requests.Response:
         """Ask the PACS; what it answers is not read yet.
 
         Raises HTTPException: 502 where it cannot be reached, refuses us, fails or sends us elsewhere; 4xx as
         it says.
         """
-        try:
-            answer = self._session.get(
-                f"{self._url}/{path}",
-                params=parameters,
-                headers={"Accept": accept},
-                stream=True,
-                allow_redirects=False,
-                timeout=(_CONNECT_SECONDS, _READ_SECONDS),
-            )
-        except requests.RequestException as error:
-            raise HTTPException(502, "The PACS cannot be reached.") from error
+        answer = self._ask("GET", path, {"Accept": accept}, seconds, params=parameters)
         if fault := _fault(answer):
             answer.close()
             raise fault
         return answer
+
+    def post(self, path: str, body: bytes, kind: str) -> requests.Response:
+        """Send to the PACS; what it answers, a refusal too, is not read yet.
+
+        Raises HTTPException: 502 where it cannot be reached or refuses us.
+        """
+        told = {"Accept": "application/dicom+json", "Content-Type": kind}
+        answer = self._ask("POST", path, told, _READ_SECONDS, data=body)
+        if answer.status_code not in (200, 202, 409):
+            answer.close()
+            raise _fault(answer) or HTTPException(502, "The PACS fails.")
+        return answer
+
+    def _ask(
+        self, method: str, path: str, headers: dict[str, str], seconds: float, **what: Any
+    ) -> requests.Response:
+        try:
+            return self._session.request(
+                method,
+                f"{self._url}/{path}",
+                headers=headers,
+                stream=True,
+                allow_redirects=False,
+                timeout=(_CONNECT_SECONDS, seconds),
+                **what,
+            )
+        except requests.RequestException as error:
+            raise HTTPException(502, "The PACS cannot be reached.") from error
 
 
 def proxy_router(pacs: PACS) -> APIRouter:

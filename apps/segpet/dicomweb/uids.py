@@ -6,7 +6,16 @@ from threading import Thread
 
 from monailabel.interfaces.utils.app import app_instance
 
+from apps.segpet.archive.catalogue import ArchiveCatalogue
+from apps.segpet.archive.studies import ArchiveStudies
 from apps.segpet.dicomweb.catalogue import Catalogue
+
+
+@cache
+def of_datastore() -> Catalogue | ArchiveCatalogue:
+    """Return what knows the UIDs of the app's studies."""
+    datastore = app_instance().datastore()
+    return ArchiveCatalogue(datastore) if isinstance(datastore, ArchiveStudies) else catalogue()
 
 
 @cache
@@ -29,7 +38,7 @@ def _look_ahead() -> None:
 
 def study_of(series_uid: str) -> str | None:
     """Return the id of the study whose image is a series, None where it is none (a CT for one)."""
-    return catalogue().study_of(series_uid)
+    return of_datastore().study_of(series_uid)
 
 
 def uids_of(study: str) -> tuple[str, str]:
@@ -37,7 +46,7 @@ def uids_of(study: str) -> tuple[str, str]:
 
     Raises LookupError: there is no such study.
     """
-    return catalogue().uids_of(study)
+    return of_datastore().uids_of(study)
 
 
 def instances_of(study: str) -> tuple[str, ...]:
@@ -47,4 +56,4 @@ def instances_of(study: str) -> tuple[str, ...]:
         LookupError: there is no such study.
         VolumeError: its image cannot be read, or has all slices in one instance.
     """
-    return catalogue().instances_of(study)
+    return of_datastore().instances_of(study)

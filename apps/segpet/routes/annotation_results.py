@@ -12,6 +12,7 @@ from apps.segpet.annotation.table import measured
 from apps.segpet.annotation.table import saved as saved_row
 from apps.segpet.failures import told_to_client
 from apps.segpet.routes import panel_requests as asked
+from apps.segpet.routes.archived import in_archive
 from apps.segpet.routes.panel_requests import Client, Number, Uid
 from apps.segpet.routes.panel_session import Panel
 from apps.segpet.routes.threads import in_a_thread
@@ -97,4 +98,4 @@ def save(request: Request, uid: Uid, client: Client, body: asked.SaveBody) -> di
 
         done = one.workspace.annotations.save(one.key, body.revision, saved)
         label = labels.of_version(name, done.version) or labels.counting(name)
-        return saved_row(label, unchanged=True) or {}
+        return {**(saved_row(label, unchanged=True) or {}), **in_archive(name, body.status)}

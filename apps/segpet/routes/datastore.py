@@ -10,7 +10,9 @@ from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import FileResponse, Response
 from monailabel.interfaces.utils.app import app_instance
 
+from apps.segpet.archive.studies import ArchiveStudies
 from apps.segpet.failures import told_to_client
+from apps.segpet.routes.archived import in_archive
 from apps.segpet.routes.parameters import json_object, with_client
 from apps.segpet.routes.received import received
 from apps.segpet.studies import checked_tag, label_ending
@@ -91,7 +93,8 @@ def put_label(
     _known_image(image)
     with received(label, app.workspace.new_file(label_ending(label.filename))) as path:
         label_id = app.datastore().save_label(image, str(path), tag, info)
-    return {**(app.on_save_label(image, label_id) or {}), "image": image, "label": label_id}
+    told = app.on_save_label(image, label_id) or {}
+    return {**told, **in_archive(image, tag), "image": image, "label": label_id}
 
 
 @router.get("/label", summary="Download a label")
@@ -122,6 +125,8 @@ def put_label_info(label: str, tag: str, info: Annotated[str, Form()] = "{}") ->
 
 def _known_image(image: str) -> Path:
     datastore = app_instance().datastore()
+    if isinstance(datastore, ArchiveStudies):
+        return datastore.known_image(image)
     if image not in datastore.list_images():
         raise HTTPException(404, "There is no study of that name.")
     return Path(datastore.get_image_uri(image))

@@ -156,7 +156,9 @@ export function save(status, replace = false) {
     const { revision } = state.head;
     try {
       const saved = await ask('POST', `${links.path}/label`, { revision, status, replace });
-      change({ head: { ...state.head, saved }, notice: { key: 'savedAs', status, version: saved.version } });
+      const { archive, version } = saved;
+      const key = archive && !archive.stored ? 'savedNotSent' : 'savedAs';
+      change({ head: { ...state.head, saved }, notice: { key, status, version, message: archive?.message } });
     } catch (error) {
       if (error instanceof Refusal && error.status === 409 && !replace && (await savedByOthers(revision))) {
         change({ conflict: status });

@@ -113,6 +113,7 @@ const TEXTS = {
   'strategy.uncertain': ['uncertain', '不确定优先'],
   'strategy.mixed': ['mixed', '混合'],
   nothingLeft: ['No study without a final label is left.', '所有检查均已定稿。'],
+  savedNotSent: ['Saved: {status}, version {version}. {message}', '已保存：{status}，第 {version} 版。{message}'],
   savedAs: ['Saved: {status}, version {version}.', '已保存：{status}，第 {version} 版。'],
   unsaved: ['not saved as a label yet; every step is kept', '尚未保存为标注；每一步均已记录'],
   changedSince: ['changed since', '之后有改动'],
