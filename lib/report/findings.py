@@ -77,10 +77,11 @@ def _lesion(number: int, entry: Mapping[str, Any], unit: str | None, language: L
         parts.append(words.not_measurable)
     if entry.get("normal_uptake"):
         parts.append(words.normal_uptake)
-    return words.lesion.format(number, _site(entry, language)) + words.sentence(parts)
+    return words.lesion.format(number, site_text(entry, language)) + words.sentence(parts)
 
 
-def _site(entry: Mapping[str, Any], language: Language) -> str:
+def site_text(entry: Mapping[str, Any], language: Language) -> str:
+    """Return where a lesion lies, such as "in the liver"."""
     words = PHRASES[language]
     organ = entry.get("organ")
     if not organ:

@@ -1,7 +1,7 @@
 """Language models that write impressions: in this process, or behind a server that speaks OpenAI's API.
 
-A `Backend` yields an impression piece by piece. It writes one at a time; who comes meanwhile waits in a line
-and is told the place. Closing the iterator, or `cancelled` becoming true, ends it half-way and frees the line.
+A `Backend` yields an impression piece by piece. It writes one at a time; others wait in a line
+and are told their place. Closing the iterator, or `cancelled` becoming true, ends it and frees the line.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ class BackendError(RuntimeError):
         self.status = status
 
 
-class Cancelled(Exception):
+class Cancelled(Exception):  # noqa: N818 -- no error: somebody wished it
     """Somebody ended it half-way; the pieces so far are good."""
 
 
@@ -88,7 +88,8 @@ class Backend(Protocol):
             language: "en" or "zh".
             options: how.
             cancelled: asked between pieces and while waiting.
-            waiting: told the place in the line whenever it changes: 2 is "two are before you", 0 is "it begins".
+            waiting: told the place in the line whenever it changes: 2 means two are before,
+                0 that it begins.
 
         Raises:
             ReportError: nothing can be written of these findings (empty, too long).

@@ -1,0 +1,155 @@
+"""A model of transformers in this process, with a PEFT adapter or without."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lib.report.backends import BackendError, Options
+from lib.report.backends.line import Line
+from lib.report.backends.pieces import before_stop, from_thread
+from lib.report.language import Language, ReportError, check_text
+from lib.report.prompts import messages
+
+
+def load_model(where: str, device: torch.device, adapter: Path | None = None) -> tuple[Any, Any]:
+    """Return model and tokenizer of a folder, or of a name that the hub's client has downloaded.
+
+    Nothing is downloaded, no code of a model is run, and weights are safetensors only.
+
+    Raises:
+        BackendError: there is none, or it cannot be used; the sentence says what to do.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    shown = Path(where).name
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(where, **safe)
+        model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=True, dtype="auto", **safe)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BackendError(
+            f"No language model could be read from {shown}: name a folder with config.json, tokenizer and "
+            "safetensors, or a model that `hf download` has fetched.",
+            503,
+        ) from error
+    if not tokenizer.chat_template:
+        raise BackendError(f"{shown} has no chat template: take an instruct model, such as Qwen2.5's.", 503)
+    if device.type == "cpu" and model.dtype == torch.float16:
+        model = model.float()  # half precision is slow on a CPU
+    if adapter:
+        model = _with_adapter(model, adapter)
+    model.to(device)  # type: ignore[arg-type]
+    return model.eval(), tokenizer
+
+
+def _with_adapter(model: Any, adapter: Path) -> Any:
+    from peft import PeftModel
+
+    if not (adapter / "adapter_model.safetensors").is_file():
+        raise BackendError(f"{adapter.name} holds no adapter_model.safetensors.", 503)
+    try:
+        return PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise BackendError(f"The adapter {adapter.name} does not fit the model.", 503) from error
+
+
+class LocalBackend:
+    """A model in this process; it is loaded when it is first used.
+
+    Args:
+        where: a folder, or a downloaded model's name on the hub.
+        adapter: a PEFT adapter's folder.
+        device: a GPU where there is one, if not given.
+    """
+
+    def __init__(self, where: str, adapter: Path | None = None, device: torch.device | None = None) -> None:
+        self._where, self._adapter = where, adapter
+        self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._line = Line()
+        self._loaded: tuple[Any, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """The model's name, and the adapter's."""
+        base = Path(self._where).name
+        return f"{base} with {self._adapter.name}" if self._adapter else base
+
+    def generate(
+        self,
+        findings: str,
+        language: Language,
+        options: Options = Options(),  # noqa: B008 -- frozen
+        cancelled: Callable[[], bool] = bool,
+        waiting: Callable[[int], None] = lambda place: None,
+    ) -> Iterator[str]:
+        """See `lib.report.backends.Backend`."""
+        if not check_text(findings, "The findings").strip():
+            raise ReportError("There are no findings to write an impression of.")
+        with self._line.turn(waiting, cancelled):
+            if self._loaded is None:
+                self._loaded = load_model(self._where, self._device, self._adapter)
+            tokens = self._tokens(findings, language, options)
+            pieces = from_thread(
+                lambda put, ended: self._write(tokens, options, put, ended), options.timeout, cancelled
+            )
+            with closing(pieces):  # type: ignore[type-var]
+                yield from before_stop(pieces, options.stop)
+
+    def _tokens(self, findings: str, language: Language, options: Options) -> torch.Tensor:
+        assert self._loaded
+        model, tokenizer = self._loaded
+        prompt = tokenizer.apply_chat_template(
+            messages(findings, language), tokenize=False, add_generation_prompt=True
+        )
+        tokens = tokenizer(prompt, add_special_tokens=False, return_tensors="pt")["input_ids"]
+        most = getattr(model.config, "max_position_embeddings", None) or 1 << 20
+        if tokens.shape[1] + options.max_tokens > most:
+            raise ReportError(
+                f"The findings have {tokens.shape[1]} tokens; with an impression of {options.max_tokens} "
+                f"that is more than the model's {most}: shorten them."
+            )
+        return tokens.to(self._device)
+
+    def _write(
+        self, tokens: torch.Tensor, options: Options, put: Callable[[str], None], ended: threading.Event
+    ) -> None:
+        from transformers import StoppingCriteria, StoppingCriteriaList, TextStreamer
+
+        assert self._loaded
+        model, tokenizer = self._loaded
+
+        class Put(TextStreamer):
+            def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+                put(text)
+
+        class Ended(StoppingCriteria):
+            def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+                return torch.full((len(input_ids),), ended.is_set(), device=input_ids.device)
+
+        drawn = options.temperature > 0
+        chance = {"temperature": options.temperature, "top_p": options.top_p} if drawn else {}
+        if not drawn:  # a model's own settings of drawing would be warned of
+            chance = {"temperature": None, "top_p": None, "top_k": None}  # type: ignore[dict-item]
+        try:
+            with torch.random.fork_rng(enabled=drawn), torch.inference_mode():
+                if drawn:
+                    torch.manual_seed(options.seed)
+                model.generate(
+                    tokens,
+                    attention_mask=torch.ones_like(tokens),
+                    do_sample=drawn,
+                    max_new_tokens=options.max_tokens,
+                    streamer=Put(tokenizer, skip_prompt=True, skip_special_tokens=True),
+                    stopping_criteria=StoppingCriteriaList([Ended()]),
+                    **chance,
+                )
+        except torch.OutOfMemoryError as error:
+            raise BackendError(
+                "There is not enough memory for the model: shorten the findings.", 503
+            ) from error
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise BackendError("The model failed while it wrote the impression.") from error

@@ -1,0 +1,200 @@
+"""From pairs to an adapter with its card: split, train, generate on what was kept apart, measure, save."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lib.report.backends.local import load_model
+from lib.report.cases import MOST_COMPARED, ReportCase
+from lib.report.language import ReportError
+from lib.report.prompts import messages
+from lib.report.scoring import TITLES, score
+from lib.report.text_pairs import Pair, split_pairs
+from lib.report.tuning import Recipe, Tuner, TuningStopped
+
+CARD = "card.json"
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class TextProgress:
+    """How far a training is.
+
+    Args:
+        stage: "measuring" or "training".
+        share: of the work, 0 to 1.
+        epoch: that runs, from 1; 0 before the first.
+        curve: of each epoch measured, 0 first: {"epoch", "loss", and the keys of `scoring.TITLES`}.
+    """
+
+    stage: str
+    share: float
+    epoch: int
+    curve: list[dict[str, Any]]
+
+
+def add_adapter(model: Any, recipe: Recipe) -> Any:
+    """Return the model with a new low-rank adapter; only the adapter requires a gradient.
+
+    Raises:
+        ReportError: the model has no layer of that name.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(recipe.seed)
+    config = LoraConfig(
+        r=recipe.rank, lora_alpha=recipe.alpha, lora_dropout=recipe.dropout,
+        target_modules=list(recipe.targets), task_type="CAUSAL_LM",
+    )  # fmt: skip
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:
+        raise ReportError(f"The model has no layer named {', '.join(recipe.targets)}.") from error
+
+
+def train_impression(
+    pairs: Sequence[Pair],
+    base: str,
+    output: Path,
+    recipe: Recipe,
+    kept: Sequence[Pair] | None = None,
+    device: torch.device | None = None,
+    told: Callable[[TextProgress], None] = lambda progress: None,
+    stopped: Callable[[], bool] = bool,
+    fresh: bool = False,
+) -> dict[str, Any]:
+    """Train an adapter, and return its card.
+
+    `output` gets adapter_model.safetensors, adapter_config.json and card.json. A killed or stopped training
+    goes on from `output`/checkpoint when it is called with the same again.
+
+    Args:
+        pairs: to learn from.
+        base: the model: a folder, or a downloaded model's name on the hub.
+        output: folder of the adapter.
+        recipe: how.
+        kept: pairs to measure on; a tenth of `pairs`, at most 100, chosen by their ids, if not given.
+        device: a GPU where there is one, if not given.
+        told: called with the progress.
+        stopped: asked before each step.
+        fresh: begin anew even if there is a checkpoint.
+
+    Raises:
+        ReportError: pairs, recipe or checkpoint cannot be used.
+        BackendError: the model cannot be read.
+        TuningStopped: `stopped` became true.
+    """
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    learnt, kept = split_pairs(pairs, 0.1, 100) if kept is None else (list(pairs), list(kept))
+    if device.type == "cuda":
+        recipe = replace(recipe, bf16=True, checkpointing=True)
+    model, tokenizer = load_model(base, device)
+    tuned = add_adapter(model, recipe)
+    work = output / "checkpoint"
+    work.mkdir(parents=True, exist_ok=True)
+    checkpoint, curve_file = work / "tuning.safetensors", work / "curve.json"
+    if fresh:
+        checkpoint.unlink(missing_ok=True)
+        curve_file.unlink(missing_ok=True)
+    tuner = Tuner(tuned, tokenizer, recipe, learnt, checkpoint)
+    about: dict[str, Any] = (
+        json.loads(curve_file.read_text()) if checkpoint.is_file() else {"seconds": 0.0, "curve": []}
+    )
+    curve: list[dict[str, Any]] = about["curve"]
+    begun = time.monotonic() - about["seconds"]
+
+    def tell(stage: str) -> None:
+        epoch = min(recipe.epochs, tuner.step // tuner.steps_an_epoch + 1) if curve else 0
+        told(TextProgress(stage, tuner.step / tuner.steps, epoch, curve))
+
+    def measure(epoch: int) -> None:
+        tell("measuring")
+        curve.append({"epoch": epoch, "loss": tuner.loss, **measure_on(tuned, tokenizer, kept, stopped)})
+        if epoch == 0:
+            curve[0]["loss"] = None
+        _write(curve_file, {"seconds": time.monotonic() - begun, "curve": curve})
+
+    try:
+        if not curve:
+            measure(0)
+        while (epoch := len(curve)) <= recipe.epochs:
+            if tuner.step < epoch * tuner.steps_an_epoch:
+                tuner.run_epoch(lambda: tell("training"), stopped)
+            measure(epoch)
+    except TuningStopped:
+        _write(curve_file, {"seconds": time.monotonic() - begun, "curve": curve})
+        raise
+    tuned.save_pretrained(output, safe_serialization=True)
+    card = {
+        "base": Path(base).name,
+        "recipe": asdict(recipe),
+        "data": {"training": len(learnt), "held_out": len(kept), "digest": _digest(learnt)},
+        "seconds": round(time.monotonic() - begun, 1),
+        "curve": curve,
+        "adapter_sha256": hashlib.sha256((output / "adapter_model.safetensors").read_bytes()).hexdigest(),
+    }
+    _write(output / CARD, card)
+    tell("measuring")
+    return card
+
+
+def measure_on(
+    model: Any, tokenizer: Any, kept: Sequence[Pair], stopped: Callable[[], bool] = bool
+) -> dict[str, Any]:
+    """Write impressions of pairs' findings, greedy, and score them: means over reports, or None.
+
+    Raises:
+        TuningStopped: `stopped` became true.
+    """
+    said: list[str] = []
+    for start in range(0, len(kept), _BATCH):
+        if stopped():
+            raise TuningStopped
+        said += write_impressions(model, tokenizer, kept[start : start + _BATCH])
+    cases = [
+        ReportCase(pair.id, pair.language, pair.findings, pair.impression, text[:MOST_COMPARED])
+        for pair, text in zip(kept, said, strict=True)
+    ]
+    corpus = score(cases)[0]["corpus"]["all"]
+    return {key: corpus[key]["mean"]["value"] for key in TITLES if key in corpus}
+
+
+def write_impressions(model: Any, tokenizer: Any, pairs: Sequence[Pair], most: int = 512) -> list[str]:
+    """Return what the model writes of the pairs' findings, greedy, all at once."""
+    prompts = [
+        tokenizer.apply_chat_template(
+            messages(pair.findings, pair.language), tokenize=False, add_generation_prompt=True
+        )
+        for pair in pairs
+    ]
+    tokenizer.padding_side = "left"
+    tokens = tokenizer(prompts, add_special_tokens=False, padding=True, return_tensors="pt")
+    wanted = max(len(tokenizer(pair.impression)["input_ids"]) for pair in pairs)
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        written = model.generate(
+            input_ids=tokens["input_ids"].to(model.device),
+            attention_mask=tokens["attention_mask"].to(model.device),
+            do_sample=False, temperature=None, top_p=None, top_k=None,
+            max_new_tokens=min(most, 2 * wanted + 16),
+        )  # fmt: skip
+    model.train(was_training)
+    return list(tokenizer.batch_decode(written[:, tokens["input_ids"].shape[1] :], skip_special_tokens=True))
+
+
+def _digest(pairs: Sequence[Pair]) -> str:
+    text = json.dumps([asdict(pair) for pair in pairs], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+    part.replace(path)

@@ -1,0 +1,172 @@
+"""`segpet train impression`: an adapter for a language model, from pairs of findings and impression."""
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts import InputError
+from scripts.train import train
+
+
+def _help(name: str) -> str:
+    from lib.report.tuning import Recipe
+
+    return next(str(one.metadata["help"]) for one in fields(Recipe) if one.name == name)
+
+
+@train.command()
+def impression(
+    pairs: Annotated[
+        Path,
+        typer.Argument(
+            help='JSON lines: {"id": "patient/1", "language": "en", "findings": "...", "impression": "..."}; '
+            'what stands before a "/" in the id keeps a patient\'s pairs together.'
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the adapter, its card and its checkpoint.")
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="The base: a folder, or a model that `hf download` has fetched (Qwen/Qwen2.5-7B-Instruct); "
+            "the bundled demonstration model if not given."
+        ),
+    ] = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option(help="Pairs to measure on; a tenth of the others, at most 100, if not given."),
+    ] = None,
+    rank: Annotated[int, typer.Option(min=1, help=_help("rank"))] = 16,
+    alpha: Annotated[int, typer.Option(min=1, help=_help("alpha"))] = 32,
+    dropout: Annotated[float, typer.Option(help=_help("dropout"))] = 0.05,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help=_help("targets") + " Repeat for several; all linear ones of Qwen2 if not given."),
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help=_help("epochs"))] = 3,
+    rate: Annotated[float, typer.Option(help=_help("rate"))] = 2e-4,
+    batch: Annotated[int, typer.Option(min=1, help=_help("batch"))] = 4,
+    accumulate: Annotated[int, typer.Option(min=1, help=_help("accumulate"))] = 4,
+    longest: Annotated[int, typer.Option(min=16, help=_help("longest"))] = 4096,
+    bf16: Annotated[
+        bool, typer.Option("--bf16/--float32", help=_help("bf16") + " Always so on a GPU.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help=_help("seed"))] = 0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, whatever checkpoint is there.")] = False,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU where there is one if not given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
+) -> None:
+    """Fine-tune a language model on what readers wrote of findings: a low-rank adapter (LoRA).
+
+    Before the first epoch and after each, impressions of pairs that are kept apart are written and scored as
+    `segpet evaluate impression` does. Ctrl+C keeps a checkpoint; the same command goes on from it, also after
+    a crash. The server takes the adapter with `segpet serve`.
+
+    `segpet train impression pairs.jsonl -o adapter/ --model Qwen/Qwen2.5-7B-Instruct`
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from apps.segpet.options import BUNDLED_IMPRESSION
+    from lib.network import usable_device
+    from lib.report.backends import BackendError
+    from lib.report.language import ReportError
+    from lib.report.scoring import TITLES
+    from lib.report.text_pairs import read_pairs
+    from lib.report.tuning import Recipe, TuningStopped
+    from lib.report.tuning_job import TextProgress, train_impression
+
+    for file in filter(None, (pairs, held_out)):
+        if not file.is_file():
+            raise InputError(f"There is no file {file}.")
+    with _bar() as (show, stopped):
+
+        def told(progress: TextProgress) -> None:
+            title = f"epoch {progress.epoch}" if progress.stage == "training" else progress.stage
+            show(title, progress.share)
+
+        try:
+            recipe = Recipe(
+                rank=rank, alpha=alpha, dropout=dropout, epochs=epochs, rate=rate, batch=batch,
+                accumulate=accumulate, longest=longest, bf16=bf16, seed=seed,
+                **({"targets": tuple(target)} if target else {}),  # type: ignore[arg-type]
+            )  # fmt: skip
+            card = train_impression(
+                read_pairs(pairs), model or str(BUNDLED_IMPRESSION), output, recipe,
+                read_pairs(held_out) if held_out else None, usable_device(device), told, stopped, fresh,
+            )  # fmt: skip
+        except TuningStopped:
+            typer.echo("Stopped; the same command goes on from here.", err=True)
+            raise typer.Exit(130) from None
+        except (ReportError, BackendError) as error:
+            raise InputError(str(error)) from error
+    if as_json:
+        typer.echo(json.dumps(card, indent=2))
+        return
+    keys = [key for key in TITLES if key in card["curve"][0]]
+    table = Table("epoch", "loss", *(TITLES[key] for key in keys))
+    for epoch in card["curve"]:
+        values = [epoch["loss"], *(epoch[key] for key in keys)]
+        table.add_row(str(epoch["epoch"]), *("-" if value is None else f"{value:.3f}" for value in values))
+    Console().print(table)
+    typer.echo(
+        f"{card['data']['training']} pairs learnt from, {card['data']['held_out']} kept apart; "
+        f"{card['seconds'] / 60:.1f} minutes: {output}"
+    )
+
+
+@train.command("demo-impression")
+def demo_impression(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model to write.")],
+    work: Annotated[Path, typer.Option(help="Folder for the checkpoint; a killed run goes on from it.")],
+    pairs: Annotated[int, typer.Option(min=100, help="Synthetic pairs to learn from.")] = 3_000,
+    epochs: Annotated[int, typer.Option(min=1, help="Times that each is seen.")] = 4,
+) -> None:
+    """Train the small language model that comes with SegPET, from nothing, on synthetic pairs.
+
+    `segpet train demo-impression -o model/ --work work/`
+    """
+    from lib.report.demo_model import train_demo_model
+    from lib.report.language import ReportError
+    from lib.report.tuning import Tuner, TuningStopped
+
+    with _bar() as (show, stopped):
+
+        def told(tuner: Tuner) -> None:
+            show(f"loss {tuner.loss:.3f}", tuner.step / tuner.steps)
+
+        try:
+            train_demo_model(work, output, pairs, epochs, told, stopped)
+        except TuningStopped:
+            typer.echo("Stopped; the same command goes on from here.", err=True)
+            raise typer.Exit(130) from None
+        except ReportError as error:
+            raise InputError(str(error)) from error
+    typer.echo(f"Written: {output}")
+
+
+@contextmanager
+def _bar() -> Iterator[tuple[Callable[[str, float], None], Callable[[], bool]]]:
+    """Yield a progress bar on stderr, and whether Ctrl+C or SIGTERM asks to stop."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    stopped: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: stopped.append(number))
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("reading", total=1.0)
+        yield (
+            lambda title, share: bars.update(task, description=title, completed=share),
+            lambda: bool(stopped),
+        )
