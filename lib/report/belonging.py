@@ -60,11 +60,8 @@ def owner(
 def _nearest(quantity: Quantity, text: str, places: Sequence[Span], group: Sequence[int]) -> int:
     before = [index for index in group if places[index][0] < quantity.start]
     after = [index for index in group if places[index][0] >= quantity.end]
-    if after and (
-        quantity.kind == "count"
-        and not text[quantity.start] in "x×"
-        or _attributive(text, quantity.end, places[after[0]][0])
-    ):
+    counts = quantity.kind == "count" and text[quantity.start] not in "x×"
+    if after and (counts or _attributive(text, quantity.end, places[after[0]][0])):
         return after[0]
     return before[-1] if before else after[0]
 
@@ -102,7 +99,7 @@ def _attributive(text: str, end: int, start: int) -> bool:
 def of_sites(
     concepts: Sequence[Concept], polarity: list[Polarity], clauses: Sequence[int], chinese: bool
 ) -> None:
-    """Give each site the polarity of what is said of it: affirmed if anything is, else uncertain if anything is."""
+    """Give each site the polarity of what is said of it: affirmed if anything is, else uncertain."""
     findings = [index for index, concept in enumerate(concepts) if concept.kind in _FINDINGS]
     with_sites = {clauses[index] for index, concept in enumerate(concepts) if concept.kind == "anatomy"}
     of_clause: dict[int, list[int]] = {}

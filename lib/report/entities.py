@@ -235,7 +235,7 @@ def _whole(named: list[_Named], words: Words, lexicon: Lexicon) -> list[_Named]:
 
 
 def _nodes_of_lists(named: list[_Named], words: Words, lexicon: Lexicon) -> list[_Named]:
-    """Read "hilar and mediastinal lymph nodes" as two stations: the first one's "lymph nodes" are left out."""
+    """Read "hilar and mediastinal lymph nodes" as two stations."""
     found = list(named)
     for index in range(len(found) - 2, -1, -1):
         one, following = found[index], found[index + 1]

@@ -1,4 +1,4 @@
-"""Which side of the body an entity is on: a site by its name or the words beside it, a finding by its site."""
+"""Which side of the body an entity is on: a site by the words beside it, a finding by its site."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -33,8 +33,15 @@ _STOPS = frozenset(
         "were",
         "shows",
         "from",
+        "by",
+        "near",
+        "no",
+        "not",
+        "into",
+        "than",
+        "per",
+        "without",
     ]
-    + ["by", "near", "no", "not", "into", "than", "per", "without"]
 )
 _LISTING = frozenset([*",、，及和与或/&以", "and", "or", "as", "well", "the"])
 _MORE_ON = frozenset("为著重显明多高大甚主")
@@ -54,15 +61,15 @@ def sides_of(words: Sequence[str], first: int, end: int) -> list[SideWord]:
         length = 1
         if word == "b" and after == ["/", "l"]:
             side, length = "bilateral", 3
-        elif word in ("双", "两") and not (after and after[0] in _PAIRED_ZH):
-            side = None
         elif (
-            side == "bilateral"
-            and after[:1] == ["side"]
-            and list(words[at + 2 : at + 5]) == ["of", "the", "diaphragm"]
+            (word in ("双", "两") and not (after and after[0] in _PAIRED_ZH))
+            or (
+                side == "bilateral"
+                and after[:1] == ["side"]
+                and list(words[at + 2 : at + 5]) == ["of", "the", "diaphragm"]
+            )
+            or (word in ("l", "r") and after and after[0].isdecimal())
         ):
-            side = None
-        elif word in ("l", "r") and after and after[0].isdecimal():
             side = None
         elif side in ("left", "right"):
             opposite = "left" if side == "right" else "right"
@@ -70,7 +77,7 @@ def sides_of(words: Sequence[str], first: int, end: int) -> list[SideWord]:
                 side, length = "bilateral", 3
             elif after and _SIDES.get(after[0]) == opposite:
                 side, length = "bilateral", 2
-            elif words[at - 1] in ("以", ">", "<") and at > first or after[:1] in ([">"], ["<"]):
+            elif (words[at - 1] in ("以", ">", "<") and at > first) or after[:1] in ([">"], ["<"]):
                 side = None
         if side:
             found.append((at, at + length, side))
@@ -150,7 +157,7 @@ def _of_same_side(
     floor: int,
     lexicon: Lexicon,
 ) -> Laterality | None:
-    """Return the side of a site that is listed after one with a side, is part of it, or is on the same side."""
+    """Return the side of a site that is listed after one with a side, or is part of it."""
     between = words[floor : spans[index][0]]
     earlier = [at for at in range(index) if concepts[at].kind in ("anatomy", "disease")]
     if "ipsilateral" in between or list(between[-2:]) == ["同", "侧"]:
@@ -186,7 +193,7 @@ def _after(
     sites: Sequence[int],
     used: set[int],
 ) -> None:
-    """Give sides that stand before no entity to the paired site before them: "hilar nodes (left)", "bilaterally"."""
+    """Give sides that stand before no entity to the paired site before: "hilar nodes (left)"."""
     for number, index in enumerate(sites):
         if found[index] is not None or not concepts[index].paired:
             continue
@@ -206,8 +213,8 @@ def _of_sites(
 ) -> Laterality | None:
     """Return the side of a finding's sites.
 
-    They are those of its clause and of the bare lists that go on from it; else of the last clause before with any;
-    else the side is that of the finding before.
+    They are those of its clause and of the bare lists that go on from it; else of the last clause before
+    with any; else the side is that of the finding before.
     """
     clause = clauses[index]
     if not any(clauses[at] == clause for at in sites):

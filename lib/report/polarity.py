@@ -1,4 +1,4 @@
-"""Whether a text affirms what it speaks of, negates it, or is uncertain (after NegEx, Chapman 2001, and ConText)."""
+"""Whether a text affirms, negates or doubts what it speaks of (after NegEx, Chapman 2001, and ConText)."""
 
 import tomllib
 from collections.abc import Sequence
@@ -126,14 +126,14 @@ def polarities(
 
 
 def _closes(mark: Mark, words: Words, stop: int, inside: list[int], spans: Sequence[tuple[int, int]]) -> bool:
-    """Whether a phrase that may stand on either side stands after what it bears on: nothing follows it at once."""
+    """Whether a phrase that may stand on either side stands after what it bears on."""
     return mark.trigger.before is not None and any(
         words.words[at] in (_COMMA, "、", ":", ")", "（", "(") for at in range(mark.end, spans[inside[0]][0])
     )
 
 
 def _group_before(mark: Mark, words: Words, start: int, spans: Sequence[tuple[int, int]]) -> list[int]:
-    """Return the entities that a phrase after them bears on: the last one, and those listed or standing with it."""
+    """Return the entities that a phrase after them bears on: the last, and those listed with it."""
     before = [index for index, span in enumerate(spans) if start <= span[0] and span[1] <= mark.first]
     group: list[int] = []
     for index in reversed(before):

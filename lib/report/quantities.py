@@ -45,27 +45,34 @@ _LENGTH = r"(?P<unit>mm|cm|毫米|厘米|公分|㎜|㎝|millimet(?:er|re)s?|cent
 _SUV = re.compile(
     r"(?=[Ss标摄])(?P<name>SUV|standardi[sz]ed uptake value|标准摄取值|标准化摄取值|摄取值)"
     r"(?P<of>[\s_-]?(?:lbm|bw|bsa)?[\s_-]?\(?(?:max|mean|avg|average|ave|peak|最大值|平均值|峰值|最大|平均|maximum)?\)?)"
-    r"(?:\s?(?:value|values|of|is|was|are|were|up to|=|:|：|approximately|approx\.?|about|around|measuring|measures|reaching|to|from|~|≈|≒|\(|（|,|，|the|a|"
-    r"最大值|平均值|峰值|最大|平均|值|约为|约|为|分别为|达到|达|高达|最高达|最高|范围|介于|在|从|由|可达|大约|均|maximum|max|range|ranging|ranges|between|with|now|currently|measured)){0,6}\s?"
-    + _BOUND + rf"(?P<first>{_NUMBER})(?:(?:{_RANGE}|(?P<each>\s?(?:and|和|、|及)\s?))(?P<second>{_NUMBER})(?!\s?(?:cm|mm|x|×|%|个|枚)))?(?:\s?g/ml)?",
+    r"(?:\s?(?:value|values|of|is|was|are|were|up to|=|:|：|approximately|approx\.?|about|"
+    r"around|measuring|measures|reaching|to|from|~|≈|≒|\(|（|,|，|the|a|"
+    r"最大值|平均值|峰值|最大|平均|值|约为|约|为|分别为|达到|达|高达|最高达|最高|范围|介于|在|从|由|可达|大约|均|maximum|max|range|"
+    r"ranging|ranges|between|with|now|currently|measured)){0,6}\s?"
+    + _BOUND + rf"(?P<first>{_NUMBER})(?:(?:{_RANGE}|(?P<each>\s?(?:and|和|、|"
+    rf"及)\s?))(?P<second>{_NUMBER})(?!\s?(?:cm|mm|x|×|%|个|枚)))?(?:\s?g/ml)?",
     re.I,
 )  # fmt: skip
 _PLAIN_SUV = re.compile(
-    rf"(?P<of>max(?:imum)?|mean|peak|最高|最大|平均)\s?SUV\s?(?:of|is|was|为|约|=|:|：|值)?\s?(?:为|约)?\s?(?P<first>{_NUMBER})",
+    rf"(?P<of>max(?:imum)?|mean|peak|最高|最大|平均)\s?SUV\s?(?:of|is|was|为|约|=|:|：|值)?\s?(?:为|"
+    rf"约)?\s?(?P<first>{_NUMBER})",
     re.I,
 )
 _SIZE = re.compile(
-    _BOUND + rf"(?P<first>{_NUMBER})\s?(?:mm|cm|毫米|厘米)?(?:(?P<times>{_TIMES})(?P<second>{_NUMBER})\s?(?:mm|cm)?(?:{_TIMES}(?P<third>{_NUMBER}))?"
+    _BOUND + rf"(?P<first>{_NUMBER})\s?(?:mm|cm|毫米|"
+    rf"厘米)?(?:(?P<times>{_TIMES})(?P<second>{_NUMBER})\s?(?:mm|"
+    rf"cm)?(?:{_TIMES}(?P<third>{_NUMBER}))?"
     rf"|{_RANGE}(?P<upto>{_NUMBER}))?[\s-]?" + _LENGTH,
     re.I,
 )  # fmt: skip
 _VOLUME = re.compile(
-    _BOUND
-    + rf"(?P<first>{_NUMBER})(?:{_RANGE}(?P<upto>{_NUMBER}))?\s?(?P<unit>ml|cm3|cm³|cc|毫升|立方厘米|mL)(?![a-zA-Z])",
+    _BOUND + rf"(?P<first>{_NUMBER})(?:{_RANGE}(?P<upto>{_NUMBER}))?\s?(?P<unit>ml|cm3|cm³|cc|毫升|"
+    rf"立方厘米|mL)(?![a-zA-Z])",
     re.I,
 )
 _TLG = re.compile(
-    rf"(?=[T病糖])(?:TLG|total lesion glycolysis|病灶糖酵解总量|糖酵解总量)\s?(?:of|is|was|=|:|：|约为|约|为)?\s?(?P<first>{_NUMBER})(?:\s?g)?\b",
+    rf"(?=[T病糖])(?:TLG|total lesion glycolysis|病灶糖酵解总量|糖酵解总量)\s?(?:of|is|was|=|:|：|约为|约|"
+    rf"为)?\s?(?P<first>{_NUMBER})(?:\s?g)?\b",
     re.I,
 )
 _PERCENT = re.compile(
@@ -73,8 +80,10 @@ _PERCENT = re.compile(
     re.I,
 )
 _DEAUVILLE = re.compile(
-    r"(?:Deauville|多维尔|D5PS|5-PS)(?:'s)?\s?(?:score|scale|criteria|grade|five[- ]point scale|5[- ]point scale|评分|标准|五分法|5分法|分级)?"
-    r"(?:\s?(?:of|is|was|=|:|：|为|约|评分|score|,|\())*\s?(?P<first>[1-5])(?!\.?\d)(?:\s?(?:-|–|to|至|or|/|~)\s?(?P<second>[1-5])(?!\.?\d))?(?:\s?分)?",
+    r"(?:Deauville|多维尔|D5PS|5-PS)(?:'s)?\s?(?:score|scale|criteria|grade|"
+    r"five[- ]point scale|5[- ]point scale|评分|标准|五分法|5分法|分级)?"
+    r"(?:\s?(?:of|is|was|=|:|：|为|约|评分|score|,|\())*\s?(?P<first>[1-5])(?!\.?\d)(?:\s?(?:-|"
+    r"–|to|至|or|/|~)\s?(?P<second>[1-5])(?!\.?\d))?(?:\s?分)?",
     re.I,
 )  # fmt: skip
 _EN_NUMBERS = {
@@ -96,21 +105,26 @@ _ZH_NUMBERS = {
     "十": 10,
 }
 _COUNTED = (
-    r"(?:lesion|nodule|mass|node|lymph node|focus|foci|metasta|deposit|site|area|region|tumou?r|cyst|uptake|hypermetabolic|"
+    r"(?:lesion|nodule|mass|node|lymph node|focus|foci|metasta|deposit|site|area|region|"
+    r"tumou?r|cyst|uptake|hypermetabolic|"
     r"hot spot|implant|calcification|fracture|polyp|effusion|abscess|nodal|adenopath|granuloma)"
 )
 _EN_COUNT = re.compile(
     rf"\b(?P<first>one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\d{{1,2}})"
-    rf"(?:{_RANGE}(?P<second>two|three|four|five|six|seven|eight|nine|ten|\d{{1,2}}))?(?=[\s-](?:(?!cycle|month|week|day|year|hour|minute|course|dose|of\b|line|fraction|centim|millim)[a-z][\w/-]*,?\s){{0,5}}?{_COUNTED})",
+    rf"(?:{_RANGE}(?P<second>two|three|four|five|six|seven|eight|nine|ten|"
+    rf"\d{{1,2}}))?(?=[\s-](?:(?!cycle|month|week|day|year|hour|minute|course|dose|of\b|"
+    rf"line|fraction|centim|millim)[a-z][\w/-]*,?\s){{0,5}}?{_COUNTED})",
     re.I,
 )  # fmt: skip
 _ZH_COUNT = re.compile(
-    r"(?P<first>\d{1,3}|十[一二三]?|[一两二三四五六七八九])(?:\s?[-–~～至到、]\s?(?P<second>\d{1,3}|[两二三四五六七八九十]))?\s?(?:余)?(?P<word>个|枚|处|颗|粒)(?!月|周|疗程|周期|小时|半月)"
+    r"(?P<first>\d{1,3}|十[一二三]?|[一两二三四五六七八九])(?:\s?[-–~～至到、]\s?(?P<second>\d{1,3}|"
+    r"[两二三四五六七八九十]))?\s?(?:余)?(?P<word>个|枚|处|颗|粒)(?!月|周|疗程|周期|小时|半月)"
 )
 _TIMES_COUNT = re.compile(r"(?<=[a-z)] )(?P<first>[x×]\s?\d{1,2})(?![\d.]|\s?(?:\d|cm|mm|x))", re.I)
 _SIZES: dict[str, float] = {"m": 1.0, "c": 10.0, "毫": 1.0, "厘": 10.0, "公": 10.0, "㎜": 1.0, "㎝": 10.0}
 _NOT_COUNTED = re.compile(
-    r"\b(?:segment|level|station|stage|grade|deauville|score|type|zone|SUV\w*|cycle|figure|image|series|T|N|M)\s?$",
+    r"\b(?:segment|level|station|stage|grade|deauville|score|type|zone|SUV\w*|cycle|"
+    r"figure|image|series|T|N|M)\s?$",
     re.I,
 )
 
@@ -137,9 +151,11 @@ def find_quantities(text: str) -> list[Quantity]:
 
 
 _OTHER_TIME = re.compile(
-    r"\s?(?:g/ml|mm|cm|ml)?\s?[)）,，;；]?\s?(?:->|→|=>|(?:[(（\[]\s?)?(?:previously|prior|previous|formerly|before|initially|was|earlier"
+    r"\s?(?:g/ml|mm|cm|ml)?\s?[)）,，;；]?\s?(?:->|→|=>|(?:[(（\[]\s?)?(?:previously|prior|"
+    r"previous|formerly|before|initially|was|earlier"
     r"|compared (?:with|to)|versus|vs\.?|前次|上次|原为|原|此前|之前|既往|治疗前)"
-    r"(?:\s?(?:of|was|为|约|:|：|value|SUV\s?max|MTV|measuring|exam|study|scan))*|(?:变为|降至|升至|降为|升为|减至|增至|降到|升到|上升至|下降至"
+    r"(?:\s?(?:of|was|为|约|:|：|value|SUV\s?max|MTV|measuring|exam|study|scan))*|(?:变为|降至|"
+    r"升至|降为|升为|减至|增至|降到|升到|上升至|下降至"
     r"|增加至|减少至|缩小至|增大至|increased to|decreased to|fell to|rose to|and now|now)(?:约)?)"
     r"\s?(?P<first>(?<![\d.])\d{1,5}(?:\.\d{1,3})?)(?![\d.]*\d|\s?[%％/年月])\s?(?P<unit>mm|cm|ml|毫米|厘米|毫升)?",
     re.I,
@@ -202,11 +218,9 @@ def _suv(match: re.Match[str], text: str) -> list[Quantity]:
         kind = "suv_mean"
     elif re.search("peak|峰值", of):
         kind = "suv_peak"
-    if (
-        re.search("from|由|从", of)
-        and not re.search("rang|范围|介于", of)
-        and match.groupdict().get("second")
-    ):
+    groups = match.groupdict()
+    ranges = re.search("rang|范围|介于|between", of)
+    if groups.get("second") and not ranges and (groups.get("each") or re.search("from|由|从", of)):
         return _each(kind, match, "g/mL", 1.0, ["first", "second"])
     return _between(kind, match, "g/mL", _numbers(match, "second"))
 
@@ -251,6 +265,7 @@ def _as_number(word: str) -> float:
 
 
 _READERS = (
-    (_SUV, _suv), (_PLAIN_SUV, _suv), (_SIZE, _size), (_VOLUME, _volume), (_TLG, _tlg), (_PERCENT, _percent), (_DEAUVILLE, _deauville),
+    (_SUV, _suv), (_PLAIN_SUV, _suv), (_SIZE, _size), (_VOLUME, _volume), (_TLG, _tlg), (_PERCENT, _percent),
+    (_DEAUVILLE, _deauville),
     (_EN_COUNT, _count), (_ZH_COUNT, _count), (_TIMES_COUNT, _count),
 )  # fmt: skip

@@ -44,7 +44,7 @@ def f1(right: float, found: float, wanted: float) -> float:
 
 
 def scores(language: str) -> tuple[dict[str, float], list[str]]:
-    """Micro-averaged F1: an attribute counts as right where the concept was found and the attribute agrees."""
+    """Return micro-averaged F1s (an attribute counts where concept and attribute agree) and what was wrong."""
     right, found, wanted = Counter(), Counter(), Counter()
     wrong = []
     for line in sentences(language):
@@ -61,7 +61,11 @@ def scores(language: str) -> tuple[dict[str, float], list[str]]:
             found[name] += len(entities)
         right["concepts"] += len(paired)
         seen = {id(one) for one, _ in paired}, {id(other) for _, other in paired}
-        wrong += [f"{line['id']} missed {one['span']} {one['kind']}" for one in line["entities"] if id(one) not in seen[0]]
+        wrong += [
+            f"{line['id']} missed {one['span']} {one['kind']}"
+            for one in line["entities"]
+            if id(one) not in seen[0]
+        ]
         wrong += [
             f"{line['id']} too much {line['text'][other.start : other.end]} {other.concept.id}"
             for other in entities
