@@ -83,7 +83,8 @@ def rule(
     when = "in the mean over clicks" if now.clicks is None else f"after {now.clicks} clicks"
     typer.echo(
         f"New weights are promoted if on at least {now.fewest} frozen studies the {now.confidence:.0%} "
-        f"interval of their gain in Dice {when} lies above {now.gain:g}, and at most {now.loss:g} is lost on phantoms."
+        f"interval of their gain in Dice {when} lies above {now.gain:g}, and at most {now.loss:g} is lost on "
+        "phantoms of what was known."
     )
 
 
