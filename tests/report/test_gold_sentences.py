@@ -44,7 +44,7 @@ def f1(right: float, found: float, wanted: float) -> float:
 
 
 def scores(language: str) -> tuple[dict[str, float], list[str]]:
-    """Return micro-averaged F1s (an attribute counts where concept and attribute agree) and what was wrong."""
+    """Return micro-averaged F1s (attributes count where the concept was found) and what was wrong."""
     right, found, wanted = Counter(), Counter(), Counter()
     wrong = []
     for line in sentences(language):
