@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from importlib.metadata import version as version_of
+from pathlib import Path
 from typing import Any
 
-from pydicom.dataset import Dataset
+import pydicom
 
 from lib.export.documents import Algorithm, Annotation, ExportedObject
 from lib.interaction import AnnotatedObject
 from lib.interaction.labels import is_lesion
-from lib.pet import Crop, Volume, VolumeError, read_mask
+from lib.pet import Crop, Volume, VolumeError, choose, find_series, read_mask
 from lib.pet.components import objects_of
 from lib.pet.lesion_table import lesion_table
 from lib.pet.organ_map import OrganMap
@@ -42,8 +43,7 @@ def numbers(objects: Sequence[ExportedObject], volume: Volume, organs: OrganMap 
 def annotation_of(
     saved: LabelVersion,
     volume: Volume,
-    sources: Sequence[Dataset],
-    suv_factor: float | None,
+    folder: Path,
     organs: OrganMap | None = None,
     impression: str = "",
 ) -> Annotation:
@@ -52,15 +52,17 @@ def annotation_of(
     Args:
         saved: the version.
         volume: the study's image.
-        sources: headers of its PET instances, in the order of its slices.
-        suv_factor: from their rescaled values to SUVbw; None without SUV.
+        folder: its DICOM series.
         organs: names sites.
         impression: accepted text.
 
     Raises:
-        VolumeError: as `exported_objects`.
-        ExportError: the sources are not those of the volume.
+        VolumeError: as `exported_objects`, or the folder cannot be read.
+        ExportError: the series is not that of the volume.
     """
+    series, frame, _ = choose(find_series(folder))
+    files = dict.fromkeys(one.path for one in series.frames[frame])  # one, where it is multi-frame
+    sources = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
     objects = exported_objects(saved, volume)
     return Annotation(
         sources=sources,
@@ -70,7 +72,7 @@ def annotation_of(
         version=saved.number,
         author=saved.author or "",
         software=version_of("segpet"),
-        suv_factor=suv_factor,
+        suv_factor=series.suv.factors.get("SUVbw"),
         impression=impression,
         final=saved.status == "final",
     )

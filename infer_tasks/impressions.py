@@ -15,7 +15,7 @@ from lib.report.backends import Backend, BackendError, Options
 from lib.report.check import check
 from lib.report.findings import findings_text
 from lib.report.language import LANGUAGES, Language, check_text
-from lib.store.reports import AcceptedImpression, AcceptedImpressions
+from lib.store.reports import AcceptedImpression
 
 _TABLES = 32
 NO_BACKEND = (
@@ -42,7 +42,6 @@ class Impressions:
 
     def __init__(self, workspace: Workspace, organs: OrganMaps | None, backend: Backend | None) -> None:
         self._workspace, self._organs, self.backend = workspace, organs, backend
-        self._accepted = AcceptedImpressions(workspace.state.folder("impressions"))
         self._tables: LRUCache[tuple[str, int, str], Measured] = LRUCache(_TABLES)
         self._lock = Lock()
 
@@ -117,11 +116,13 @@ class Impressions:
             raise RequestError("The impression is empty: write it before you accept it.")
         saved = self._workspace.versions.counting(study)
         label = saved.number if saved else 0
-        return self._accepted.accept(study, label, language, findings, impression, author, drafted, model)
+        return self._workspace.accepted.accept(
+            study, label, language, findings, impression, author, drafted, model
+        )
 
     def accepted(self, study: str) -> AcceptedImpression | None:
         """Return the pair accepted last; None where there is none."""
-        return self._accepted.newest(study)
+        return self._workspace.accepted.newest(study)
 
 
 def language_asked(value: Any) -> Language:

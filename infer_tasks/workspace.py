@@ -13,6 +13,7 @@ from infer_tasks.sessions import Sessions
 from infer_tasks.volumes import Volumes
 from lib.pet import write_mask
 from lib.store import Journal, LabelVersions, Leases, StateFolder
+from lib.store.reports import AcceptedImpressions
 
 
 class Workspace:
@@ -32,6 +33,7 @@ class Workspace:
         self.sessions = Sessions(self.journal)
         self.annotations = Annotations(self.journal, self.labels)
         self.versions = LabelVersions(state.folder("labels"))
+        self.accepted = AcceptedImpressions(state.folder("impressions"))
         self.leases = Leases(state.folder("leases"))
         self._results = state.folder("results")
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 
 from apps.segpet.labels import LabelKeeper
@@ -18,8 +17,7 @@ from infer_tasks.workspace import Workspace
 from lib.export.documents import ExportedObject, ExportError, make_documents
 from lib.export.nifti import nifti_bytes
 from lib.export.pet_series import uid_from
-from lib.pet import Volume, VolumeError, choose, find_series, write_mask
-from lib.pet.organ_map import OrganMap
+from lib.pet import Volume, VolumeError, write_mask
 from lib.store import LabelVersion, StoreError, write_atomic
 
 #: In the state folder: which case name a study has in exports without its own.
@@ -76,19 +74,11 @@ class Exporter:
             write_atomic(folder / "PET_image.nii.gz", nifti_bytes(volume))
             write_atomic(folder / "PET_image.json", json.dumps({"Units": _UNITS[volume.unit]}))
         if image.is_dir() and not self.deidentify:
-            self._write_dicom(folder, image, volume, saved, organ_map)
-
-    def _write_dicom(
-        self, folder: Path, image: Path, volume: Volume, saved: LabelVersion, organ_map: OrganMap | None
-    ) -> None:
-        series, frame, _ = choose(find_series(image))
-        files = dict.fromkeys(one.path for one in series.frames[frame])  # one, where it is multi-frame
-        sources = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
-        factor = series.suv.factors.get("SUVbw")
-        annotation = annotation_of(saved, volume, sources, factor, organ_map)
-        for name, dataset in vars(make_documents(annotation)).items():
-            if dataset is not None:
-                dataset.save_as(folder / f"{name}.dcm", enforce_file_format=True)
+            impression = self.workspace.accepted.text_for(study, saved.number)
+            documents = make_documents(annotation_of(saved, volume, image, organ_map, impression))
+            for name, dataset in vars(documents).items():
+                if dataset is not None:
+                    dataset.save_as(folder / f"{name}.dcm", enforce_file_format=True)
 
     def _told(self, one: ExportedObject) -> dict[str, Any]:
         uid = uid_from("segpet", "deidentified", one.uid) if self.deidentify else one.uid

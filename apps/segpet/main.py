@@ -33,7 +33,10 @@ from apps.segpet.strategies import strategies
 from apps.segpet.studies import Studies, checked_tag
 from apps.segpet.trainings import Trainings
 from apps.segpet.uploads import Uploads
+from infer_tasks.impression import ImpressionTask
+from infer_tasks.impressions import Impressions
 from infer_tasks.network_engine import NetworkEngine
+from infer_tasks.organ_maps import OrganMaps
 from infer_tasks.requests import is_true
 from infer_tasks.segpet import SegPETClickTask, SegPETTask
 from infer_tasks.segpet_auto import SegPETAutoTask
@@ -71,6 +74,8 @@ class SegPET(MONAILabelApp):
         folder = str(options.state.folder("archive")) if is_url(studies) else studies
         self._trainer = SegPETTrainer(folder, options.state, options.model, options.unit, options.device)
         self.trainings = Trainings(options.state, self._trainer.command, self._trained)
+        organs = None if is_url(studies) else OrganMaps(Path(studies))
+        self.impressions = Impressions(self.workspace, organs, options.impression)
         super().__init__(
             app_dir,
             studies,
@@ -102,6 +107,7 @@ class SegPET(MONAILabelApp):
             SegPETClickTask(self.workspace, self.network),
             SegPETAutoTask(self.workspace, self.network),
             SUVRegionTask(self.workspace),
+            ImpressionTask(self.impressions),
         )
         return {task.name: task for task in tasks}
 
@@ -145,7 +151,7 @@ class SegPET(MONAILabelApp):
         with told_to_client():
             task = self.task(request.get("model"))
             study, path = self.image_of(request)
-            saves = is_true(request.get("save_label"))
+            saves = is_true(request.get("save_label")) and not isinstance(task, ImpressionTask)
             tag = checked_tag(request.get("label_tag") or "original")
             if saves and request.get("session"):
                 raise HTTPException(422, "An upload has no label to save; only a study on the server has.")

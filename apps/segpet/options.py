@@ -12,14 +12,23 @@ from lib.interaction import DEFAULT_LABELS, PromptError, read_labels
 from lib.network import CheckpointError, DeviceError, usable_device
 from lib.network.registry import default_weights, resolve_weights
 from lib.pet.sidecar import unit_named
+from lib.report.backends import Backend, BackendError, open_backend
+from lib.report.language import ReportError
 from lib.store import StateFolder, StoreError, open_state
 
 #: Weights that come with the app.
 BUNDLED = Path(__file__).resolve().parent / "model"
+#: The language model that comes with the app, for demonstration.
+BUNDLED_IMPRESSION = BUNDLED / "impression"
+#: Environment variable with the key of the server that writes impressions.
+IMPRESSION_KEY = "SEGPET_IMPRESSION_KEY"
 UNITS = ("SUVbw", "Bq/ml")
 #: Environment variables with what a DICOMweb server wants to know; `_FILE` at the end names a file with it.
 USER, PASSWORD, TOKEN = "SEGPET_DICOMWEB_USER", "SEGPET_DICOMWEB_PASSWORD", "SEGPET_DICOMWEB_TOKEN"
-_KEYS = ("labels", "model", "state", "unit", "device", "hosts", "read_only", "dicomweb")
+_KEYS = (
+    "labels", "model", "state", "unit", "device", "hosts", "read_only", "dicomweb", "impression",
+    "impression_adapter", "impression_model",
+)  # fmt: skip
 
 
 class OptionError(ValueError):
@@ -37,6 +46,7 @@ class Options:
         unit: what the values of files are that do not say it themselves; None: unknown.
         device: where the network runs.
         read_only: studies and labels can be viewed, and nothing is saved.
+        impression: what writes impressions; None: nothing does.
     """
 
     labels: tuple[str, ...]
@@ -45,6 +55,7 @@ class Options:
     unit: str | None
     device: torch.device
     read_only: bool = False
+    impression: Backend | None = None
 
 
 def read_options(conf: Mapping[str, str], studies: str) -> Options:
@@ -69,7 +80,8 @@ def read_options(conf: Mapping[str, str], studies: str) -> Options:
         device = usable_device(conf.get("device"))
     except (PromptError, StoreError, DeviceError) as error:
         raise OptionError(str(error)) from error
-    return Options(labels, model, state, unit, device, _is_yes(conf.get("read_only", "no")))
+    read_only = _is_yes(conf.get("read_only", "no"))
+    return Options(labels, model, state, unit, device, read_only, _impression(conf))
 
 
 def dicomweb_url(conf: Mapping[str, str], studies: str) -> str | None:
@@ -150,6 +162,19 @@ def _is_yes(text: str) -> bool:
     if text.lower() not in ("yes", "no"):
         raise OptionError(f"The option read_only must be yes or no, not {text}.")
     return text.lower() == "yes"
+
+
+def _impression(conf: Mapping[str, str]) -> Backend | None:
+    """Return what writes impressions: what was asked for, else the demonstration model where it is here."""
+    where, adapter, model = (conf.get(f"impression{end}") for end in ("", "_adapter", "_model"))
+    if where is None:
+        where = str(BUNDLED_IMPRESSION) if BUNDLED_IMPRESSION.is_dir() else "none"
+    if where == "none":
+        return None
+    try:
+        return open_backend(where, Path(adapter) if adapter else None, model, secret(IMPRESSION_KEY) or None)
+    except (BackendError, ReportError) as error:
+        raise OptionError(str(error)) from error
 
 
 def _model(asked: str | None) -> Path | None:

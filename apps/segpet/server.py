@@ -32,6 +32,7 @@ from apps.segpet.routes import (
     annotation,
     annotation_results,
     datastore,
+    impressions,
     infer,
     panel,
     session,
@@ -63,7 +64,7 @@ if settings.MONAI_LABEL_AUTH_ENABLE:
 api = FastAPI(title="SegPET", docs_url=None, redoc_url=None, lifespan=lifespan)
 pacs = dicomweb_url(settings.MONAI_LABEL_APP_CONF, settings.MONAI_LABEL_STUDIES)
 dicomweb = folder.router if pacs is None else proxy_router(PACS(pacs))
-parts = (infer, datastore, session, work, training, panel, annotation, annotation_results)
+parts = (infer, datastore, session, work, training, panel, annotation, annotation_results, impressions)
 routers = [*(part.router for part in parts), training.panel, dicomweb]
 for router in routers:
     api.include_router(router)

@@ -83,6 +83,11 @@ class AcceptedImpressions:
         number = max(_numbers(folder), default=0)
         return _read(folder / f"{number}.json") if number else None
 
+    def text_for(self, study: str, label: int) -> str:
+        """Return the impression accepted last, where it belongs to this version of the label; else ""."""
+        newest = self.newest(study)
+        return newest.impression if newest and newest.label == label else ""
+
     def all_newest(self) -> Iterator[AcceptedImpression]:
         """Yield the newest of each study: pairs to learn from."""
         for folder in sorted(self.folder.iterdir()):

@@ -35,6 +35,12 @@ def test_the_newest_of_each_study_are_pairs_to_learn_from(accepted):
     assert [one.impression for one in accepted.all_newest()] == ["A.", "B2."]
 
 
+def test_an_impression_belongs_to_its_version_of_the_label(accepted):
+    accept(accepted, "P1", "Text.")
+    assert accepted.text_for("P1", 2) == "Text."
+    assert accepted.text_for("P1", 3) == accepted.text_for("P2", 2) == ""
+
+
 def test_readers_who_accept_at_once_lose_nothing(accepted):
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda n: accept(accepted, "P1", f"{n}."), range(24)))

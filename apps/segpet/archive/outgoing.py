@@ -28,7 +28,7 @@ from infer_tasks.exported import annotation_of
 from infer_tasks.organ_maps import OrganMaps
 from infer_tasks.workspace import Workspace
 from lib.export.documents import Annotation, ExportError, make_documents
-from lib.pet import VolumeError, choose, find_series
+from lib.pet import VolumeError
 from lib.store import LabelVersion, StoreError, write_atomic
 
 _RETRY_SECONDS = 30.0
@@ -120,19 +120,18 @@ class Outgoing:
     def _store(self, study: str, saved: LabelVersion) -> None:
         folder = self._studies.known_image(study)
         volume = self._workspace.volumes.get(folder)
-        series, frame, _ = choose(find_series(folder))
-        files = dict.fromkeys(one.path for one in series.frames[frame])
-        sources = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
         organs = self._organs.get(study, volume)
-        annotation = annotation_of(saved, volume, sources, series.suv.factors.get("SUVbw"), organs)
-        reports = self._archive.instances(series.study, annotation.uid("SR series"))
+        impression = self._workspace.accepted.text_for(study, saved.number)
+        annotation = annotation_of(saved, volume, folder, organs, impression)
+        pacs_study = str(annotation.sources[0].StudyInstanceUID)
+        reports = self._archive.instances(pacs_study, annotation.uid("SR series"))
         newest = max(reports, key=lambda one: one.number, default=None)
         annotation = _numbered(annotation, newest)
         older = [one for one in reports if one.number < annotation.version]
-        predecessor = self._report(series.study, annotation.uid("SR series"), older) if older else None
+        predecessor = self._report(pacs_study, annotation.uid("SR series"), older) if older else None
         documents = make_documents(annotation, predecessor)
         made = (documents.segmentation, documents.report, documents.value_map)
-        self._archive.store(series.study, [one for one in made if one is not None])
+        self._archive.store(pacs_study, [one for one in made if one is not None])
         record = json.dumps({"version": saved.number, "instance_number": annotation.version})
         write_atomic(self._record(study), record)
 

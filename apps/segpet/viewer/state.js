@@ -15,6 +15,7 @@ export const state = {
   warnings: [], // sentences
   notice: null, // what was done: {key of its text, values}
   learning: null, // as GET /segpet/training gives it; null until somebody looks
+  report: null, // of the study whose findings were opened, see impressions.js
   strategies: [], // names of the server's ways to choose the next study
   strategy: null, // the one that was chosen; null: the first
   renaming: null, // number of the object whose name is being typed
