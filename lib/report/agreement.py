@@ -27,8 +27,8 @@ def known_numbers(quantities: Iterable[Quantity]) -> list[Known]:
 def supported(text: str, said: Quantity, known: Iterable[Known]) -> bool:
     """Whether each number of a quantity is known, as far as it was written out.
 
-    Rounding to the digits that were written is no difference, nor are 10 % of a whole number after "about". "More than 5" is
-    supported by a number in that range too.
+    Rounding to the digits that were written is no difference, nor are 10 % of a whole number after "about".
+    "More than 5" is supported by a number in that range too.
     """
     alike = [value for kind, value in known if same_kind(kind, said.kind)]
     is_bound = said.low < said.high and (said.high == float("inf") or said.low == 0)

@@ -5,8 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lib.report.evidence import measured_lesions, numbers_of, read_statements
+from lib.report.facts import Evidence
 from lib.report.language import Language, check_text, language_of
-from lib.report.looked_up import Evidence, Mark, statement_marks
+from lib.report.looked_up import statement_marks
+from lib.report.marks import Mark
 from lib.report.omissions import Missing, missing_lesions
 
 __all__ = ["Check", "Mark", "Missing", "check"]

@@ -10,7 +10,7 @@ from lib.report.counts import with_counts
 from lib.report.entities import Entity, Laterality, find_entities
 from lib.report.language import ReportError
 from lib.report.lexicon import default_lexicon
-from lib.report.places import is_within, nodes_beside, places_of
+from lib.report.places import is_vague, is_within, nodes_beside, places_of
 from lib.report.quantities import Quantity, find_quantities
 from lib.report.text import sentences
 
@@ -31,11 +31,16 @@ MEASURES = {
 }
 #: Half of the last digit of an SUV as it is written.
 _SUV_DIGIT = 0.051
-_UNINVOLVED = re.compile(
+#: Words that deny, whatever else a clause says.
+UNINVOLVED = re.compile(
     r"\bnot (?:\w+ly )?(?:involved|infiltrated|affected|avid|increased|enlarged|impaired|invaded|compressed)"
     r"|uninvolved|unaffected|(?:未|无)(?:明显)?(?:受|累|侵)",
     re.I,
 )
+#: How near a word for its side stands to a site that is as wide as all bones, in characters.
+_NEAR = 16
+_COMPARED = re.compile(r"\b(?:above|below|than|over|exceeding)(?: the)?\s*$|[高低]于\s*$", re.I)
+_A_SIDE = re.compile(r"left|right|bilat|both|either|lateral|\bbi|\b[lr]\b|\b[LR][UML]L|[左右双两同对]", re.I)
 _PHYSIOLOGICAL = re.compile(r"\bphysiolog|\burin|\bexcret|生理性|尿液|排泄", re.I)
 _FURTHER = re.compile(
     r"(?:\s*(?:[、，,/]|and|和|及|左|右|侧|left|right)+\s*\d+\.\d+(?![\d.]|\s*[cm]m))+", re.I
@@ -131,7 +136,9 @@ class Measured:
 
 def read_statements(text: str) -> list[Statement]:
     """Return the clauses of a text."""
-    entities, quantities = find_entities(text), with_counts(text, find_quantities(text))
+    found_entities = _with_stations(text, find_entities(text))
+    entities = [_with_own_side(text, one) for one in found_entities if not _is_measure(text, one)]
+    quantities = with_counts(text, find_quantities(text))
     found = []
     for number, (start, end) in enumerate(_parts(text)):
         before: tuple[Entity, ...] = ()
@@ -157,12 +164,55 @@ def read_statements(text: str) -> list[Statement]:
     for place, (one, following) in enumerate(pairwise(found)):
         if following.physiological and following.sentence == one.sentence and not following.own_sites:
             found[place] = replace(one, physiological=True)
+    for place in range(len(found) - 2, -1, -1):
+        one, following = found[place], found[place + 1]
+        is_listed = one.own_sites and not one.others and not one.quantities  # "lungs, bone and liver clear"
+        if is_listed and following.sentence == one.sentence and following.denies:
+            found[place] = replace(one, denies=True)
     return found
+
+
+def _with_stations(text: str, entities: Sequence[Entity]) -> list[Entity]:
+    """Return entities in which "iliac" before "nodal metastasis" are the nodes of that name, not the bone."""
+    concepts = default_lexicon().concepts
+    read = list(entities)
+    for place, (one, following) in enumerate(pairwise(entities)):
+        named = concepts.get(f"node_{text[one.start : one.end].lower()}")
+        is_nodal = following.concept.id in ("lymph_node", "lymphadenopathy")
+        if (
+            named
+            and is_nodal
+            and text[one.end : following.start].strip() == ""
+            and one.concept.kind == "anatomy"
+        ):
+            read[place] = replace(one, concept=named)
+    return read
+
+
+def _is_measure(text: str, entity: Entity) -> bool:
+    """Whether a site is what uptake is compared with: "above the blood pool", "高于肝脏"."""
+    return entity.concept.kind == "anatomy" and bool(
+        _COMPARED.search(text[max(0, entity.start - 16) : entity.start])
+    )
+
+
+def _with_own_side(text: str, entity: Entity) -> Entity:
+    """Return an entity without a side for which no word stands in its sentence."""
+    if entity.laterality is None or entity.concept.side:
+        return entity
+    begin = max(text.rfind(mark, 0, entity.start) for mark in (". ", "。", "\n", "；")) + 1
+    ends = [at for mark in (". ", "。", "\n", "；") if (at := text.find(mark, entity.end)) >= 0]
+    stop = min(ends, default=len(text))
+    if any(map(is_vague, places_of(entity))):  # of all bones, the side is that of some of them
+        begin, stop = max(begin, entity.start - _NEAR), min(stop, entity.end)
+    if _A_SIDE.search(text, begin, stop):
+        return entity
+    return replace(entity, laterality=None)
 
 
 def _denies(clause: str, entities: Iterable[Entity]) -> bool:
     """Whether a clause says that there is nothing abnormal."""
-    if _UNINVOLVED.search(clause):
+    if UNINVOLVED.search(clause):
         return True
     if any(entity.concept.kind == "disease" and entity.polarity != "negated" for entity in entities):
         return False
@@ -180,7 +230,7 @@ def _parts(text: str) -> list[tuple[int, int]]:
 
 
 def _suvs(text: str, start: int, end: int, quantities: Iterable[Quantity]) -> tuple[tuple[float, int], ...]:
-    """Return the SUVs of a clause with where each stands; those of a list that has the word once, up to the sentence's next word."""
+    """Return the SUVs of a clause with where each stands; of "SUVmax 5.9 and 5.1" both."""
     values: list[tuple[float, int]] = []
     for one in quantities:
         if start <= one.start < end and one.kind in ("suv", "suv_max"):
@@ -252,7 +302,11 @@ def _described(lesion: Measured, findings: Sequence[Statement]) -> Measured:
         places=tuple(dict.fromkeys(places)),
         side=side,
         normal=normal,
-        is_described=len(places) > len(lesion.places),
+        is_described=any(
+            is_within(one, known) and one != known
+            for one in places[len(lesion.places) :]
+            for known in lesion.places
+        ),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from lib.report.entities import Entity
 from lib.report.evidence import Measured, Statement, sides_agree
 from lib.report.language import Language
-from lib.report.places import is_within, narrowest, places_of
+from lib.report.places import is_vague, is_within, narrowest, places_of
 
 _SEVERAL = re.compile(
     r"\b(?:multiple|several|numerous|many|both|few|extensive|diffuse|widespread|dissemina\w+|all|foci|nodes|nodules|"
@@ -62,7 +62,7 @@ def speaks_of(text: str, statement: Statement, lesion: Measured, lesions: Sequen
     if lesion.has_suv(statement.suv_values):
         return True
     counts = [one for one in statement.quantities if one.kind == "count"]
-    naming = [site for site in narrowest(statement.sites) if names(site, lesion)]
+    naming = [site for site in narrowest(text, statement.sites) if names(site, lesion)]
     if not naming:
         return bool(statement.others) and any(one.low == len(lesions) > 1 for one in counts)
     has_range = any(one.low < one.high for one in statement.quantities if one.kind.startswith("suv"))
@@ -72,10 +72,8 @@ def speaks_of(text: str, statement: Statement, lesion: Measured, lesions: Sequen
         or _SEVERAL.search(text, statement.start, statement.end)
     ):
         return True
-    rivals = [
-        other for other in lesions if other is not lesion and any(names(site, other) for site in naming)
-    ]
-    return not any(rival.has_suv(statement.suv_values) for rival in rivals)
+    others = [other for other in lesions if other is not lesion and other.has_suv(statement.suv_values)]
+    return any(not any(names(site, other) for other in others) for site in naming)
 
 
 def names(site: Entity, lesion: Measured) -> bool:
@@ -87,7 +85,8 @@ def names(site: Entity, lesion: Measured) -> bool:
         site.polarity != "negated"
         and sides_agree(site.laterality, lesion.side)
         and any(
-            is_within(place, one) or (not lesion.is_described and is_within(one, place))
+            is_within(place, one)
+            or (not lesion.is_described and not is_vague(place) and is_within(one, place))
             for place in lesion.places
             for one in places_of(site)
         )

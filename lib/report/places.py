@@ -1,5 +1,6 @@
 """Where an entity is: the anatomy that it names or implies, and what lies within what."""
 
+import re
 from collections.abc import Iterable
 from functools import cache
 
@@ -35,6 +36,7 @@ _NOT_THERE = frozenset(["hepatic", "splenic", "renal", "pulmonary", "gastric"])
 #: Places that are no more than a direction, or a kind of tissue.
 _VAGUE = frozenset(["lymph_node", "node_regional", "node_sentinel", "diaphragm", "body"])
 _STEM = 6
+_LISTS = re.compile(r"[,，、;；/]|\band\b|和|及")
 #: Stations of the lung cancer map (Rusch 2009, J Thorac Oncol 4:568), which have names too; and all bones.
 _STATIONS = {
     f"node_station_{number}{side}": f"node_{name}"
@@ -89,8 +91,11 @@ def is_within(narrow: str, wide: str) -> bool:
     return any(wide in lexicon.wider(node) for node in _nodes_of(narrow))
 
 
-def narrowest(entities: Iterable[Entity]) -> list[Entity]:
-    """Return the entities with a place, less those with a place that another one is in."""
+def narrowest(text: str, entities: Iterable[Entity]) -> list[Entity]:
+    """Return the entities with a place, less those that a neighbour says more narrowly.
+
+    "Bone metastasis in T12" is at T12 alone, "股骨颈骨转移" at the femoral neck; a list has all its sites.
+    """
     placed = [(entity, places_of(entity)) for entity in entities]
     return [
         entity
@@ -99,11 +104,17 @@ def narrowest(entities: Iterable[Entity]) -> list[Entity]:
         and not any(
             is_within(narrow, wide) and not is_within(wide, narrow)
             for other, others in placed
-            if other is not entity and other.concept.kind == "anatomy"
+            if other.concept.kind == "anatomy" and _says_narrower(text, entity, other)
             for narrow in others
             for wide in places
         )
     ]
+
+
+def _says_narrower(text: str, entity: Entity, other: Entity) -> bool:
+    if entity.start < other.start:
+        return not _LISTS.search(text[entity.end : other.start])
+    return other.end == entity.start  # 股骨颈 + 骨转移
 
 
 def is_vague(place: str) -> bool:

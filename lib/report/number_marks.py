@@ -1,0 +1,160 @@
+"""The numbers and counts of a statement, looked up in what is known."""
+
+import re
+from collections.abc import Sequence
+
+from lib.report.agreement import same_kind, supported
+from lib.report.entities import Entity
+from lib.report.evidence import Statement
+from lib.report.facts import DECIMAL, Evidence, held, side_of
+from lib.report.language import Language
+from lib.report.marks import MIRROR, Mark, lone_side, side_said, with_side
+from lib.report.places import is_vague, is_within, narrowest, places_of
+from lib.report.quantities import Quantity
+from lib.report.reasons import reason, side_words
+
+_ONLY_ONE = re.compile(r"\b(?:solitary|single|only one|the only)\b|单发|唯一|孤立", re.I)
+#: How far a site may stand from the count of its lesions.
+_COUNT_REACH = 14
+_OPENS = re.compile(r"[:：(（]")
+_TOGETHER = re.compile(r"共|总|计|及|和|total|and", re.I)
+
+
+def number_mark(
+    text: str, said: Quantity, statement: Statement, evidence: Evidence, language: Language
+) -> Mark | None:
+    """Return a mark on a number that is nowhere else, or on the site that it does not belong to."""
+    written = text[said.start : said.end]
+    if not supported(text, said, evidence.numbers):
+        return Mark(said.start, said.end, "number", reason("number", language, said=written))
+    measured = [lesion for lesion in evidence.lesions if lesion.has_suv(said.values or (said.low, said.high))]
+    if said.kind in ("suv_max", "suv") and len(measured) == 1:
+        clause_side = lone_side(text, statement)
+        if clause_side and measured[0].side == MIRROR[str(side_said(clause_side[0]))]:
+            known = side_words({str(measured[0].side)}, language)
+            return Mark(*clause_side[1], "side", reason("side", language, known=known))
+    owner = _owner(said, statement)
+    if owner is None or said.kind not in ("suv_max", "suv"):
+        return None
+    measured = [lesion for lesion in evidence.lesions if lesion.has_suv(said.values or (said.low, said.high))]
+    if len(measured) != 1:
+        return None
+    lesion, side = measured[0], side_of(owner)
+    at_site = any(
+        is_within(place, one) or is_within(one, place) for place in lesion.places for one in places_of(owner)
+    )
+    if at_site and side in MIRROR and lesion.side == MIRROR[side]:
+        start, end = with_side(text, owner)
+        known = side_words({MIRROR[side]}, language)
+        return Mark(start, end, "side", reason("side", language, known=known))
+    vague = any(is_vague(place) for place in places_of(owner)) or not lesion.places
+    elsewhere = (
+        not at_site
+        and not vague
+        and not any(
+            same_kind(kind, said.kind) and supported(text, said, [(kind, value)])
+            for fact in evidence.about(owner)
+            for kind, value in fact.numbers
+        )
+    )
+    if (
+        elsewhere
+        and statement.own_sites
+        and len(statement.sites) == len(statement.suvs) == 1
+        and any(fact.numbers for fact in evidence.about(owner))
+    ):
+        name = text[owner.start : owner.end]
+        return Mark(
+            said.start, said.end, "number", reason("number_elsewhere", language, said=written, site=name)
+        )
+    return None
+
+
+def _owner(said: Quantity, statement: Statement) -> Entity | None:
+    """Return the site in a number's clause that it follows, else the one that follows it."""
+    if not statement.own_sites:
+        return statement.sites[0] if len(statement.sites) == 1 else None
+    before = [site for site in statement.sites if site.end <= said.start]
+    return before[-1] if before else statement.sites[0]
+
+
+def count_mark(
+    text: str,
+    said: Quantity,
+    statement: Statement,
+    statements: Sequence[Statement],
+    evidence: Evidence,
+    language: Language,
+) -> Mark | None:
+    """Return a mark on a count that neither table nor findings have for its sites."""
+    if said.low == said.high == 1 or text[max(0, said.start - 1) : said.start] in ("/", "-"):
+        return None  # "one" is also a pronoun; what says that there is no other is looked at apart
+    counted = _counted(text, said, statement)
+    here = held(counted, evidence)
+    known = {len(here), *(len(held([site], evidence)) for site in counted)} - {0}
+    listed = [one for one in statements if one.sentence == statement.sentence]
+    sites = {place for site in narrowest(text, counted) for place in places_of(site)}
+    ranges = [(float(n), float(n)) for n in known]
+    ranges += [
+        (one.low, one.high) for site in counted for fact in evidence.about(site) for one in fact.counts
+    ]
+    if not ranges:
+        ranges = [(float(len(evidence.lesions)),) * 2] if evidence.lesions else []
+        ranges += [(one.low, one.high) for one in evidence.counts]
+    in_sentence = len({lesion.id for one in listed for lesion in held(one.sites, evidence)})
+    allowed = [*ranges, (float(len(sites)),) * 2] if len(sites) > 1 else ranges
+    if not statement.own_sites:
+        allowed = [*allowed, (float(in_sentence),) * 2]
+    if not ranges or any(low <= said.high and said.low <= high for low, high in allowed):
+        return None
+    words = ", ".join(sorted({f"{low:g}" if low == high else f"≥ {low:g}" for low, high in ranges}))
+    return Mark(said.start, said.end, "count", reason("count", language, known=words))
+
+
+def _counted(text: str, said: Quantity, statement: Statement) -> Sequence[Entity]:
+    """Return the sites of what a count counts ("two splenic deposits", "胸膜转移（4枚结节）"), else all."""
+    following = [
+        site
+        for site in statement.sites
+        if 0 <= site.start - said.end <= _COUNT_REACH and not _OPENS.search(text, said.end, site.start)
+    ]
+    if following:
+        return following[:1]
+    before = [site for site in statement.sites if site.end <= said.start]
+    near = before and not _TOGETHER.search(text, before[-1].end, said.start + 1)
+    if near and said.start - before[-1].end <= _COUNT_REACH and "、" not in text[before[0].end : said.start]:
+        return before[-1:]
+    return statement.sites
+
+
+def single_marks(
+    text: str, statement: Statement, evidence: Evidence, language: Language
+) -> list[Mark | None]:
+    """Return a mark on what says that a lesion is the only one of its site, where there are more."""
+    if not statement.own_sites or statement.denies:
+        return []
+    marks: list[Mark | None] = []
+    for match in _ONLY_ONE.finditer(text, statement.start, statement.end):
+        there = [len(held([site], evidence)) for site in statement.sites]
+        if there and min(there) > 1:
+            words = ", ".join(map(str, sorted(set(there))))
+            marks.append(Mark(match.start(), match.end(), "count", reason("count", language, known=words)))
+    return marks
+
+
+def stray_marks(text: str, statement: Statement, evidence: Evidence, language: Language) -> list[Mark | None]:
+    """Return marks on decimal numbers of no known meaning that are nowhere else."""
+    inside = [(one.start, one.end) for one in statement.quantities]
+    inside += [(one.start, one.end) for one in (*statement.others, *statement.sites)]
+    marks: list[Mark | None] = []
+    for match in DECIMAL.finditer(text, statement.start, statement.end):
+        if any(start < match.end() and match.start() < end for start, end in inside):
+            continue
+        value = float(match.group())
+        is_suv = "suv" in text[statement.start : match.start()].lower()
+        known = match.group() in evidence.written or any(
+            abs(value - one) < 0.05 for kind, one in evidence.numbers if not is_suv or kind == "suv_max"
+        )
+        said = reason("number", language, said=match.group())
+        marks.append(None if known else Mark(match.start(), match.end(), "number", said))
+    return marks
