@@ -18,7 +18,6 @@ _PLURALS = {
     "vertebrae": "vertebra", "uteri": "uterus", "pelves": "pelvis", "infiltrates": "infiltrate",
 }  # fmt: skip
 _SINGULAR_AS = frozenset(["pancreas", "psoas", "atlas", "whereas", "was", "has", "gas", "bias"])
-_IS_PLURAL = re.compile(r"(?:t|o|y|e)[as]?ses$")
 #: Characters; a longer sentence is cut: it is none, and work grows with its square.
 _LONGEST = 1500
 _SENTENCE_END = re.compile(r"[。！？!?\n\r]+|\.(?=\s|$)")
