@@ -27,7 +27,10 @@ Model = Annotated[
 def serve(
     studies: Annotated[
         str,
-        typer.Option(help="Folder of NIfTI, NRRD or DICOM PET (a folder each); labels go there."),
+        typer.Option(
+            help="Folder of NIfTI, NRRD or DICOM PET (a folder each); labels go there. Or the DICOMweb URL "
+            "of a PACS: its PET is annotated, and final labels go back as SEG and SR."
+        ),
     ],
     state: Annotated[
         Path | None,
@@ -50,10 +53,7 @@ def serve(
     ] = None,
     dicomweb: Annotated[
         str | None,
-        typer.Option(
-            help="DICOMweb URL of a PACS whose studies the viewer shows, for viewing only. User and password "
-            "or a token come from SEGPET_DICOMWEB_USER, SEGPET_DICOMWEB_PASSWORD, SEGPET_DICOMWEB_TOKEN."
-        ),
+        typer.Option(help="DICOMweb URL of a PACS whose studies the viewer shows, for viewing only."),
     ] = None,
     impression: Annotated[
         str | None,
@@ -79,6 +79,10 @@ def serve(
     Without `--model` the weights count that `segpet weights list` marks; where there are none, the region
     growing task `suv_region` works alone. Labels are saved under
     `STUDIES/labels/final`, every version of them and the journal of all clicks in the state folder.
+
+    A PACS gets user and password, or a token, from SEGPET_DICOMWEB_USER, SEGPET_DICOMWEB_PASSWORD and
+    SEGPET_DICOMWEB_TOKEN, or from the files that SEGPET_DICOMWEB_PASSWORD_FILE and SEGPET_DICOMWEB_TOKEN_FILE
+    name (docs/archive.md).
 
     `segpet serve --studies /data/pet --model seganypet_v2.pth --unit SUVbw`
     """

@@ -34,6 +34,7 @@ from lib.store import LabelVersion, StoreError, write_atomic
 _RETRY_SECONDS = 30.0
 
 logger = logging.getLogger("segpet")
+logging.getLogger("highdicom").setLevel(logging.WARNING)  # else it tells each module that it copies
 
 
 @dataclass(frozen=True)
