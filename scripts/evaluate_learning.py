@@ -39,7 +39,9 @@ def learning(
         str | None, typer.Option(help="Weights to begin with: a file or a name; the best ones if not given.")
     ] = None,
     tracer: Annotated[str, typer.Option(help="New tracer of the phantoms.")] = "DOTATATE",
-    strategies: Annotated[str, typer.Option(help="Strategies to compare with each other.")] = "random",
+    strategies: Annotated[
+        str, typer.Option(help="Strategies to compare.")
+    ] = "random,uncertain,mixed",
     labels: Annotated[str, typer.Option(help="Numbers of labels after which it is trained.")] = "5,10,20",
     test: Annotated[int, typer.Option(min=1, help="Studies that are never labelled.")] = 6,
     seeds: Annotated[int, typer.Option(min=1, help="Campaigns of each strategy.")] = 3,

@@ -4,6 +4,7 @@ An annotator labels what a strategy proposes. After 5, 10, 20 labels the base is
 them, and measured on studies that nobody labels, and on phantoms of the tracers that it knew.
 """
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,15 +13,20 @@ from typing import Any
 
 import numpy as np
 
+from lib.interaction import Engine, NetworkSegmenter, propose_seeds
 from lib.learning.blending import blended
 from lib.learning.finetuning import FineTuner, FineTuning
 from lib.learning.held_out import CLICKS, Scores, mean_of, measure
+from lib.learning.informativeness import informativeness
 from lib.learning.kept_regions import KeptRegions
+from lib.learning.next_study import SCORED, StudyScore, ranked
 from lib.learning.studies import Source
 from lib.network.checkpoints import Network
 
-#: Puts the studies that nobody has labelled yet in order, the one to be labelled next first.
-Strategy = Callable[[Network, Sequence[Source], np.random.Generator], Sequence[Source]]
+#: Puts the studies that nobody has labelled yet in order, the next one first: by the network as it is, the
+#: studies, the number of labels that there are, and chance.
+Strategy = Callable[[Network, Sequence[Source], int, np.random.Generator], Sequence[Source]]
+_STATE_BYTES, _EMBEDDING_BYTES = 64 << 20, 256 << 20
 
 
 @dataclass(frozen=True)
@@ -80,12 +86,41 @@ class Result:
         return asdict(self)
 
 
-def at_random(network: Network, sources: Sequence[Source], random: np.random.Generator) -> list[Source]:
+def at_random(
+    network: Network, sources: Sequence[Source], labels: int, random: np.random.Generator
+) -> list[Source]:
     """Return studies in any order: what every other strategy must beat."""
     return [sources[place] for place in random.permutation(len(sources))]
 
 
-STRATEGIES: dict[str, Strategy] = {"random": at_random}
+def by_scores(
+    strategy: str,
+    network: Network,
+    sources: Sequence[Source],
+    labels: int,
+    random: np.random.Generator,
+) -> list[Source]:
+    """Return studies as a server proposes them (`lib.learning.next_study`); those without a score last."""
+    engine = Engine(NetworkSegmenter(network, _EMBEDDING_BYTES), _STATE_BYTES)
+    left: dict[str, StudyScore] = {}
+    for source in sources:
+        volume = source.read().volume
+        told = informativeness(engine, volume, propose_seeds(volume), random)
+        left[source.name] = StudyScore(
+            source.name, (0, 0), network.digest, None, told.disagreement, told.entropy
+        )
+    order: list[str] = []
+    while names := ranked(strategy, left.values(), labels + len(order), random):
+        order.append(names[0])
+        del left[names[0]]
+    of = {source.name: source for source in sources}
+    return [of[name] for name in (*order, *left)]
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "random": at_random,
+    **{name: functools.partial(by_scores, name) for name in SCORED},
+}
 
 
 def run(
@@ -112,7 +147,7 @@ def run(
     for budget in campaign.budgets:
         random = np.random.default_rng([seed, len(labelled)])
         left = [source for source in campaign.pool if source not in labelled]
-        labelled += strategy(network, left, random)[: budget - len(labelled)]
+        labelled += strategy(network, left, len(labelled), random)[: budget - len(labelled)]
         report(f"{name}, seed {seed}: {len(labelled)} labels")
         begin = time.monotonic()
         network, share = trained(campaign, labelled, seed)

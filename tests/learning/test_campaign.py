@@ -9,7 +9,7 @@ import torch
 from typer.testing import CliRunner
 
 from lib.learning.blending import blended
-from lib.learning.campaign import Campaign, Result, at_random, run
+from lib.learning.campaign import STRATEGIES, Campaign, Result, at_random, run
 from lib.learning.campaign_report import plot, summarise_campaigns, table
 from lib.learning.finetuning import FineTuning
 from lib.learning.kept_regions import KeptRegions
@@ -44,6 +44,14 @@ def test_labels_help_and_the_order_is_the_seeds(tmp_path):
     assert results[2].dice["1"] > results[0].dice["1"] + 0.1
     again = run(campaign(tmp_path, budgets=(1,)), "random", at_random, 0)
     assert again[1].chosen == results[1].chosen and again[1].dice == results[1].dice
+
+
+@pytest.mark.parametrize("name", ["uncertain", "mixed"])
+def test_a_strategy_orders_all_studies_and_the_same_way_again(name):
+    pool = [BallStudy(f"p{n}", n) for n in range(4)]
+    network = tiny_network()
+    orders = [STRATEGIES[name](network, pool, 5, np.random.default_rng(1)) for _ in range(2)]
+    assert orders[0] == orders[1] and {one.name for one in orders[0]} == {one.name for one in pool}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
