@@ -1,6 +1,6 @@
 """The check: what a text says, looked up in the lesion table and the findings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -67,7 +67,13 @@ def check(
         found, looked_up = statement_marks(text, statement, said, evidence, language)
         marks += found
         checked += looked_up
-    marks = sorted(
-        {(mark.start, mark.end): mark for mark in reversed(marks)}.values(), key=lambda mark: mark.start
-    )
-    return Check(tuple(marks), tuple(missing_lesions(text, said, lesions, language)), checked)
+    return Check(_apart(marks), tuple(missing_lesions(text, said, lesions, language)), checked)
+
+
+def _apart(marks: Iterable[Mark]) -> tuple[Mark, ...]:
+    """Return marks in the text's order, of those of a kind that overlap the first and shortest."""
+    kept: list[Mark] = []
+    for mark in sorted(marks, key=lambda one: (one.start, one.end)):
+        if not any(one.kind == mark.kind and mark.start < one.end for one in kept):
+            kept.append(mark)
+    return tuple(kept)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -136,7 +137,7 @@ class Measured:
 
 def read_statements(text: str) -> list[Statement]:
     """Return the clauses of a text."""
-    found_entities = _with_stations(text, find_entities(text))
+    found_entities = _as_followed(text, find_entities(text))
     entities = [_with_own_side(text, one) for one in found_entities if not _is_measure(text, one)]
     quantities = with_counts(text, find_quantities(text))
     found = []
@@ -172,19 +173,22 @@ def read_statements(text: str) -> list[Statement]:
     return found
 
 
-def _with_stations(text: str, entities: Sequence[Entity]) -> list[Entity]:
-    """Return entities in which "iliac" before "nodal metastasis" are the nodes of that name, not the bone."""
+def _as_followed(text: str, entities: Sequence[Entity]) -> list[Entity]:
+    """Return entities with sites as the word that follows on them has it.
+
+    "Iliac" in "iliac nodal metastasis" are the nodes of that name, not the bone; the liver of "no liver
+    metastasis" is denied, whatever else its sentence says of it.
+    """
     concepts = default_lexicon().concepts
     read = list(entities)
     for place, (one, following) in enumerate(pairwise(entities)):
+        if one.concept.kind != "anatomy" or text[one.end : following.start].strip():
+            continue
+        if following.concept.kind == "disease" and following.polarity == "negated":
+            read[place] = one = replace(one, polarity="negated")
         named = concepts.get(f"node_{text[one.start : one.end].lower()}")
         is_nodal = following.concept.id in ("lymph_node", "lymphadenopathy")
-        if (
-            named
-            and is_nodal
-            and text[one.end : following.start].strip() == ""
-            and one.concept.kind == "anatomy"
-        ):
+        if named and is_nodal:
             read[place] = replace(one, concept=named)
     return read
 
@@ -317,7 +321,7 @@ def _measured(lesion: Mapping[str, Any], number: int) -> Measured:
     concept = lexicon.of_organ.get(organ) if isinstance(organ, str) else None
     places: tuple[str, ...] = (concept.id,) if concept else ()
     if concept is None:
-        named = [entity for entity in find_entities(text) if entity.concept.kind == "anatomy"]
+        named = _sites_in(text)
         places = tuple(dict.fromkeys(entity.concept.id for entity in named))
         side = side or next((entity.laterality for entity in named if entity.laterality), None)
     side = side or (concept.side if concept else None)
@@ -331,6 +335,11 @@ def _measured(lesion: Mapping[str, Any], number: int) -> Measured:
         text=text,
         normal=bool(lesion.get("normal_uptake")),
     )
+
+
+@lru_cache(maxsize=4096)
+def _sites_in(text: str) -> tuple[Entity, ...]:
+    return tuple(entity for entity in find_entities(text) if entity.concept.kind == "anatomy")
 
 
 def numbers_of(entry: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:

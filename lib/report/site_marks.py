@@ -129,9 +129,9 @@ def disease_mark(
     known = [
         entity.polarity == "negated"
         for other in evidence.findings
-        if not (statement.sites and other.sites) or _related(statement.sites, other.sites)
         for entity in other.others
         if entity.concept.id == disease.concept.id
+        and (not (statement.sites and other.sites) or _related(statement.sites, other.sites))
     ]
     if not known or said in known:
         return None

@@ -1,0 +1,154 @@
+import json
+
+import numpy as np
+import pytest
+
+from lib.pet import Crop, Volume
+from lib.pet.lesion_table import lesion_table
+from lib.report.check import check
+from lib.report.findings import findings_text
+from lib.report.language import ReportError
+
+FINDINGS = (
+    "Hypermetabolic mass in the right upper lobe, 3.8 cm, SUVmax 12.3. Two liver metastases with SUVmax 7.4 "
+    "and 6.1. The spleen and the left adrenal gland are normal. No bone metastases."
+)
+FINDINGS_ZH = (
+    "右肺上叶高代谢肿块，大小约3.8cm，SUVmax 12.3。"
+    "肝内两个高代谢结节，SUVmax 7.4、6.1。脾脏未见异常。骨骼未见转移。"
+)
+
+
+def lesion(number, organ, side, suv, **more):
+    return {"id": number, "organ": organ, "side": side, "relation": "in", "site": "", "suv_max": suv, **more}
+
+
+TABLE = {
+    "lesions": [
+        lesion(1, "lung_upper_lobe_right", "right", 12.3, feret_mm=38.0),
+        lesion(2, "liver", None, 7.4),
+        lesion(3, "liver", None, 6.1),
+    ],
+    "patient": {"count": 3, "tmtv_ml": 31.4},
+}
+TRUE = (
+    "Lung cancer of the right upper lobe (SUVmax 12.3) with two liver metastases. No bone metastases. "
+    "TMTV 31.4 ml."
+)
+TRUE_ZH = "右肺上叶肺癌可能（SUVmax 12.3），肝内两个转移灶。骨骼未见转移。"
+
+
+def marks(text, findings=FINDINGS, table=TABLE, **more):
+    return {(one.kind, text[one.start : one.end]) for one in check(text, table, findings, **more).marks}
+
+
+@pytest.mark.parametrize(("text", "findings"), [(TRUE, FINDINGS), (TRUE_ZH, FINDINGS_ZH)])
+def test_nothing_is_marked_in_what_table_and_findings_support(text, findings):
+    found = check(text, TABLE, findings)
+    assert (found.marks, found.missing) == ((), ())
+    assert found.checked > 3
+
+
+@pytest.mark.parametrize(
+    ("true", "wrong", "kind"),
+    [
+        ("right upper lobe", "left upper lobe", "side"),
+        ("right upper lobe", "right lower lobe", "site"),
+        ("SUVmax 12.3", "SUVmax 13.2", "number"),
+        ("TMTV 31.4 ml", "TMTV 41.3 ml", "number"),
+        ("two liver", "three liver", "count"),
+        ("No bone metastases", "Multiple bone metastases", "polarity"),
+        ("two liver metastases", "no liver metastases", "polarity"),
+    ],
+)
+def test_a_planted_error_is_marked_with_its_kind(true, wrong, kind):
+    text = TRUE.replace(true, wrong)
+    assert text != TRUE
+    found = check(text, TABLE, FINDINGS)
+    start = text.index(wrong)
+    its = [one for one in found.marks if one.start < start + len(wrong) and one.end > start]
+    assert [one.kind for one in its] == [kind]
+    assert its[0].reason.endswith(".")
+    assert len(found.marks) == 1
+
+
+@pytest.mark.parametrize(
+    ("true", "wrong", "kind"),
+    [
+        ("右肺上叶", "左肺上叶", "side"),
+        ("12.3", "13.2", "number"),
+        ("两个", "三个", "count"),
+        ("骨骼未见转移", "骨骼多发转移", "polarity"),
+    ],
+)
+def test_a_planted_error_is_marked_in_chinese(true, wrong, kind):
+    found = check(TRUE_ZH.replace(true, wrong), TABLE, FINDINGS_ZH)
+    assert [one.kind for one in found.marks] == [kind]
+    assert found.marks[0].reason.endswith("。")
+
+
+def test_a_lesion_that_is_left_out_is_listed_and_one_in_normal_uptake_is_not():
+    text = "Lung cancer of the right upper lobe (SUVmax 12.3)."
+    table = {"lesions": [*TABLE["lesions"], lesion(4, "urinary_bladder", None, 30.0, normal_uptake=True)]}
+    assert [one.lesion for one in check(text, table, FINDINGS).missing] == [2, 3]
+
+
+def test_a_number_is_compared_as_far_as_it_was_written():
+    table = {"lesions": [lesion(1, "liver", None, 7.46, feret_mm=21.4)]}
+    assert marks("Liver lesion, SUVmax 7.5, 2.1 cm.", "", table) == set()
+    assert marks("Liver lesion, SUVmax 7.46, 21 mm.", "", table) == set()
+    assert {kind for kind, _ in marks("Liver lesion, SUVmax 7.6.", "", table)} == {"number"}
+    assert {kind for kind, _ in marks("Liver lesion, SUVmax 7.5, 2.4 cm.", "", table)} == {"number"}
+
+
+def test_findings_alone_and_a_table_alone_support_a_text():
+    assert marks(TRUE.replace(" TMTV 31.4 ml.", ""), FINDINGS, None) == set()
+    assert marks("Lesion of the right upper lobe, SUVmax 12.3. Two liver lesions.", "", TABLE) == set()
+
+
+def test_findings_that_are_made_of_a_table_are_supported_by_it():
+    array = np.zeros((20, 20, 20), dtype=np.float32)
+    array[5:8, 5:8, 5:8], array[12:14, 12:14, 12:14] = 8.3, 4.6
+    volume = Volume(array, np.diag([4.0, 4.0, 4.0, 1.0]), "SUVbw")
+    lesions = {1: Crop.from_grid(array > 8), 2: Crop.from_grid((array > 4) & (array < 8))}
+    table = lesion_table(volume, lesions)
+    for language in ("en", "zh"):
+        text = findings_text(table, language)
+        assert "SUVmax 8.3" in text and "SUVmax 4.6" in text
+        assert check(text, table).marks == ()
+
+
+def test_the_reasons_are_in_the_language_that_is_asked_for():
+    wrong = TRUE.replace("12.3", "13.2")
+    assert check(wrong, TABLE, FINDINGS, language="zh").marks[0].reason.endswith("。")
+
+
+@pytest.mark.parametrize(
+    "text", ["", " \n", "<b>", "<script>alert('1')</script>", "&amp; \u202e", "𝔘nicode 🫁"]
+)
+def test_text_without_a_statement_has_no_marks(text):
+    assert check(text, TABLE, FINDINGS).marks == ()
+
+
+@pytest.mark.parametrize("text", ["x" * 60_000, "bad \ufffd bytes", "nul \x00"])
+def test_text_that_nobody_can_use_is_refused_with_a_sentence(text):
+    with pytest.raises(ReportError, match=r"\.$"):
+        check(text, TABLE, FINDINGS)
+
+
+@pytest.mark.parametrize("table", [{}, {"lesions": 3}, {"lesions": [1]}, []])
+def test_what_is_no_lesion_table_is_refused_with_a_sentence(table):
+    with pytest.raises(ReportError, match="lesion table"):
+        check(TRUE, table, FINDINGS)
+
+
+def test_marks_lie_within_the_text_in_order_and_survive_json():
+    text = TRUE.replace("12.3", "99.9").replace("right", "left") + " Third lesion in the spleen, SUVmax 55.5."
+    found = json.loads(json.dumps(check(text, TABLE, FINDINGS).as_dict()))
+    spans = [(one["start"], one["end"]) for one in found["marks"]]
+    assert spans == sorted(spans) and all(0 <= start < end <= len(text) for start, end in spans)
+    assert {one["kind"] for one in found["marks"]} >= {"number", "side"}
+
+
+def test_mixed_languages_are_read_in_one_text():
+    assert ("side", "左肺上叶") in marks("Mass in the 左肺上叶, SUVmax 12.3. Two liver metastases.", FINDINGS)
