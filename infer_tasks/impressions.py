@@ -36,11 +36,11 @@ class Impressions:
 
     Args:
         workspace: labels, volumes and the state folder.
-        organs: name sites; None without a studies folder.
+        organs: name sites.
         backend: writes impressions; None: there is none.
     """
 
-    def __init__(self, workspace: Workspace, organs: OrganMaps | None, backend: Backend | None) -> None:
+    def __init__(self, workspace: Workspace, organs: OrganMaps, backend: Backend | None) -> None:
         self._workspace, self._organs, self.backend = workspace, organs, backend
         self._tables: LRUCache[tuple[str, int, str], Measured] = LRUCache(_TABLES)
         self._lock = Lock()
@@ -60,7 +60,7 @@ class Impressions:
         with self._lock:
             if (known := self._tables.get(key)) is not None:
                 return known
-        organ_map = self._organs.get(study, volume) if self._organs else None
+        organ_map = self._organs.get(study, volume)
         measured = Measured(numbers(exported_objects(saved, volume), volume, organ_map), saved.number)
         with self._lock:
             self._tables[key] = measured

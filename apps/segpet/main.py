@@ -74,8 +74,7 @@ class SegPET(MONAILabelApp):
         folder = str(options.state.folder("archive")) if is_url(studies) else studies
         self._trainer = SegPETTrainer(folder, options.state, options.model, options.unit, options.device)
         self.trainings = Trainings(options.state, self._trainer.command, self._trained)
-        organs = None if is_url(studies) else OrganMaps(Path(studies))
-        self.impressions = Impressions(self.workspace, organs, options.impression)
+        self.impressions = Impressions(self.workspace, OrganMaps(Path(folder)), options.impression)
         super().__init__(
             app_dir,
             studies,

@@ -168,7 +168,7 @@ def _impression(conf: Mapping[str, str]) -> Backend | None:
     """Return what writes impressions: what was asked for, else the demonstration model where it is here."""
     where, adapter, model = (conf.get(f"impression{end}") for end in ("", "_adapter", "_model"))
     if where is None:
-        where = str(BUNDLED_IMPRESSION) if BUNDLED_IMPRESSION.is_dir() else "none"
+        where = str(BUNDLED_IMPRESSION) if (BUNDLED_IMPRESSION / "config.json").is_file() else "none"
     if where == "none":
         return None
     try:
