@@ -128,8 +128,8 @@ def impression(
 def demo_impression(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model to write.")],
     work: Annotated[Path, typer.Option(help="Folder for the checkpoint; a killed run goes on from it.")],
-    pairs: Annotated[int, typer.Option(min=100, help="Synthetic pairs to learn from.")] = 2_400,
-    epochs: Annotated[int, typer.Option(min=1, help="Times that each is seen.")] = 4,
+    pairs: Annotated[int, typer.Option(min=100, help="Synthetic pairs to learn from.")] = 1_200,
+    epochs: Annotated[int, typer.Option(min=1, help="Times that each is seen.")] = 2,
 ) -> None:
     """Train the small language model that comes with SegPET, from nothing, on synthetic pairs.
 

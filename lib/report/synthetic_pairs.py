@@ -1,7 +1,7 @@
 """Synthetic pairs of findings and impression, for a model that shows the way and for tests.
 
-Findings are `lib.report.findings` of random lesion tables. Impressions follow a house style: A repeats each
-lesion in a numbered line and ends with the burden; B is one paragraph that begins with the tracer. No
+Findings are `lib.report.findings` of random lesion tables. Impressions follow a house style: A repeats
+site and SUVmax of each lesion and ends with the burden; B is one paragraph that begins with the tracer. No
 patient is behind them.
 """
 
@@ -58,10 +58,10 @@ def impression(table: Mapping[str, Any], language: Language, style: Style) -> st
     burden = f"{table['patient']['tmtv_ml']:.1f}"
     if style == "A":
         lines = [
-            _LINE[language].format(n, table["tracer"], site, suv)
+            _LINE[language].format(n, site, suv)
             for n, (site, suv) in enumerate(zip(sites, words, strict=True), start=1)
         ]
-        return "\n".join([*lines, _TOTAL[language].format(len(lesions), burden)])
+        return "\n".join([*lines, _TOTAL[language].format(burden)])
     one = _PLACE[language]
     places = _BETWEEN[language].join(one.format(site, suv) for site, suv in zip(sites, words, strict=True))
     return _PARAGRAPH[language].format(table["tracer"], len(lesions), places, burden)
@@ -71,11 +71,8 @@ _NONE: dict[Style, dict[Language, str]] = {
     "A": {"en": "No lesion was marked.", "zh": "未标记病灶。"},
     "B": {"en": "{}-PET: no sign of disease.", "zh": "{} PET：未见病变征象。"},
 }
-_LINE: dict[Language, str] = {
-    "en": "{}. {}-avid lesion {}, SUVmax {}.",
-    "zh": "{}. {} 高摄取灶，位于{}，SUVmax {}。",
-}
-_TOTAL: dict[Language, str] = {"en": "Lesions: {}. TMTV {} ml.", "zh": "病灶 {} 个。TMTV {} ml。"}
+_LINE: dict[Language, str] = {"en": "Lesion {} {}: SUVmax {}.", "zh": "病灶{}，位于{}：SUVmax {}。"}
+_TOTAL: dict[Language, str] = {"en": "All lesions: TMTV {} ml.", "zh": "全部病灶：TMTV {} ml。"}
 _PLACE: dict[Language, str] = {
     "en": "{} with intense uptake (SUVmax {})",
     "zh": "{}摄取明显增高（SUVmax {}）",

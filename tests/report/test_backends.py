@@ -33,7 +33,9 @@ def test_greedy_writing_is_the_same_each_time_and_a_seed_repeats_a_drawn_one(fol
     backend = LocalBackend(str(folder), device=torch.device("cpu"))
     greedy = Options(max_tokens=12)
     assert list(backend.generate(FINDINGS, "en", greedy)) == list(backend.generate(FINDINGS, "en", greedy))
-    drawn = ["".join(backend.generate(FINDINGS, "en", Options(1.5, max_tokens=12, seed=n))) for n in (1, 1, 2)]
+    drawn = [
+        "".join(backend.generate(FINDINGS, "en", Options(1.5, max_tokens=12, seed=n))) for n in (1, 1, 2)
+    ]
     assert drawn[0] == drawn[1] != drawn[2]
 
 
