@@ -13,7 +13,7 @@ _MOST_TOKENS = 512
 
 
 class BertScore:
-    """F1 of BERTScore (Zhang 2020), as the package bert-score computes it, without idf and rescaling.
+    """F1 of BERTScore (Zhang 2020, ICLR), without idf and rescaling.
 
     Args:
         folder: a model as transformers saves it, with safetensors; no code of it is run, nothing downloaded.
@@ -59,7 +59,7 @@ class BertScore:
     def _embedded(self, text: str) -> "tuple[torch.Tensor, torch.Tensor]":
         """Return a unit vector for each token, and which tokens count: those that stand for text.
 
-        The tokens that begin and end a text may be what another token is most like, as in bert-score.
+        The tokens that begin and end a text may be what another token is most like.
         """
         import torch
 
