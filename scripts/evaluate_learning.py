@@ -123,9 +123,9 @@ def _campaigns(
     """Yield the campaigns: every strategy of a seed before the next seed, so that a stop leaves pairs."""
     from apps.segpet.options import BUNDLED
     from lib.learning.campaign import Campaign, at_random
-    from lib.learning.finetuning import FineTuning
     from lib.learning.phantom_studies import rehearsed, retained, watched
     from lib.learning.simulated_studies import CorruptedStudy
+    from lib.learning.tuning_recipe import FineTuning
     from lib.network import load_network
     from lib.network.registry import default_weights, resolve_weights
 

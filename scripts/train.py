@@ -103,8 +103,9 @@ def segmentation(
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from apps.segpet.options import BUNDLED
-    from lib.learning.finetuning import FineTuning, Stopped
+    from lib.learning.finetuning import Stopped
     from lib.learning.tuning_job import Job, train_segmentation
+    from lib.learning.tuning_recipe import FineTuning
     from lib.network import usable_device
     from lib.network.registry import default_weights, resolve_weights
     from lib.store import open_state

@@ -13,9 +13,10 @@ import torch
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 
-from lib.learning.finetuning import FineTuning, Stopped
+from lib.learning.finetuning import Stopped
 from lib.learning.tuned_parts import MODES
 from lib.learning.tuning_job import Job, train_segmentation
+from lib.learning.tuning_recipe import FineTuning
 from lib.store import StateFolder
 
 #: What `--labels all` of `segpet train segmentation` learns from beside final ones.

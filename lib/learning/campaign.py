@@ -15,12 +15,13 @@ import numpy as np
 
 from lib.interaction import Engine, NetworkSegmenter, propose_seeds
 from lib.learning.blending import blended
-from lib.learning.finetuning import FineTuner, FineTuning
+from lib.learning.finetuning import FineTuner
 from lib.learning.held_out import CLICKS, Scores, mean_of, measure
 from lib.learning.informativeness import informativeness
 from lib.learning.kept_regions import KeptRegions
 from lib.learning.next_study import SCORED, StudyScore, ranked
 from lib.learning.studies import Source
+from lib.learning.tuning_recipe import FineTuning
 from lib.network.checkpoints import Network
 
 #: Puts the studies that nobody has labelled yet in order, the next one first: by the network as it is, the

@@ -26,13 +26,12 @@ from lib.learning.held_out import dice_by_clicks
 from lib.learning.kept_regions import Batch, Kept, KeptRegions
 from lib.learning.losses import segmentation_loss
 from lib.learning.rounds import corrected
-from lib.learning.tuned_parts import MODES, Mode, TunedNetwork
+from lib.learning.tuned_parts import TunedNetwork
+from lib.learning.tuning_recipe import FineTuning, FineTuningError
 from lib.network import Embedding
 from lib.network.checkpoints import Network
 from lib.store.atomic import write_atomic
 
-#: Learning rates that do for each mode.
-RATES: dict[Mode, float] = {"decoder": 3e-4, "lora": 3e-4, "full": 1e-4}
 _WARM_UP = 20  # steps
 _LAST_RATE = 0.05  # of the learning rate, at the end
 _CLIP = 1.0  # norm of the gradient
@@ -40,57 +39,8 @@ _CHECKPOINT_SECONDS = 60.0
 _ASKED = 64  # regions, to know how labels usually agree
 
 
-class FineTuningError(ValueError):
-    """A fine-tuning that cannot start or go on; the message says why."""
-
-
 class Stopped(Exception):  # noqa: N818 -- nothing went wrong
     """The training was stopped as it was asked to; its checkpoint is there."""
-
-
-@dataclass(frozen=True)
-class FineTuning:
-    """How to fine-tune.
-
-    Args:
-        mode: which weights change, see `lib.learning.tuned_parts`.
-        epochs: at most; an epoch sees every region once.
-        patience: epochs without a better one on the held-out regions until it ends.
-        rate: learning rate of AdamW after the warm-up, falling as a cosine; None: the mode's.
-        decay: weight decay.
-        batch: regions in memory at once.
-        accumulate: batches to a step.
-        replay: share of regions from the replay set, so that what was known stays known.
-        confident: doubt labels that nobody vouches for (`lib.learning.confident`).
-        trust_epochs: epochs before labels are doubted.
-        average: decay of the weights' moving average.
-        rank: of adapters.
-        seed: of all chance.
-    """
-
-    mode: Mode = "decoder"
-    epochs: int = 20
-    patience: int = 6
-    rate: float | None = None
-    decay: float = 0.01
-    batch: int = 4
-    accumulate: int = 1
-    replay: float = 0.5
-    confident: bool = True
-    trust_epochs: int = 1
-    average: float = 0.98
-    rank: int = 8
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise FineTuningError(f"The mode must be one of {', '.join(MODES)}.")
-        if min(self.epochs, self.patience, self.batch, self.accumulate, self.rank) < 1:
-            raise FineTuningError("Epochs, patience, batch, accumulation and rank must be 1 or more.")
-        if not 0 <= self.replay < 1:
-            raise FineTuningError("The share of replayed regions must be 0 or more, and below 1.")
-        if self.rate is not None and not 0 < self.rate < 1:
-            raise FineTuningError("The learning rate must lie between 0 and 1.")
 
 
 @dataclass(frozen=True)
@@ -174,7 +124,7 @@ class FineTuner:
             self.tuned.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self._average = {name: value.detach().clone() for name, value in self._weights.items()}
         self._best = {name: value.clone() for name, value in self._average.items()}
-        rate = recipe.rate or RATES[recipe.mode]
+        rate = recipe.highest_rate
         self._optimizer = torch.optim.AdamW(
             self._weights.values(), lr=rate, weight_decay=recipe.decay, betas=(0.9, 0.99)
         )
@@ -275,7 +225,7 @@ class FineTuner:
 
     def _learn(self) -> float:
         recipe = self.recipe
-        rate = (recipe.rate or RATES[recipe.mode]) * self._rate_share()
+        rate = recipe.highest_rate * self._rate_share()
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.zero_grad(set_to_none=True)

@@ -16,13 +16,14 @@ import numpy as np
 import torch
 
 from lib.learning.blending import blended
-from lib.learning.finetuning import FineTuner, FineTuning, FineTuningError, Standing, Stopped
+from lib.learning.finetuning import FineTuner, Standing, Stopped
 from lib.learning.held_out import CLICKS, Scores, mean_of, measure
 from lib.learning.kept_regions import Kept, KeptRegions
 from lib.learning.phantom_studies import rehearsed, retained, watched
 from lib.learning.progress_file import ProgressFile
 from lib.learning.promotion import decide, read_rule
 from lib.learning.studies import Source, TrainingStudy, labelled_studies
+from lib.learning.tuning_recipe import FineTuning, FineTuningError
 from lib.network import load_network, save_network
 from lib.network.checkpoints import Network
 from lib.store import StateFolder

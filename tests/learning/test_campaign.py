@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 from lib.learning.blending import blended
 from lib.learning.campaign import STRATEGIES, Campaign, Result, at_random, run
 from lib.learning.campaign_report import plot, summarise_campaigns, table
-from lib.learning.finetuning import FineTuning
 from lib.learning.kept_regions import KeptRegions
 from lib.learning.phantom_studies import rehearsed, retained, watched
 from lib.learning.simulated_studies import FAULTS, CorruptedStudy, corrupted
 from lib.learning.tuned_parts import TunedNetwork
+from lib.learning.tuning_recipe import FineTuning
 from lib.pet import Crop
 from scripts.__main__ import app
 from tests.learning.small_studies import BallStudy, ball, tiny_network

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from lib.learning.drawn_regions import draw_regions
-from lib.learning.finetuning import FineTuner, FineTuning, FineTuningError, Stopped
+from lib.learning.finetuning import FineTuner, Stopped
 from lib.learning.kept_regions import KeptRegions
+from lib.learning.tuning_recipe import FineTuning, FineTuningError
 from tests.learning.small_studies import TINY, BallStudy, tiny_network
 
 PAIR = (BallStudy("a", 1), BallStudy("b", 2))

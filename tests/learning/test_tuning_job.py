@@ -12,9 +12,10 @@ import pytest
 
 from lib.learning import tuning_job
 from lib.learning.cases import CaseError
-from lib.learning.finetuning import FineTuning, FineTuningError, Stopped
+from lib.learning.finetuning import Stopped
 from lib.learning.studies import labelled_studies
 from lib.learning.tuning_job import Job, train_segmentation
+from lib.learning.tuning_recipe import FineTuning, FineTuningError
 from lib.network import load_network, save_network
 from lib.store import LabelVersions, StateFolder, StoreError
 from lib.store.models import Models

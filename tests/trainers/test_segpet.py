@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lib.learning.finetuning import FineTuningError
+from lib.learning.tuning_recipe import FineTuningError
 from lib.network import save_network
 from lib.store import StateFolder
 from lib.store.models import Models
