@@ -46,8 +46,8 @@ class _Loaded:
 class NetworkEngine:
     """Keeps the engine of the weights that answer: the registry's champion, else those of the start.
 
-    A new champion is loaded beside the present one, which answers meanwhile. Whoever has clicked in a study
-    goes on with the weights that answered the first click, until the session is released or idle for long.
+    A new champion is loaded beside the present one. Whoever has clicked in a study goes on with the weights
+    that answered the first click, until the session is released or idle for long.
 
     Args:
         weights: file of weights, or None.
@@ -92,7 +92,7 @@ class NetworkEngine:
             self._last_asked = self._clock()
             if kept := self._kept(session):
                 return kept.engine
-        self.follow()
+        self.follow(wait=session is not None)  # a session keeps what it begins with
         with self._loading:
             now = self._first() if self._now is None else self._now
         if session:

@@ -106,6 +106,15 @@ def test_a_click_after_a_promotion_elsewhere_is_answered_at_once_and_the_change_
     assert name_of(engine) == "version-2"
 
 
+def test_a_session_that_begins_after_a_promotion_elsewhere_has_the_champion_from_its_first_click(
+    weights, models, tmp_path
+):
+    engine = engine_of(weights, models, tmp_path)
+    engine.get()
+    Models(models.folder).promote(2)
+    assert name_of(engine, ("study", "reader")) == "version-2"
+
+
 def test_a_rollback_brings_the_former_weights_back(weights, models, tmp_path):
     engine = engine_of(weights, models, tmp_path)
     models.promote(1)
