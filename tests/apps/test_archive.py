@@ -38,7 +38,7 @@ def stored(client: DICOMwebClient, pet: str, modality: str) -> list[pydicom.Data
         for series in client.search_for_series(STUDY, search_filters={"Modality": modality})
         for one in client.search_for_instances(STUDY, series["0020000E"]["Value"][0])
     ]
-    found = [one for one in found if pet in str(one)]
+    found = [one for one in found if pet in [element.value for element in one.iterall()]]
     return sorted(found, key=lambda one: int(one.InstanceNumber))
 
 

@@ -3,6 +3,7 @@
 from threading import Lock
 
 from cachetools import LRUCache
+from fastapi import HTTPException
 
 from apps.segpet.archive.studies import ArchiveStudies
 from apps.segpet.dicomweb.stored import StoredStudies
@@ -25,13 +26,19 @@ class ArchiveCatalogue:
 
     def study_of(self, series_uid: str) -> str | None:
         """Return the study that is a series, None where the archive has no such PET."""
-        return series_uid if series_uid in self._studies.list_images() else None
+        try:
+            return self.uids_of(series_uid)[1]
+        except LookupError:
+            return None
 
     def uids_of(self, study: str) -> tuple[str, str]:
         """Return StudyInstanceUID and SeriesInstanceUID; LookupError where there is no such study."""
-        if study not in self._studies.list_images():
-            raise LookupError("There is no such study.")
-        return self._studies.series(study).study, study
+        try:
+            return self._studies.series(study).study, study
+        except HTTPException as error:
+            if error.status_code != 404:
+                raise
+            raise LookupError("There is no such study.") from error
 
     def instances_of(self, study: str) -> tuple[str, ...]:
         """Return the SOPInstanceUID of slice k, for each k.

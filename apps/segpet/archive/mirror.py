@@ -42,6 +42,7 @@ class Mirror:
         self.folder, self._archive, self._most_bytes = folder, archive, most_bytes
         self._fetching: defaultdict[str, Lock] = defaultdict(Lock)
         self._placing = Lock()
+        self._told: dict[str, int] = {}
 
     def follow(self, listed: Collection[str]) -> bool:
         """Have a folder for each series that is listed and no other; whether that changed anything."""
@@ -61,7 +62,7 @@ class Mirror:
         target = self.folder / series.uid
         with self._fetching[series.uid]:
             count = sum(1 for _ in target.iterdir()) if target.is_dir() else 0
-            if count == 0 or (series.images and series.images != count):
+            if count == 0 or series.images not in (0, count, self._told.get(series.uid)):
                 part = Path(tempfile.mkdtemp(dir=self.folder, prefix=_PART))
                 try:
                     self._copy(series, part)
@@ -70,6 +71,7 @@ class Mirror:
                         part.rename(target)
                 finally:
                     shutil.rmtree(part, ignore_errors=True)
+                self._told[series.uid] = series.images  # some archives count wrong, and always the same
                 self._shrink()
             os.utime(target)
 

@@ -45,7 +45,8 @@ class ArchiveStudies(Studies):
 
     def series(self, image_id: Any) -> ListedSeries:
         """Return what the archive tells of a series; HTTPException 404 where it lists none."""
-        self.take_up_folders()
+        if isinstance(image_id, str) and image_id not in self._listed:
+            self.take_up_folders()
         listed = self._listed.get(image_id) if isinstance(image_id, str) else None
         if listed is None:
             raise HTTPException(404, "There is no such PET series in the PACS.")
