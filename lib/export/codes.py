@@ -8,6 +8,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from lib.pet.organ_map import side_of
+from lib.pet.organ_names import is_organ_name
 
 AnyCode = Code | CodedConcept
 
@@ -54,15 +55,16 @@ class Meaning(NamedTuple):
 
 
 def meaning_of(label: str) -> Meaning:
-    """Return the codes of a label; what is no organ of the table is a lesion."""
+    """Return the codes of a label; organs without one are anatomical structures, anything else a lesion."""
     side = side_of(label)
     bare = "_".join(part for part in re.split(r"[\s_]+", label.lower()) if part not in _SIDES)
     organ = _ORGANS.get(bare)
+    structure = _coded(codes.SCT.AnatomicalStructure)
+    if organ is None and is_organ_name(label):
+        return Meaning(structure, structure, _coded(_SIDES[side]) if side else None)
     if organ is None:
         return Meaning(_coded(codes.SCT.MorphologicallyAbnormalStructure), _coded(codes.SCT.Lesion))
-    return Meaning(
-        _coded(codes.SCT.AnatomicalStructure), _coded(organ), _coded(_SIDES[side]) if side else None
-    )
+    return Meaning(structure, _coded(organ), _coded(_SIDES[side]) if side else None)
 
 
 def algorithm_family(model: str) -> CodedConcept:
@@ -76,7 +78,8 @@ def site_of_organ(name: str | None) -> tuple[CodedConcept, CodedConcept | None] 
     if name is None:
         return None
     meaning = meaning_of(name)
-    return (meaning.type, meaning.side) if meaning.type.value != codes.SCT.Lesion.value else None
+    known = meaning.type.value not in (codes.SCT.Lesion.value, codes.SCT.AnatomicalStructure.value)
+    return (meaning.type, meaning.side) if known else None
 
 
 def _coded(code: AnyCode) -> CodedConcept:

@@ -56,8 +56,23 @@ def make_segmentation(annotation: Annotation) -> Segmentation:
     return segmentation
 
 
-def _frames(annotation: Annotation, objects: Sequence[ExportedObject]) -> NDArray[np.uint8]:
-    """Return (slices, rows, columns, segments): DICOM's rows run along j, its columns along i."""
+def _frames(annotation: Annotation, objects: Sequence[ExportedObject]) -> NDArray[np.unsignedinteger]:
+    """Return (slices, rows, columns) with the segments' numbers; where objects overlap, (..., segments).
+
+    DICOM's rows run along j, its columns along i.
+    """
+    columns, rows, slices = annotation.volume.shape
+    numbers = np.zeros((slices, rows, columns), np.uint16)
+    for number, one in enumerate(objects, start=1):
+        i, j, k = one.mask.slices
+        there, mask = numbers[k, j, i], one.mask.array.transpose(2, 1, 0)
+        if there[mask].any():
+            return _stacked(annotation, objects)
+        there[mask] = number
+    return numbers
+
+
+def _stacked(annotation: Annotation, objects: Sequence[ExportedObject]) -> NDArray[np.uint8]:
     columns, rows, slices = annotation.volume.shape
     frames = np.zeros((slices, rows, columns, len(objects)), np.uint8)
     for place, one in enumerate(objects):

@@ -12,6 +12,7 @@ import pytest
 from dicom_series import write_series
 from pydicom.sr.codedict import codes
 
+from lib.export.codes import meaning_of
 from lib.export.documents import Annotation, ExportedObject, ExportError, make_documents
 from lib.pet import Crop, find_series, read_volume
 from lib.pet.lesion_table import lesion_table
@@ -114,6 +115,26 @@ def test_a_seg_says_truthfully_how_each_mask_was_made(documents):
     kidney = segments[2].SegmentedPropertyTypeCodeSequence[0]
     assert kidney.CodeValue == codes.SCT.Kidney.value
     assert kidney.SegmentedPropertyTypeModifierCodeSequence[0].CodeMeaning == "Left"
+
+
+def test_objects_that_do_not_overlap_come_back_likewise(tmp_path, study, annotation):
+    apart = [annotation.objects[0], annotation.objects[2]]
+    make_documents(replace(annotation, objects=apart)).segmentation.save_as(tmp_path / "seg.dcm")
+    outlines = read_outlines(tmp_path / "seg.dcm", study[1])
+    assert all(one.mask.equals(obj.mask) for one, obj in zip(outlines, apart, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("label", "category", "kind"),
+    [
+        ("node", "Morphologically Abnormal Structure", "Lesion"),
+        ("liver", "Anatomical Structure", "Liver"),
+        ("parotid_gland_left", "Anatomical Structure", "Anatomical Structure"),
+    ],
+)
+def test_labels_are_coded_as_what_they_are(label, category, kind):
+    meaning = meaning_of(label)
+    assert (meaning.category.meaning, meaning.type.meaning) == (category, kind)
 
 
 def test_a_seg_keeps_the_whole_grid(documents, negative):
