@@ -133,7 +133,7 @@ def train_impression(
     tuned.save_pretrained(output, safe_serialization=True)
     card = {
         "base": Path(base).name,
-        "recipe": asdict(recipe),
+        "recipe": {**asdict(recipe), "targets": list(recipe.targets)},
         "data": {"training": len(learnt), "held_out": len(kept), "digest": _digest(learnt)},
         "seconds": round(time.monotonic() - begun, 1),
         "curve": curve,
