@@ -40,6 +40,8 @@ UNINVOLVED = re.compile(
 )
 #: How near a word for its side stands to a site that is as wide as all bones, in characters.
 _NEAR = 16
+#: A clause with more sites is no report's; the time to compare them grows with their square.
+_MOST_SITES = 64
 _COMPARED = re.compile(r"\b(?:above|below|than|over|exceeding)(?: the)?\s*$|[高低]于\s*$", re.I)
 _A_SIDE = re.compile(r"left|right|bilat|both|either|lateral|\bbi|\b[lr]\b|\b[LR][UML]L|[左右双两同对]", re.I)
 _PHYSIOLOGICAL = re.compile(r"\bphysiolog|\burin|\bexcret|生理性|尿液|排泄", re.I)
@@ -145,7 +147,7 @@ def read_statements(text: str) -> list[Statement]:
         before: tuple[Entity, ...] = ()
         for clause_start, clause_end in _clauses(text, start, end, entities):
             inside = [entity for entity in entities if clause_start <= entity.start < clause_end]
-            own = tuple(entity for entity in inside if places_of(entity))
+            own = tuple(entity for entity in inside if places_of(entity))[:_MOST_SITES]
             clause = text[clause_start:clause_end]
             found.append(
                 Statement(

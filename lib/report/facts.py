@@ -69,6 +69,7 @@ class Evidence:
                 for site in sites
                 for place in places_of(site)
             ]
+        self.facts = list(dict.fromkeys(self.facts))
         self.numbers = [*patient, *(known for lesion in lesions for known in lesion.numbers)]
         self.numbers += known_numbers(one for statement in findings for one in statement.quantities)
         self.counts = [one for statement in findings for one in statement.quantities if one.kind == "count"]
