@@ -73,7 +73,7 @@ def test_the_work_list_tells_every_study_and_how_far_its_label_is(without_weight
     told = listed(without_weights)
     studies = {one["title"]: one for one in told["studies"]}
     assert told["total"] == len(studies) == 9
-    assert told["strategies"] == ["random"]
+    assert told["strategies"] == ["random", "uncertain", "mixed"]
     assert studies["labelled"]["status"] == "final" and studies["other"]["status"] == "none"
     assert studies["other"]["saved"] is None and studies["other"]["version"] == 0
     (one,) = listed(without_weights, study_uid=studies["other"]["study_uid"])["studies"]

@@ -16,6 +16,12 @@ from apps.segpet.strategies import Random
 from apps.segpet.studies import TAGS, Studies
 from apps.segpet.uploads import Uploads
 from lib.pet import VolumeError, write_mask
+from lib.store import Leases
+
+
+@pytest.fixture
+def leases(tmp_path) -> Leases:
+    return Leases(tmp_path / "leases")
 
 
 @pytest.fixture
@@ -202,12 +208,12 @@ def test_a_linked_image_keeps_its_own_name_and_the_sidecar_beside_the_link(folde
 
 
 @pytest.mark.parametrize("ts", [-1, 2**40, -(10**400), True, 1.5, "1"])
-def test_a_time_that_is_none_does_not_reach_the_strategies(folder, ts):
+def test_a_time_that_is_none_does_not_reach_the_strategies(folder, ts, leases):
     studies = studies_in(folder)
     with pytest.raises(HTTPException):
         studies.update_image_info("a", {"strategy": {"random": {"ts": ts}}})
     studies._datastore.objects["a"].image.info["strategy"] = {"random": {"ts": ts}}  # as once was kept
-    assert Random()({"strategy": "random"}, studies)
+    assert Random(leases)({"strategy": "random"}, studies)
 
 
 class ClearsSlowly(dict):
@@ -260,16 +266,16 @@ def _full_disk(_):
     raise OSError("full")
 
 
-def test_a_study_proposed_this_very_second_is_proposed_again_where_it_is_the_only_one(folder):
+def test_a_study_proposed_this_very_second_is_proposed_again_where_it_is_the_only_one(folder, leases):
     studies = studies_in(folder)
     for study in "bc":
         studies.save_label(study, label(folder, "x.nii"), "final", {})
     for _ in range(3):
-        sample = Random()({"strategy": "random"}, studies)
+        sample = Random(leases)({"strategy": "random"}, studies)
         assert sample["id"] == "a"
         studies.update_image_info("a", {"strategy": {"random": {"ts": 2**40 - 1}}})
     studies.save_label("a", label(folder, "x.nii"), "final", {})
-    assert Random()({"strategy": "random"}, studies) is None
+    assert Random(leases)({"strategy": "random"}, studies) is None
 
 
 def test_expired_and_broken_uploads_are_deleted_and_others_stay(tmp_path):
