@@ -1,4 +1,4 @@
-"""The check on impressions with planted errors, written by people who had not seen its rules (gold/README.md).
+"""The check on impressions with planted errors, written by people who had not seen its rules.
 
 `python -P tests/report/test_gold_impressions.py` prints each error that was not found, and each false mark.
 """
@@ -45,7 +45,8 @@ class Figures:
     def __str__(self) -> str:
         kinds = ", ".join(f"{kind} {self.found[kind]}/{n}" for kind, n in sorted(self.planted.items()))
         return (
-            f"found {self.found.total()}/{self.planted.total()} ({self.share_found:.1%}: {kinds}); false marks: "
+            f"found {self.found.total()}/{self.planted.total()} ({self.share_found:.1%}: {kinds}); "
+            "false marks: "
             f"{self.with_false}/{self.impressions} impressions ({self.share_with_false:.1%}), "
             f"{self.false}/{self.checked} checked statements ({self.share_of_checked:.1%})"
         )
@@ -84,7 +85,8 @@ def figures(language: str) -> Figures:
         excused = {error.get("lesion") for error in errors}
         wrongly_missing = [one for one in result.missing if one.lesion not in excused]
         measured.said += [
-            f"{entry['id']} FALSE {mark.kind} {text[mark.start : mark.end]!r}: {mark.reason}\n   {text!r}\n   "
+            f"{entry['id']} FALSE {mark.kind} {text[mark.start : mark.end]!r}: {mark.reason}\n   "
+            f"{text!r}\n   "
             f"{entry['findings']!r}"
             for mark in false
         ]
