@@ -131,7 +131,8 @@ def test_accumulated_batches_give_the_gradient_of_their_mean(tmp_path):
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(kept, wanted, strict=True))
 
 
-def test_doubt_begins_after_the_first_epochs_and_spares_trusted_labels(tmp_path):
+def test_doubt_begins_after_the_first_epochs_and_spares_trusted_labels(tmp_path, monkeypatch):
+    monkeypatch.setattr(FineTuner, "_usual_agreement", lambda _: 2.0)  # better than any: all are doubted
     noisy = (BallStudy("a", 1, trusted=False), BallStudy("b", 2, trusted=False))
     same = [
         tuner(tmp_path / f"{name}", held_out=False, epochs=2, sources=sources, confident=confident).run()
