@@ -6,7 +6,12 @@ import { text } from '../texts.js';
 
 export function Report({ state }) {
   const shown = state.report?.study === state.study.id ? state.report : report.blank(state.study.id);
-  const toggled = ({ target }) => target.open && state.report?.study !== state.study.id && report.refresh();
+  const toggled = ({ target }) => {
+    if (target.open) {
+      target.scrollIntoView({ block: 'start' });
+      state.report?.study !== state.study.id && report.refresh();
+    }
+  };
   return html`<details class="segpet-report" data-test="report" onToggle=${toggled}>
     <summary>${text('report')}</summary>
     <${Findings} report=${shown} /><${Impression} report=${shown} readOnly=${state.study.read_only} />
