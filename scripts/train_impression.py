@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from scripts import InputError
 from scripts.train import train
+
+if TYPE_CHECKING:
+    from lib.report.text_pairs import Pair
 
 
 def _help(name: str) -> str:
@@ -25,7 +28,8 @@ def impression(
     pairs: Annotated[
         Path,
         typer.Argument(
-            help='JSON lines: {"id": "patient/1", "language": "en", "findings": "...", "impression": "..."}; '
+            help="A studies folder, whose accepted impressions are learnt from; or JSON lines: "
+            '{"id": "patient/1", "language": "en", "findings": "...", "impression": "..."}; '
             'what stands before a "/" in the id keeps a patient\'s pairs together.'
         ),
     ],
@@ -59,6 +63,7 @@ def impression(
         bool, typer.Option("--bf16/--float32", help=_help("bf16") + " Always so on a GPU.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help=_help("seed"))] = 0,
+    state: Annotated[Path | None, typer.Option(help="State folder, as of `serve`.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, whatever checkpoint is there.")] = False,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU where there is one if not given.")
@@ -85,9 +90,8 @@ def impression(
     from lib.report.tuning import Recipe, TuningStopped
     from lib.report.tuning_job import TextProgress, train_impression
 
-    for file in filter(None, (pairs, held_out)):
-        if not file.is_file():
-            raise InputError(f"There is no file {file}.")
+    if held_out and not held_out.is_file():
+        raise InputError(f"There is no file {held_out}.")
     with _bar() as (show, stopped):
 
         def told(progress: TextProgress) -> None:
@@ -101,7 +105,7 @@ def impression(
                 **({"targets": tuple(target)} if target else {}),  # type: ignore[arg-type]
             )  # fmt: skip
             card = train_impression(
-                read_pairs(pairs), model or str(BUNDLED_IMPRESSION), output, recipe,
+                _pairs(pairs, state), model or str(BUNDLED_IMPRESSION), output, recipe,
                 read_pairs(held_out) if held_out else None, usable_device(device), told, stopped, fresh,
             )  # fmt: skip
         except TuningStopped:
@@ -122,6 +126,26 @@ def impression(
         f"{card['data']['training']} pairs learnt from, {card['data']['held_out']} kept apart; "
         f"{card['seconds'] / 60:.1f} minutes: {output}"
     )
+
+
+def _pairs(path: Path, state: Path | None) -> "list[Pair]":
+    from lib.report.text_pairs import Pair, read_pairs
+    from lib.store import open_state
+    from lib.store.reports import AcceptedImpressions
+
+    if path.is_file():
+        return read_pairs(path)
+    if not path.is_dir():
+        raise InputError(f"There is no file or folder {path}.")
+    accepted = AcceptedImpressions(open_state(str(path), state).folder("impressions"))
+    pairs = [
+        Pair(f"{study}/{one.label}", cast(Any, one.language), one.findings, one.impression)
+        for study, one in accepted.all_newest()
+        if one.findings.strip()
+    ]
+    if not pairs:
+        raise InputError(f"No impression of a study of {path} was accepted yet.")
+    return pairs
 
 
 @train.command("demo-impression")

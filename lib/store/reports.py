@@ -88,11 +88,11 @@ class AcceptedImpressions:
         newest = self.newest(study)
         return newest.impression if newest and newest.label == label else ""
 
-    def all_newest(self) -> Iterator[AcceptedImpression]:
-        """Yield the newest of each study: pairs to learn from."""
+    def all_newest(self) -> Iterator[tuple[str, AcceptedImpression]]:
+        """Yield the newest of each study, with the name of its folder: pairs to learn from."""
         for folder in sorted(self.folder.iterdir()):
             if number := max(_numbers(folder), default=0):
-                yield _read(folder / f"{number}.json")
+                yield folder.name, _read(folder / f"{number}.json")
 
     @contextmanager
     def _locked(self, study: str) -> Iterator[Path]:

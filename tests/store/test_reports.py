@@ -32,7 +32,7 @@ def test_a_study_without_one_has_none(accepted):
 def test_the_newest_of_each_study_are_pairs_to_learn_from(accepted):
     for study, text in (("b", "B1."), ("a", "A."), ("b", "B2.")):
         accept(accepted, study, text)
-    assert [one.impression for one in accepted.all_newest()] == ["A.", "B2."]
+    assert [(name, one.impression) for name, one in accepted.all_newest()] == [("a", "A."), ("b", "B2.")]
 
 
 def test_an_impression_belongs_to_its_version_of_the_label(accepted):
