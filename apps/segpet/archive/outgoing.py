@@ -122,6 +122,7 @@ class Outgoing:
         folder = self._studies.known_image(study)
         volume = self._workspace.volumes.get(folder)
         organs = self._organs.get(study, volume)
+        said = self._impression(study, saved)  # before its text: one that is accepted meanwhile goes again
         impression = self._workspace.accepted.text_for(study, saved.number)
         annotation = annotation_of(saved, volume, folder, organs, impression)
         pacs_study = str(annotation.sources[0].StudyInstanceUID)
@@ -133,8 +134,8 @@ class Outgoing:
         documents = make_documents(annotation, predecessor)
         made = (documents.segmentation, documents.report, documents.value_map)
         self._archive.store(pacs_study, [one for one in made if one is not None])
-        record = json.dumps({"version": saved.number, "instance_number": annotation.version})
-        write_atomic(self._record(study), record)
+        told = {"version": saved.number, "impression": said, "instance_number": annotation.version}
+        write_atomic(self._record(study), json.dumps(told))
 
     def _report(self, study: str, series: str, reports: list[ListedInstance]) -> Dataset:
         newest = max(reports, key=lambda one: one.number)
@@ -148,7 +149,14 @@ class Outgoing:
             arrived = json.loads(self._record(study).read_bytes())
         except (OSError, ValueError):
             return False
-        return isinstance(arrived, dict) and arrived.get("version") == saved.number
+        if not isinstance(arrived, dict) or arrived.get("version") != saved.number:
+            return False
+        return bool(arrived.get("impression", 0) == self._impression(study, saved))
+
+    def _impression(self, study: str, saved: LabelVersion) -> int:
+        """Return the number of the accepted impression that a report of this version has, 0 without one."""
+        newest = self._workspace.accepted.newest(study)
+        return newest.number if newest and newest.label == saved.number else 0
 
     def _record(self, study: str) -> Path:
         return self._sent / f"{study}.json"

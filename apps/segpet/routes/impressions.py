@@ -17,6 +17,7 @@ from pydantic import Field
 
 from apps.segpet.annotation import panel_study as panel
 from apps.segpet.failures import told_to_client
+from apps.segpet.routes.archived import in_archive
 from apps.segpet.routes.panel_requests import Body, Uid, checked_type
 from apps.segpet.routes.threads import in_a_thread
 from infer_tasks.impressions import NO_BACKEND, Impressions
@@ -131,11 +132,12 @@ def check(uid: Uid, body: CheckBody) -> dict[str, Any]:
 @router.put("", summary="Accept")
 @in_a_thread
 def accept(uid: Uid, body: AcceptBody) -> dict[str, Any]:
-    """Keep findings and impression with the label that counts, as a pair to learn from."""
+    """Keep findings and impression with the label that counts; a PACS gets its report anew, with it."""
     with told_to_client():
         panel.check_writable()
+        study = panel.name_of(uid)
         accepted = _impressions().accept(
-            panel.name_of(uid),
+            study,
             body.language,
             body.findings,
             body.impression,
@@ -143,7 +145,7 @@ def accept(uid: Uid, body: AcceptBody) -> dict[str, Any]:
             body.drafted,
             body.model,
         )
-        return asdict(accepted)
+        return {**asdict(accepted), **in_archive(study, "final")}
 
 
 def _impressions() -> Impressions:
