@@ -3,33 +3,21 @@
 import re
 from collections.abc import Iterable
 
-from lib.report.quantities import Quantity
+from lib.report.quantities import CHINESE_NUMBERS, ENGLISH_NUMBERS, Quantity
 
-_WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-_CHINESE = {
-    "一": 1,
-    "单": 1,
-    "二": 2,
-    "两": 2,
-    "三": 3,
-    "四": 4,
-    "五": 5,
-    "六": 6,
-    "七": 7,
-    "八": 8,
-    "九": 9,
-    "十": 10,
-}
 _NOUN = (
     r"mets|metastas[ei]s|lesions?|nodules?|nodes?|vertebra[el]?|foci|focus|deposits?|mass(?:es)?|tumou?rs?|sites?|ribs?|"
     r"osteolyses|stations?|manifestations?|implants?|plaques?|satellites?"
 )
+_NUMBERS = {**ENGLISH_NUMBERS, **CHINESE_NUMBERS}
 _ENGLISH = re.compile(
-    rf"(?<![\w.,/-])(?P<n>\d{{1,2}}|{'|'.join(_WORDS)})\b(?![./-]\d)(?:(?:[\s-]+(?!mm|cm|ml|and|of|to|in|or|months?)[a-z-]+)"
+    rf"(?<![\w.,/-])(?P<n>\d{{1,2}}|{'|'.join(ENGLISH_NUMBERS)})\b(?![./-]\d)(?:(?:[\s-]+(?!mm|cm|ml|and|of|to|in|or|months?)[a-z-]+)"
     rf"{{0,3}}[\s-]+(?:{_NOUN})\b|\s+(?:in total|in all|altogether))",
     re.I,
 )
-_IN_CHINESE = re.compile(rf"(?P<n>\d{{1,2}}|[{''.join(_CHINESE)}])\s?(?:枚|个|处|颗)(?!月|周期|疗程|半)")
+_IN_CHINESE = re.compile(
+    rf"(?P<n>\d{{1,2}}|[{''.join(CHINESE_NUMBERS)}])\s?(?:枚|个|处|颗)(?!月|周期|疗程|半)"
+)
 
 
 def with_counts(text: str, quantities: Iterable[Quantity]) -> list[Quantity]:
@@ -41,12 +29,7 @@ def with_counts(text: str, quantities: Iterable[Quantity]) -> list[Quantity]:
             start, end = match.span("n")
             if any(first < match.end() and start < last for first, last in taken if first < end):
                 continue
-            value = float(_value(match["n"].lower()))
+            word = match["n"].lower()
+            value = float(word if word.isdecimal() else _NUMBERS[word])
             known.append(Quantity("count", value, value, None, start, end, (value,)))
     return sorted(known, key=lambda one: one.start)
-
-
-def _value(word: str) -> int:
-    if word.isdecimal():
-        return int(word)
-    return _CHINESE[word] if word in _CHINESE else _WORDS.index(word) + 1

@@ -86,11 +86,11 @@ _DEAUVILLE = re.compile(
     r"–|to|至|or|/|~)\s?(?P<second>[1-5])(?!\.?\d))?(?:\s?分)?",
     re.I,
 )  # fmt: skip
-_EN_NUMBERS = {
+ENGLISH_NUMBERS = {
     "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
     "nine": 9, "ten": 10, "eleven": 11, "twelve": 12,
 }  # fmt: skip
-_ZH_NUMBERS = {
+CHINESE_NUMBERS = {
     "一": 1,
     "单": 1,
     "两": 2,
@@ -260,8 +260,8 @@ def _as_number(word: str) -> float:
     if word.isdecimal():
         return float(word)
     if len(word) == 2 and word[0] == "十":
-        return 10.0 + _ZH_NUMBERS[word[1]]
-    return float(_EN_NUMBERS.get(word) or _ZH_NUMBERS[word])
+        return 10.0 + CHINESE_NUMBERS[word[1]]
+    return float(ENGLISH_NUMBERS.get(word) or CHINESE_NUMBERS[word])
 
 
 _READERS = (
