@@ -1,14 +1,9 @@
 """The way to a PACS: a real Orthanc behind it, and a hostile one."""
 
 import http.client
-import json
-import shutil
 import socket
-import subprocess
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -16,11 +11,11 @@ import pytest
 import requests
 from dicom_series import both, in_study, scan_header, write_ct, write_series
 from dicomweb_client.api import DICOMwebClient
+from orthanc import PASSWORD, USER, Orthanc
 from serving import Server
 
 from apps.segpet.options import OptionError, dicomweb_url
 
-PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 STUDY = "1.2.3.81"
 FRAME = f"studies/{STUDY}/series/1.2.4/instances/1.2.5/frames/1"
 
@@ -41,44 +36,19 @@ def served(folder, url, monkeypatch, **environment):
 
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory):
-    """An Orthanc of this machine alone that wants a password; yields its URL and the series in it."""
-    if shutil.which("Orthanc") is None or not PLUGIN.is_file():
-        pytest.skip("Orthanc is missing: apt-get install orthanc orthanc-dicomweb")
+    """An Orthanc that wants a password; yields its URL and the series in it."""
     folder = tmp_path_factory.mktemp("orthanc")
-    port = free_port()
-    configuration = {
-        "StorageDirectory": str(folder / "storage"),
-        "IndexDirectory": str(folder / "storage"),
-        "HttpPort": port,
-        "DicomServerEnabled": False,
-        "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": True,
-        "RegisteredUsers": {"reader": "a secret"},
-        "Plugins": [str(PLUGIN)],
-        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
-    }
-    (folder / "orthanc.json").write_text(json.dumps(configuration))
     stored = np.random.default_rng(8).integers(0, 3000, (7, 6, 5)).astype(np.int16)
     write_series(folder / "series/pet", stored, edit=both(scan_header(), in_study("81", STUDY)))
     write_ct(folder / "series/ct", lambda x, y, z: x, in_study("82", STUDY), shape=(4, 5, 6))
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(["Orthanc", str(folder / "orthanc.json")], stdout=log, stderr=log)
+    server = Orthanc(folder / "orthanc").start()
     try:
-        session = requests.Session()
-        session.auth = ("reader", "a secret")
-        for _ in range(300):
-            try:
-                if session.get(f"http://127.0.0.1:{port}/system", timeout=5).ok:
-                    break
-            except requests.ConnectionError:
-                time.sleep(0.1)
         for path in (folder / "series").rglob("*"):
             if path.is_file():
-                assert session.post(f"http://127.0.0.1:{port}/instances", data=path.read_bytes()).ok
-        yield f"http://127.0.0.1:{port}/dicom-web", folder / "series"
+                assert server.session.post(f"{server.root}/instances", data=path.read_bytes()).ok
+        yield server.url, folder / "series"
     finally:
-        process.terminate()
-        process.wait(30)
+        server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +56,7 @@ def own_server(orthanc, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         server = served(
             tmp_path_factory.mktemp("proxy"), orthanc[0], patch,
-            SEGPET_DICOMWEB_USER="reader", SEGPET_DICOMWEB_PASSWORD="a secret",
+            SEGPET_DICOMWEB_USER=USER, SEGPET_DICOMWEB_PASSWORD=PASSWORD,
         )  # fmt: skip
         try:
             yield server.start()
@@ -126,7 +96,7 @@ def test_no_reply_names_the_address_of_the_pacs(orthanc, own_server):
 
 def test_the_log_holds_neither_password_nor_identifiers(own_server):
     log = own_server.log.read_text()
-    assert not any(secret in log for secret in ("a secret", "SECRET-4711", STUDY, "Traceback"))
+    assert not any(secret in log for secret in (PASSWORD, "SECRET-4711", STUDY, "Traceback"))
 
 
 def test_what_is_no_dicomweb_never_reaches_the_pacs(own_server):
@@ -159,7 +129,7 @@ def test_a_query_that_is_none_is_refused(own_server, query):
 
 
 def test_a_wrong_password_is_said_and_not_asked_of_the_browser(orthanc, tmp_path, monkeypatch):
-    wrong = {"SEGPET_DICOMWEB_USER": "reader", "SEGPET_DICOMWEB_PASSWORD": "wrong"}
+    wrong = {"SEGPET_DICOMWEB_USER": USER, "SEGPET_DICOMWEB_PASSWORD": "wrong"}
     server = served(tmp_path, orthanc[0], monkeypatch, **wrong)
     try:
         reply = requests.get(f"{server.start().url}/dicom-web/studies")
