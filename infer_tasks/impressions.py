@@ -1,6 +1,7 @@
 """Findings of saved labels, impressions written from them, and the check of what was written."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from infer_tasks.workspace import Workspace
 from lib.report.backends import Backend, BackendError, Options
 from lib.report.check import check
 from lib.report.findings import findings_text
-from lib.report.language import LANGUAGES, Language, check_text
+from lib.report.language import LANGUAGES, Language, check_text, readable
 from lib.store.reports import AcceptedImpression
 
 _TABLES = 32
@@ -79,13 +80,14 @@ class Impressions:
         cancelled: Callable[[], bool],
         waiting: Callable[[int], None],
     ) -> Iterator[str]:
-        """Yield an impression piece by piece, as `Backend.generate`.
+        """Yield an impression piece by piece, as `Backend.generate`, without characters that no text holds.
 
         Raises BackendError too where there is no back end.
         """
         if self.backend is None:
             raise BackendError(NO_BACKEND, 503)
-        return self.backend.generate(findings, language, options, cancelled, waiting)
+        with closing(self.backend.generate(findings, language, options, cancelled, waiting)) as pieces:
+            yield from filter(None, map(readable, pieces))
 
     def check(self, study: str, image: Path, text: str, findings: str, language: Language) -> dict[str, Any]:
         """Return what nothing supports in a text, and what it leaves out; without a label by the findings."""

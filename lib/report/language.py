@@ -46,3 +46,8 @@ def check_text(text: str, what: str, most: int = MOST_CHARACTERS) -> str:
             f"{what} holds a character that cannot be read (number {broken.start() + 1}): save it as UTF-8."
         )
     return text
+
+
+def readable(text: str) -> str:
+    """Return a text without the characters that `check_text` refuses: what a model wrote may hold some."""
+    return _BROKEN.sub("", text)
