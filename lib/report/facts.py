@@ -16,6 +16,8 @@ HISTORY = re.compile(
     re.I,
 )
 _GENERIC = re.compile(r"lymph|nod(?:es?|al)|\b(?:left|right|bilateral|both)\b|淋巴结|[左右双两]侧?")
+#: How our own findings name a lesion.
+NUMBERED = re.compile(r"(?:\blesion|病灶)\s?(?P<number>\d{1,3})(?![\d.]|\s?[个枚处])", re.I)
 DECIMAL = re.compile(r"(?<![\d.])\d+\.\d+(?!\d|\.\d)")
 
 
@@ -48,6 +50,7 @@ class Evidence:
         written: str = "",
     ) -> None:
         self.lesions = [lesion for lesion in lesions if not lesion.normal]
+        self.numbered = dict(enumerate(lesions, start=1)) if NUMBERED.search(written) else {}
         self.findings = findings
         self.facts = [
             SiteFact(place, lesion.side, False, lesion.numbers, ())

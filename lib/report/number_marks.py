@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from lib.report.agreement import same_kind, supported
 from lib.report.entities import Entity
-from lib.report.evidence import Statement
-from lib.report.facts import DECIMAL, Evidence, held, side_of
+from lib.report.evidence import Measured, Statement
+from lib.report.facts import DECIMAL, NUMBERED, Evidence, held, side_of
 from lib.report.language import Language
 from lib.report.marks import MIRROR, Mark, lone_side, side_said, with_side
 from lib.report.places import is_vague, is_within, narrowest, places_of
@@ -27,6 +27,14 @@ def number_mark(
     written = text[said.start : said.end]
     if not supported(text, said, evidence.numbers):
         return Mark(said.start, said.end, "number", reason("number", language, said=written))
+    named = _named(text, said, evidence)
+    if (
+        named
+        and not supported(text, said, named[1].numbers)
+        and any(same_kind(kind, said.kind) for kind, _ in named[1].numbers)
+    ):
+        why = reason("number_elsewhere", language, said=written, site=named[0])
+        return Mark(said.start, said.end, "number", why)
     measured = [lesion for lesion in evidence.lesions if lesion.has_suv(said.values or (said.low, said.high))]
     if said.kind in ("suv_max", "suv") and len(measured) == 1:
         clause_side = lone_side(text, statement)
@@ -68,6 +76,14 @@ def number_mark(
             said.start, said.end, "number", reason("number_elsewhere", language, said=written, site=name)
         )
     return None
+
+
+def _named(text: str, said: Quantity, evidence: Evidence) -> tuple[str, Measured] | None:
+    """Return the lesion that a number's sentence names by its number, where the findings number them so."""
+    begin = max(text.rfind(end, 0, said.start) for end in ("\n", "。", ". "))
+    names = list(NUMBERED.finditer(text, begin + 1, said.start))
+    lesion = evidence.numbered.get(int(names[-1]["number"])) if names else None
+    return (names[-1].group(), lesion) if lesion else None
 
 
 def _owner(said: Quantity, statement: Statement) -> Entity | None:

@@ -152,3 +152,22 @@ def test_marks_lie_within_the_text_in_order_and_survive_json():
 
 def test_mixed_languages_are_read_in_one_text():
     assert ("side", "左肺上叶") in marks("Mass in the 左肺上叶, SUVmax 12.3. Two liver metastases.", FINDINGS)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [("en", "Lesion 1 in the liver: SUVmax {}."), ("zh", "病灶1，位于肝脏：SUVmax {}。")],
+)
+def test_a_lesion_named_by_its_number_has_its_own_numbers(language, text):
+    table = {
+        "unit": "SUVbw",
+        "lesions": [
+            {"id": 4, "organ": "liver", "side": None, "site": "in the liver", "suv_max": 9.4, "mtv_ml": 12.0},
+            {"id": 7, "organ": "liver", "side": None, "site": "in the liver", "suv_max": 2.6, "mtv_ml": 3.0},
+        ],
+        "patient": {"count": 2, "tmtv_ml": 15.0},
+    }
+    findings = findings_text(table, language)
+    assert check(text.format(9.4), table, findings, language).marks == ()
+    (mark,) = check(text.format(2.6), table, findings, language).marks
+    assert mark.kind == "number" and "1" in mark.reason
