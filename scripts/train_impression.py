@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _help(name: str) -> str:
-    from lib.report.tuning import Recipe
+    from lib.report.recipe import Recipe
 
     return next(str(one.metadata["help"]) for one in fields(Recipe) if one.name == name)
 
@@ -85,9 +85,10 @@ def impression(
     from lib.network import usable_device
     from lib.report.backends import BackendError
     from lib.report.language import ReportError
+    from lib.report.recipe import Recipe
     from lib.report.scoring import TITLES
     from lib.report.text_pairs import read_pairs
-    from lib.report.tuning import Recipe, TuningStopped
+    from lib.report.tuning import TuningStopped
     from lib.report.tuning_job import TextProgress, train_impression
 
     if held_out and not held_out.is_file():

@@ -12,8 +12,9 @@ from monailabel.interfaces.tasks.train import TrainTask
 from lib.learning.progress_file import ProgressFile
 from lib.report.backends import BackendError
 from lib.report.language import ReportError
+from lib.report.recipe import Recipe
 from lib.report.text_pairs import Pair
-from lib.report.tuning import Recipe, TuningStopped
+from lib.report.tuning import TuningStopped
 from lib.report.tuning_job import TextProgress, train_impression
 
 #: Of a request; MONAI Label's clients send `max_epochs`.

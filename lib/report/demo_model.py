@@ -13,9 +13,10 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
+from lib.report.recipe import Recipe
 from lib.report.synthetic_pairs import pairs
 from lib.report.text_pairs import Pair
-from lib.report.tuning import Recipe, Tuner
+from lib.report.tuning import Tuner
 
 #: Qwen2's, without the system's words: a model this small has one task only.
 CHAT_TEMPLATE = (

@@ -14,9 +14,10 @@ from lib.report.backends.local import load_model
 from lib.report.cases import MOST_COMPARED, ReportCase
 from lib.report.language import ReportError
 from lib.report.prompts import messages
+from lib.report.recipe import Recipe
 from lib.report.scoring import TITLES, score
 from lib.report.text_pairs import Pair, split_pairs
-from lib.report.tuning import Recipe, Tuner, TuningStopped
+from lib.report.tuning import Tuner, TuningStopped
 
 CARD = "card.json"
 _BATCH = 16

@@ -44,6 +44,7 @@ def test_info_offers_both_click_tools_and_lists_background(server):
         "segpet_click": "deepgrow",
         "segpet_auto": "segmentation",
         "suv_region": "deepedit",
+        "impression": "others",
     }
     assert info["models"]["segpet"]["labels"] == {name: value for value, name in enumerate(LABELS)}
     assert "random" in info["strategies"]

@@ -20,7 +20,7 @@ LABELS = ("background", "lesion", "liver")
 @pytest.fixture
 def task(tmp_path) -> SegPETClickTask:
     workspace = Workspace(StateFolder(tmp_path / "state"), LABELS, unit="SUVbw")
-    network = SimpleNamespace(get=lambda: Engine(RegionGrower()), has_weights=True)
+    network = SimpleNamespace(get=lambda *_: Engine(RegionGrower()), has_weights=True)
     return SegPETClickTask(workspace, network)
 
 

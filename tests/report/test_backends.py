@@ -56,7 +56,7 @@ def test_what_takes_too_long_ends_with_a_sentence(folder: Path) -> None:
     backend = LocalBackend(str(folder))
     list(backend.generate(FINDINGS, "en", Options(max_tokens=1)))
     with pytest.raises(BackendError, match=r"not done in 0\.1 seconds") as caught:
-        list(backend.generate(FINDINGS, "en", Options(1.0, max_tokens=1500, timeout=0.1)))
+        list(backend.generate(FINDINGS, "en", Options(max_tokens=1500, timeout=0.1)))
     assert caught.value.status == 504
 
 

@@ -12,9 +12,10 @@ from lib.report.backends import Options
 from lib.report.backends.local import LocalBackend, load_model
 from lib.report.demo_model import make_model, make_tokenizer, save_demo_model
 from lib.report.language import ReportError
+from lib.report.recipe import Recipe
 from lib.report.synthetic_pairs import UNSEEN_TRACER, pairs
 from lib.report.text_pairs import Pair, read_pairs, split_pairs, write_pairs
-from lib.report.tuning import Recipe, Tuner, TuningStopped, collate, encode
+from lib.report.tuning import Tuner, TuningStopped, collate, encode
 from lib.report.tuning_job import add_adapter, train_impression, write_impressions
 
 SOME = list(pairs(8, "B", 1, (UNSEEN_TRACER,)))
