@@ -84,6 +84,7 @@ def test_a_team_s_labels_become_weights_that_answer(server):
     assert weights_of(server, "p5", "early") == base
     resumed = requests.post(f"{server.url}/segpet/training", json={"resume": True}, timeout=10)
     assert resumed.json()["training"]["status"] == "running"
+    until(server, lambda training: training["stage"] != "starting")
     server.kill()  # the training goes on without it
     server.start()
     stages = until(server, lambda training: training["status"] != "running")
