@@ -1,7 +1,5 @@
 """Saved labels and all their versions: a save adds a version and moves a pointer, and takes nothing away."""
 
-import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from lib.store.atomic import sync, write_atomic
 from lib.store.errors import StoreError
+from lib.store.locks import locked
 from lib.store.records import file_name, from_json, to_json
 from lib.store.state import make_private
 
@@ -131,14 +130,8 @@ class LabelVersions:
         make_private(folder)
         if is_new:
             sync(self.folder)
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            for part in folder.glob("*.part"):
-                shutil.rmtree(part) if part.is_dir() else part.unlink()
+        with locked(folder):
             yield folder
-        finally:
-            os.close(handle)
 
 
 def _numbers(folder: Path) -> list[int]:

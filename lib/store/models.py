@@ -1,13 +1,10 @@
 """The model registry: versions of weights, which one is the champion, and the patients kept apart."""
 
-import contextlib
-import fcntl
 import hashlib
-import os
 import random
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +12,7 @@ from typing import Any
 
 from lib.store.atomic import sync, write_atomic
 from lib.store.errors import StoreError
+from lib.store.locks import locked
 from lib.store.records import from_json, to_json
 from lib.store.state import make_private
 
@@ -71,7 +69,7 @@ class Models:
         if not weights.is_file():
             raise StoreError(f"There are no weights to keep: {weights} is not a file.")
         card_json = to_json(dict(card))
-        with self._locked():
+        with locked(self.folder):
             number = max(self._numbers(), default=0) + 1
             part = Path(tempfile.mkdtemp(dir=self.folder, suffix=".part"))
             try:
@@ -125,7 +123,7 @@ class Models:
 
     def promote(self, number: int) -> Version:
         """Make a version the champion; StoreError where there is none of that number."""
-        with self._locked():
+        with locked(self.folder):
             version, champions = self.version(number), self._champions()
             if champions[-1:] != [number]:
                 self._write_champions([*champions, number])
@@ -140,7 +138,7 @@ class Models:
         Raises:
             StoreError: no version is the champion.
         """
-        with self._locked():
+        with locked(self.folder):
             champions = self._champions()
             if not champions:
                 raise StoreError("There is nothing to roll back: no trained version is the champion.")
@@ -162,7 +160,7 @@ class Models:
             StoreError: fewer than two patients with a trusted label at the first call, or nobody is left to
                 learn from.
         """
-        with self._locked():
+        with locked(self.folder):
             path = self.folder / _SPLIT
             if path.exists():
                 kept = set(_list_of(path, "validation"))
@@ -188,18 +186,6 @@ class Models:
 
     def _write_champions(self, numbers: list[int]) -> None:
         write_atomic(self.folder / _CHAMPION, to_json({"champions": numbers}))
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Keep other writers out, and clear away what a killed one left behind."""
-        handle = os.open(self.folder, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            for part in self.folder.glob("*.part"):
-                shutil.rmtree(part) if part.is_dir() else part.unlink()
-            yield
-        finally:
-            os.close(handle)
 
 
 def _drawn(patients: set[str]) -> set[str]:

@@ -1,15 +1,13 @@
 """Accepted impressions: which findings became which impression, kept with the version of the label."""
 
-import fcntl
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lib.store.atomic import write_atomic
 from lib.store.errors import StoreError
+from lib.store.locks import locked
 from lib.store.records import file_name, from_json, to_json
 from lib.store.state import make_private
 
@@ -68,7 +66,9 @@ class AcceptedImpressions:
         Raises:
             StoreError: it cannot be written; nothing has changed then.
         """
-        with self._locked(study) as folder:
+        folder = self.folder / file_name(study)
+        make_private(folder)
+        with locked(folder):
             number = max(_numbers(folder), default=0) + 1
             time = datetime.now(UTC).isoformat(timespec="milliseconds")
             accepted = AcceptedImpression(
@@ -93,17 +93,6 @@ class AcceptedImpressions:
         for folder in sorted(self.folder.iterdir()):
             if number := max(_numbers(folder), default=0):
                 yield folder.name, _read(folder / f"{number}.json")
-
-    @contextmanager
-    def _locked(self, study: str) -> Iterator[Path]:
-        folder = self.folder / file_name(study)
-        make_private(folder)
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield folder
-        finally:
-            os.close(handle)
 
 
 def _numbers(folder: Path) -> list[int]:
