@@ -39,6 +39,7 @@ from apps.segpet.routes import (
     training,
     work,
 )
+from apps.segpet.routes.replies import EVERYWHERE
 from apps.segpet.shield import Shield
 from apps.segpet.viewer_files import ViewerFiles
 from apps.segpet.viewer_headers import SafeHeaders
@@ -61,7 +62,7 @@ if settings.MONAI_LABEL_AUTH_ENABLE:
         "and put a reverse proxy with TLS and single sign-on before the server."
     )
 
-api = FastAPI(title="SegPET", docs_url=None, redoc_url=None, lifespan=lifespan)
+api = FastAPI(title="SegPET", docs_url=None, redoc_url=None, lifespan=lifespan, responses=EVERYWHERE)
 pacs = dicomweb_url(settings.MONAI_LABEL_APP_CONF, settings.MONAI_LABEL_STUDIES)
 dicomweb = folder.router if pacs is None else proxy_router(PACS(pacs))
 parts = (infer, datastore, session, work, training, panel, annotation, annotation_results, impressions)

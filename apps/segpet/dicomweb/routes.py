@@ -14,8 +14,16 @@ from apps.segpet.dicomweb.model import Json, Series
 from apps.segpet.dicomweb.query import Query, QueryError
 from apps.segpet.dicomweb.uids import catalogue
 from apps.segpet.failures import told_to_client
+from apps.segpet.routes.replies import contents, refusals
 
-router = APIRouter(prefix="/dicom-web", tags=["DICOMweb"])
+router = APIRouter(
+    prefix="/dicom-web",
+    tags=["DICOMweb"],
+    default_response_class=Response,
+    responses=refusals(400, 404, 406),
+)
+_as_json = {"responses": contents("application/dicom+json")}
+_in_parts = {"responses": contents("multipart/related")}
 
 _MOST_FRAMES = 1000
 _STUDY = "/studies/{study}"
@@ -23,32 +31,32 @@ _SERIES = _STUDY + "/series/{series}"
 _INSTANCE = _SERIES + "/instances/{instance}"
 
 
-@router.get("/studies", summary="Query for studies")
+@router.get("/studies", summary="Query for studies", **_as_json)
 def query_studies(request: Request) -> Response:
     """Return the studies that match."""
     parts = catalogue().studies().values()
     return _found(request, (_merged([one.attributes for one in same]) for same in parts))
 
 
-@router.get("/series", summary="Query for series")
-@router.get(_STUDY + "/series", summary="Query for a study's series")
+@router.get("/series", summary="Query for series", **_as_json)
+@router.get(_STUDY + "/series", summary="Query for a study's series", **_as_json)
 def query_series(request: Request, study: str | None = None) -> Response:
     """Return the series that match, of a study or of all."""
     return _found(request, (one.attributes for one in _all_series(study)))
 
 
-@router.get("/instances", summary="Query for instances")
-@router.get(_STUDY + "/instances", summary="Query for a study's instances")
-@router.get(_SERIES + "/instances", summary="Query for a series' instances")
+@router.get("/instances", summary="Query for instances", **_as_json)
+@router.get(_STUDY + "/instances", summary="Query for a study's instances", **_as_json)
+@router.get(_SERIES + "/instances", summary="Query for a series' instances", **_as_json)
 def query_instances(request: Request, study: str | None = None, series: str | None = None) -> Response:
     """Return the instances that match, of a series, of a study or of all."""
     within = [_series(study, series)] if study and series else _all_series(study)
     return _found(request, (one.listed(uid) for one in within for uid in one.instances))
 
 
-@router.get(_STUDY + "/metadata", summary="Metadata of a study")
-@router.get(_SERIES + "/metadata", summary="Metadata of a series")
-@router.get(_INSTANCE + "/metadata", summary="Metadata of an instance")
+@router.get(_STUDY + "/metadata", summary="Metadata of a study", **_as_json)
+@router.get(_SERIES + "/metadata", summary="Metadata of a series", **_as_json)
+@router.get(_INSTANCE + "/metadata", summary="Metadata of an instance", **_as_json)
 def get_metadata(
     request: Request, study: str, series: str | None = None, instance: str | None = None
 ) -> Response:
@@ -59,7 +67,7 @@ def get_metadata(
     return _json(request, found)
 
 
-@router.get(_INSTANCE + "/frames/{numbers}", summary="Pixels")
+@router.get(_INSTANCE + "/frames/{numbers}", summary="Pixels", **_in_parts)
 def get_frames(request: Request, study: str, series: str, instance: str, numbers: str) -> Response:
     """Return frames, uncompressed, little-endian, row by row; their numbers are separated by commas."""
     _check_accepted(request, "application/octet-stream")
@@ -77,9 +85,9 @@ def get_frames(request: Request, study: str, series: str, instance: str, numbers
     return Response(b"".join(whole.parts), media_type=whole.media_type)
 
 
-@router.get(_STUDY, summary="A study's files")
-@router.get(_SERIES, summary="A series' files")
-@router.get(_INSTANCE, summary="An instance's file")
+@router.get(_STUDY, summary="A study's files", **_in_parts)
+@router.get(_SERIES, summary="A series' files", **_in_parts)
+@router.get(_INSTANCE, summary="An instance's file", **_in_parts)
 def get_files(
     request: Request, study: str, series: str | None = None, instance: str | None = None
 ) -> Response:

@@ -13,6 +13,7 @@ from apps.segpet.failures import told_to_client
 from apps.segpet.routes import panel_requests as asked
 from apps.segpet.routes.panel_requests import Client, Number, Uid
 from apps.segpet.routes.panel_session import Panel
+from apps.segpet.routes.replies import FRAME_BODY, Frame, refusals
 from apps.segpet.routes.threads import in_a_thread
 from infer_tasks import changes
 from infer_tasks.annotated import Method, Snapshot
@@ -25,10 +26,11 @@ router = APIRouter(
     prefix="/segpet/studies/{uid}/sessions/{client}",
     tags=["Annotation"],
     dependencies=[Depends(asked.checked_type)],
+    responses=refusals(404, 409, 415),
 )
 
 
-@router.put("", summary="Open a session")
+@router.put("", summary="Open a session", response_class=Frame)
 @in_a_thread
 def open_session(request: Request, uid: Uid, client: Client, _: asked.Nothing) -> Response:
     """Return all that the session shows; it goes on from the journal, or begins with the saved label."""
@@ -38,7 +40,7 @@ def open_session(request: Request, uid: Uid, client: Client, _: asked.Nothing) -
         return one.answer(lambda: annotations.open(one.key, one.study.volume, one.begun))
 
 
-@router.get("", summary="What a session shows")
+@router.get("", summary="What a session shows", response_class=Frame)
 @in_a_thread
 def get_session(request: Request, uid: Uid, client: Client) -> Response:
     """Return all that the session shows; 404 where the client never opened the study."""
@@ -73,7 +75,7 @@ def gone(uid: Uid, client: Client) -> dict[str, Any]:
         return {}
 
 
-@router.post("/clicks", summary="A click")
+@router.post("/clicks", summary="A click", response_class=Frame)
 @in_a_thread
 def click(request: Request, uid: Uid, client: Client, body: asked.ClickBody) -> Response:
     """Add a click to an object, or begin one with it."""
@@ -96,7 +98,7 @@ def click(request: Request, uid: Uid, client: Client, body: asked.ClickBody) -> 
         return one.change("click", body.revision, made)
 
 
-@router.post("/undo", summary="Take the last change back")
+@router.post("/undo", summary="Take the last change back", response_class=Frame)
 @in_a_thread
 def undo(request: Request, uid: Uid, client: Client, body: asked.Change) -> Response:
     """Take the last change back; 409 where there is none."""
@@ -106,7 +108,7 @@ def undo(request: Request, uid: Uid, client: Client, body: asked.Change) -> Resp
         return one.answer(lambda: annotations.undo(one.key, one.study.volume, body.revision))
 
 
-@router.post("/redo", summary="Make an undone change again")
+@router.post("/redo", summary="Make an undone change again", response_class=Frame)
 @in_a_thread
 def redo(request: Request, uid: Uid, client: Client, body: asked.Change) -> Response:
     """Make the change again that was taken back last; 409 where there is none."""
@@ -116,7 +118,7 @@ def redo(request: Request, uid: Uid, client: Client, body: asked.Change) -> Resp
         return one.answer(lambda: annotations.redo(one.key, one.study.volume, body.revision))
 
 
-@router.post("/restore", summary="Go on from the saved label")
+@router.post("/restore", summary="Go on from the saved label", response_class=Frame)
 @in_a_thread
 def restore(request: Request, uid: Uid, client: Client, body: asked.Change) -> Response:
     """Put the saved label that counts in the place of the session's objects; this can be undone."""
@@ -128,7 +130,7 @@ def restore(request: Request, uid: Uid, client: Client, body: asked.Change) -> R
         return one.answer(lambda: annotations.restore(one.key, one.study.volume, body.revision, one.labelled))
 
 
-@router.patch("/objects/{number}", summary="Change what is said of an object")
+@router.patch("/objects/{number}", summary="Change what is said of an object", response_class=Frame)
 @in_a_thread
 def change_object(
     request: Request, uid: Uid, client: Client, number: Number, body: asked.ObjectBody
@@ -153,7 +155,7 @@ def change_object(
         return one.change("object", body.revision, made)
 
 
-@router.post("/accept", summary="Accept all objects")
+@router.post("/accept", summary="Accept all objects", response_class=Frame)
 @in_a_thread
 def accept(request: Request, uid: Uid, client: Client, body: asked.Change) -> Response:
     """Accept all objects."""
@@ -165,7 +167,7 @@ def accept(request: Request, uid: Uid, client: Client, body: asked.Change) -> Re
         return Panel(request, uid, client).change("accept", body.revision, made)
 
 
-@router.delete("/objects/{number}", summary="Delete an object")
+@router.delete("/objects/{number}", summary="Delete an object", response_class=Frame)
 @in_a_thread
 def delete_object(
     request: Request, uid: Uid, client: Client, number: Number, revision: Annotated[int, Query(ge=0)]
@@ -179,7 +181,7 @@ def delete_object(
         return Panel(request, uid, client).change("delete", revision, made)
 
 
-@router.post("/clear", summary="Delete all objects")
+@router.post("/clear", summary="Delete all objects", response_class=Frame)
 @in_a_thread
 def clear(request: Request, uid: Uid, client: Client, body: asked.Change) -> Response:
     """Delete all objects; this can be undone."""
@@ -189,7 +191,7 @@ def clear(request: Request, uid: Uid, client: Client, body: asked.Change) -> Res
         )
 
 
-@router.post("/merge", summary="Make one object of several")
+@router.post("/merge", summary="Make one object of several", response_class=Frame)
 @in_a_thread
 def merge(request: Request, uid: Uid, client: Client, body: asked.MergeBody) -> Response:
     """Make some objects part of another one."""
@@ -199,7 +201,7 @@ def merge(request: Request, uid: Uid, client: Client, body: asked.MergeBody) -> 
         )
 
 
-@router.post("/proposals", summary="Automatic first pass")
+@router.post("/proposals", summary="Automatic first pass", response_class=Frame)
 @in_a_thread
 def propose(request: Request, uid: Uid, client: Client, body: asked.ProposalsBody) -> Response:
     """Add proposed objects where there are none yet."""
@@ -213,7 +215,9 @@ def propose(request: Request, uid: Uid, client: Client, body: asked.ProposalsBod
         return one.change("proposals", body.revision, made)
 
 
-@router.put("/slices", summary="Brush strokes")
+@router.put(
+    "/slices", summary="Brush strokes", response_class=Frame, openapi_extra={"requestBody": FRAME_BODY}
+)
 async def brush(request: Request, uid: Uid, client: Client) -> Response:
     """Take the slices over that a brush or an eraser changed."""
     content = await request.body()

@@ -15,6 +15,7 @@ from apps.segpet.routes import panel_requests as asked
 from apps.segpet.routes.archived import in_archive
 from apps.segpet.routes.panel_requests import Client, Number, Uid
 from apps.segpet.routes.panel_session import Panel
+from apps.segpet.routes.replies import Frame, refusals
 from apps.segpet.routes.threads import in_a_thread
 from infer_tasks.annotated import Method, Snapshot
 from infer_tasks.annotations import Saved
@@ -26,10 +27,11 @@ router = APIRouter(
     prefix="/segpet/studies/{uid}/sessions/{client}",
     tags=["Annotation"],
     dependencies=[Depends(asked.checked_type)],
+    responses=refusals(404, 409, 415),
 )
 
 
-@router.get("/objects/{number}/comparison", summary="suv_region beside the model")
+@router.get("/objects/{number}/comparison", summary="suv_region beside the model", response_class=Frame)
 @in_a_thread
 def compare(
     request: Request,

@@ -15,10 +15,11 @@ from apps.segpet.failures import told_to_client
 from apps.segpet.routes.archived import in_archive
 from apps.segpet.routes.parameters import json_object, with_client
 from apps.segpet.routes.received import received
+from apps.segpet.routes.replies import Octets, refusals
 from apps.segpet.studies import checked_tag, label_ending
 from lib.export.nifti import nifti_bytes
 
-router = APIRouter(prefix="/datastore", tags=["Datastore"])
+router = APIRouter(prefix="/datastore", tags=["Datastore"], responses=refusals(404, 409))
 
 
 class Listing(StrEnum):
@@ -35,8 +36,8 @@ def list_studies(output: Listing = Listing.stats) -> dict[str, Any]:
     return datastore.json() if output is Listing.all else datastore.status()
 
 
-@router.head("/image", summary="Is there such an image?")
-@router.get("/image", summary="Download an image")
+@router.head("/image", summary="Is there such an image?", response_class=Octets)
+@router.get("/image", summary="Download an image", response_class=Octets)
 def get_image(image: str, check_sum: str = "") -> Response:
     """Return a study's image; it is read into memory meanwhile, for the first click.
 
@@ -97,13 +98,13 @@ def put_label(
     return {**told, **in_archive(image, tag), "image": image, "label": label_id}
 
 
-@router.get("/label", summary="Download a label")
+@router.get("/label", summary="Download a label", response_class=Octets)
 def get_label(label: str, tag: str) -> FileResponse:
     """Return a label as it was saved last under a tag."""
     return _file(_known_label(label, tag))
 
 
-@router.head("/label", summary="Is there such a label?")
+@router.head("/label", summary="Is there such a label?", response_class=Octets)
 def head_label(image: str, tag: str) -> FileResponse:
     """Answer without the label; MONAI Label calls the parameter `image` here."""
     return _file(_known_label(image, tag))

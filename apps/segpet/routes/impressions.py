@@ -19,12 +19,16 @@ from apps.segpet.annotation import panel_study as panel
 from apps.segpet.failures import told_to_client
 from apps.segpet.routes.archived import in_archive
 from apps.segpet.routes.panel_requests import Body, Uid, checked_type
+from apps.segpet.routes.replies import contents, refusals
 from apps.segpet.routes.threads import in_a_thread
 from infer_tasks.impressions import NO_BACKEND, Impressions
 from lib.report.backends import BackendError, Cancelled, Options
 
 router = APIRouter(
-    prefix="/segpet/studies/{uid}/impression", tags=["Impression"], dependencies=[Depends(checked_type)]
+    prefix="/segpet/studies/{uid}/impression",
+    tags=["Impression"],
+    dependencies=[Depends(checked_type)],
+    responses=refusals(404, 409, 415, 503),
 )
 
 Language = Literal["en", "zh"]
@@ -82,7 +86,12 @@ def get_impression(uid: Uid, language: Language = "en") -> dict[str, Any]:
         }
 
 
-@router.post("/stream", summary="Write an impression")
+@router.post(
+    "/stream",
+    summary="Write an impression",
+    response_class=StreamingResponse,
+    responses=contents("application/x-ndjson"),
+)
 async def write(uid: Uid, body: WriteBody) -> StreamingResponse:
     """Stream JSON lines: `waiting` (how many are before), `text` (the next piece), and at last `done`.
 

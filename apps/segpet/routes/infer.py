@@ -15,6 +15,7 @@ from monailabel.interfaces.utils.app import app_instance
 from requests_toolbelt import MultipartEncoder
 
 from apps.segpet.routes.parameters import json_object, with_client
+from apps.segpet.routes.replies import contents, refusals
 
 router = APIRouter(tags=["Infer"])
 
@@ -32,7 +33,14 @@ class Output(StrEnum):
     dicom_seg = "dicom_seg"
 
 
-@router.post("/infer/{model}", summary="Segment a study from clicks")
+@router.post(
+    "/infer/{model}",
+    summary="Segment a study from clicks",
+    responses={
+        **contents("application/json", "multipart/form-data", "application/octet-stream"),
+        **refusals(404, 409, 415),
+    },
+)
 async def infer(
     request: Request,
     model: str,

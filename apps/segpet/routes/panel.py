@@ -12,11 +12,17 @@ from apps.segpet.annotation.frames import frame
 from apps.segpet.annotation.table import saved, table
 from apps.segpet.failures import told_to_client
 from apps.segpet.routes.panel_requests import NextBody, Uid, checked_type
+from apps.segpet.routes.replies import Frame, refusals
 from apps.segpet.routes.threads import in_a_thread
 from lib.interaction.scene import Scene
 from lib.interaction.segmenter import Stopwatch
 
-router = APIRouter(prefix="/segpet", tags=["Annotation"], dependencies=[Depends(checked_type)])
+router = APIRouter(
+    prefix="/segpet",
+    tags=["Annotation"],
+    dependencies=[Depends(checked_type)],
+    responses=refusals(404, 415),
+)
 
 Status = Literal["none", "draft", "submitted", "reviewed", "final"]
 
@@ -58,7 +64,7 @@ def get_study(uid: Uid) -> dict[str, Any]:
         return {**panel.entry(study.name, label, open_by), **panel.described(study)}
 
 
-@router.get("/studies/{uid}/label", summary="A study's label, for review")
+@router.get("/studies/{uid}/label", summary="A study's label, for review", response_class=Frame)
 @in_a_thread
 def get_label(request: Request, uid: Uid) -> Response:
     """Return the label that counts, as a frame; it takes neither a session nor weights."""

@@ -9,10 +9,11 @@ from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.sessions import SessionInfo
 
 from apps.segpet.routes.received import received
+from apps.segpet.routes.replies import contents, refusals
 from apps.segpet.studies import label_ending
 from apps.segpet.uploads import ONE_FILE
 
-router = APIRouter(prefix="/session", tags=["Session"])
+router = APIRouter(prefix="/session", tags=["Session"], responses=refusals(404))
 
 
 @router.put("/", summary="Upload an image")
@@ -29,7 +30,12 @@ def put_session(
     return {"session_id": session_id, "session_info": _told(info)}
 
 
-@router.get("/{session_id}", summary="Is there such a session?", response_model=None)
+@router.get(
+    "/{session_id}",
+    summary="Is there such a session?",
+    response_model=None,
+    responses=contents("application/json", "application/octet-stream"),
+)
 def get_session(
     session_id: str, update_ts: bool = False, image: bool = False
 ) -> dict[str, Any] | FileResponse:

@@ -9,12 +9,18 @@ from pydantic import Field
 from apps.segpet.annotation.panel_study import check_writable
 from apps.segpet.failures import told_to_client
 from apps.segpet.routes import panel_requests as asked
+from apps.segpet.routes.replies import refusals
 from apps.segpet.routes.threads import in_a_thread
 from apps.segpet.routes.work import Params
 from lib.store import StoreError, Version
 
-router = APIRouter()
-panel = APIRouter(prefix="/segpet", tags=["Learning"], dependencies=[Depends(asked.checked_type)])
+router = APIRouter(responses=refusals(404, 409))
+panel = APIRouter(
+    prefix="/segpet",
+    tags=["Learning"],
+    dependencies=[Depends(asked.checked_type)],
+    responses=refusals(404, 409, 415),
+)
 
 
 class TrainingBody(asked.Body):

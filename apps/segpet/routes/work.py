@@ -6,7 +6,9 @@ from fastapi import APIRouter, Body, HTTPException
 from monailabel.endpoints.activelearning import sample
 from monailabel.interfaces.utils.app import app_instance
 
-router = APIRouter()
+from apps.segpet.routes.replies import refusals
+
+router = APIRouter(responses=refusals(404))
 
 Params = Annotated[dict[str, Any] | None, Body()]
 
