@@ -20,7 +20,7 @@ router = APIRouter(
     prefix="/dicom-web",
     tags=["DICOMweb"],
     default_response_class=Response,
-    responses=refusals(400, 404, 406),
+    responses=refusals(404, 406),
 )
 _as_json = {"responses": contents("application/dicom+json")}
 _in_parts = {"responses": contents("multipart/related")}

@@ -59,4 +59,4 @@ FRAME_BODY = {
     "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
 }
 #: Any route may refuse with these.
-EVERYWHERE = refusals(401, 403, 413, 422, 429)
+EVERYWHERE = refusals(400, 401, 403, 413, 422, 429)

@@ -1,0 +1,1 @@
+"""What `segpet fuzz` is made of: a scratch world, requests by OpenAPI, and those that no viewer sends."""
