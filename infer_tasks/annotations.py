@@ -188,7 +188,7 @@ class Annotations:
         Raises:
             RequestError: the client never opened the study, or as `change`.
             SessionMovedError: the session is at another revision.
-            StoreError: the journal cannot be written.
+            OSError: the journal cannot be written.
         """
         with self._turn(key) as session:
             _check(session, revision)
@@ -315,7 +315,11 @@ class Annotations:
                 session.show(self._labels)
             if opened and session.revision == 0:
                 raise RequestError("This study is not open in this session: open it first.")
-            yield session
+            try:
+                yield session
+            except OSError:
+                session.is_read = False  # what is on the disk decides, at the next request
+                raise
 
     def _lines(self, key: AnnotationKey) -> list[Event]:
         wanted = {"event": _ANNOTATION, "client": key.client, "image": key.image}

@@ -5,14 +5,19 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
 
-def main() -> None:
-    """Check the options, set MONAI Label's environment, and serve until somebody stops it."""
+def main(run: Callable[..., None] | None = None) -> None:
+    """Check the options, set MONAI Label's environment, and serve until somebody stops it.
+
+    Args:
+        run: serves the app, called as `uvicorn.run`, which it is if not given.
+    """
     parser = argparse.ArgumentParser(prog="python -m apps.segpet", description=__doc__)
     parser.add_argument("--studies", required=True, help="folder with NIfTI or NRRD images, or DICOMweb URL")
     parser.add_argument("--host", default="127.0.0.1")
@@ -27,12 +32,16 @@ def main() -> None:
     from apps.segpet.options import OptionError, checked_studies, read_options
     from lib.network import CheckpointError
     from lib.network.checkpoints import check_weights
+    from lib.store import StoreError
 
     try:
         studies, conf = checked_studies(arguments.studies), dict(arguments.conf)
-        if (model := read_options(conf, studies).model) is not None:
-            check_weights(model)
-    except (OptionError, CheckpointError) as error:
+        options = read_options(conf, studies)
+        if options.model is not None:
+            check_weights(options.model)
+        if not options.read_only:
+            options.state.hold()
+    except (OptionError, CheckpointError, StoreError) as error:
         # One sentence: whoever typed `segpet serve` never saw the usage of this program.
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
@@ -51,7 +60,7 @@ def main() -> None:
     logging.getLogger("monailabel").setLevel(logging.ERROR)
     logging.getLogger("uvicorn.error").addFilter(_is_of_use)
     # Requests hold names of studies: no access log.
-    uvicorn.run(app, host=arguments.host, port=arguments.port, log_config=None, access_log=False)
+    (run or uvicorn.run)(app, host=arguments.host, port=arguments.port, log_config=None, access_log=False)
 
 
 def _fetch_viewer(url: str) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from lib.export.nifti import nifti_bytes
 from lib.export.pet_series import uid_from
 from lib.pet import Volume, VolumeError, write_mask
 from lib.store import LabelVersion, StoreError, write_atomic
+from lib.store.locks import locked
 
 #: In the state folder: which case name a study has in exports without its own.
 KEY = "export-names.json"
@@ -78,7 +80,9 @@ class Exporter:
             documents = make_documents(annotation_of(saved, volume, image, organ_map, impression))
             for name, dataset in vars(documents).items():
                 if dataset is not None:
-                    dataset.save_as(folder / f"{name}.dcm", enforce_file_format=True)
+                    file = BytesIO()
+                    dataset.save_as(file, enforce_file_format=True)
+                    write_atomic(folder / f"{name}.dcm", file.getvalue())
 
     def _told(self, one: ExportedObject) -> dict[str, Any]:
         uid = uid_from("segpet", "deidentified", one.uid) if self.deidentify else one.uid
@@ -88,10 +92,11 @@ class Exporter:
     def _case_name(self, study: str) -> str:
         """Return a study's name in exports, the same each time; who may read the state folder may know it."""
         key = self.workspace.state.path / KEY
-        known: dict[str, str] = json.loads(key.read_bytes()) if key.is_file() else {}
-        if study not in known:
-            known[study] = f"case-{len(known) + 1:04d}"
-            write_atomic(key, json.dumps(known, indent=2))
+        with locked(self.workspace.state.path):  # two exports at once must not give one name twice
+            known: dict[str, str] = json.loads(key.read_bytes()) if key.is_file() else {}
+            if study not in known:
+                known[study] = f"case-{len(known) + 1:04d}"
+                write_atomic(key, json.dumps(known, indent=2))
         return known[study]
 
 

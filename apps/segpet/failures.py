@@ -1,5 +1,6 @@
 """What a client is told when something fails: one sentence, the right status, nothing of the inside."""
 
+import errno
 import logging
 import re
 import traceback
@@ -23,6 +24,24 @@ UNEXPECTED = "Something went wrong in the server; its log says where."
 
 #: How a file of a moment's use is called (`Workspace.new_file`); a client has never heard of it.
 _TEMPORARY = re.compile(r"result-\w+(\.nii\.gz|\.nii|\.nrrd)")
+
+_FULL = (
+    "The server's disk is full. Nothing is lost: what was saved before is as it was. Do it again when "
+    "there is space."
+)
+_SHUT = (
+    "The server may not write in its own folders. Nothing is lost: what was saved before is as it was. "
+    "Whoever runs it finds the place with `segpet doctor`; do it again when that is mended."
+)
+_DAMAGED = (
+    "A record on the server is damaged; nothing was changed. Whoever runs it finds and repairs the "
+    "record with `segpet doctor`."
+)
+#: What a client is told when the disk refuses.
+_DISK = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), (507, _FULL)),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE), (503, _SHUT)),
+}
 
 logger = logging.getLogger("segpet")
 
@@ -52,11 +71,17 @@ def told_to_client() -> Iterator[None]:
         raise HTTPException(404, "There is no such image or label.") from error
     except StoreError as error:
         log_unexpected(error)
-        detail = "The server could not read or write its own records; its log says where."
-        raise HTTPException(500, detail) from error
+        raise HTTPException(503, _DAMAGED) from error
     except Exception as error:
         log_unexpected(error)
-        raise HTTPException(500, UNEXPECTED) from error
+        raise HTTPException(*status_and_sentence(error)) from error
+
+
+def status_and_sentence(error: Exception) -> tuple[int, str]:
+    """Return what a client is told of an error that nobody foresaw: that the disk refused, else nothing."""
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return _DISK[error.errno]
+    return 500, UNEXPECTED
 
 
 def log_unexpected(error: BaseException) -> None:

@@ -119,7 +119,12 @@ class SegPET(MONAILabelApp):
         return strategies(self.workspace.leases, lambda: self.scorer)
 
     def on_init_complete(self) -> None:
-        """Clean up after a killed server, and begin to load the weights. Only a server calls this."""
+        """Clean up after a killed server, and begin to load the weights. Only a server calls this.
+
+        Raises StoreError: another server uses the state folder (`python -m apps.segpet` has asked before).
+        """
+        if not self.options.read_only:
+            self.options.state.hold()
         self.workspace.clear_results()
         if isinstance(datastore := self.datastore(), Studies):
             datastore.clear_parts()

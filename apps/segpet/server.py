@@ -26,7 +26,7 @@ from monailabel.interfaces.utils.app import app_instance
 from apps.segpet.dicomweb import routes as folder
 from apps.segpet.dicomweb.proxy import PACS, proxy_router
 from apps.segpet.dicomweb.uids import look_ahead
-from apps.segpet.failures import UNEXPECTED
+from apps.segpet.failures import status_and_sentence
 from apps.segpet.options import dicomweb_url, names_of
 from apps.segpet.routes import (
     annotation,
@@ -79,9 +79,10 @@ def malformed(_: Request, error: Any) -> JSONResponse:
 
 
 @api.exception_handler(Exception)
-def unexpected(_: Request, __: Exception) -> JSONResponse:
+def unexpected(_: Request, error: Exception) -> JSONResponse:
     """Say that something failed, and nothing of the inside; the shield logs where."""
-    return JSONResponse({"detail": UNEXPECTED}, status_code=500)
+    status, sentence = status_and_sentence(error)
+    return JSONResponse({"detail": sentence}, status_code=status)
 
 
 origins = [str(origin).rstrip("/") for origin in settings.MONAI_LABEL_CORS_ORIGINS]

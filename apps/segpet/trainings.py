@@ -1,6 +1,5 @@
 """Trainings: one at a time, each a process of its own at low priority, which outlives the server."""
 
-import fcntl
 import json
 import logging
 import os
@@ -14,6 +13,7 @@ from typing import Any
 from fastapi import HTTPException
 
 from lib.store import StateFolder, write_atomic
+from lib.store.locks import is_held
 
 logger = logging.getLogger("segpet")
 
@@ -164,14 +164,4 @@ class Trainings:
         return lines[-1][:300] if lines else "The training ended before it began."
 
     def _is_locked(self) -> bool:
-        try:
-            handle = os.open(self._folder / "lock", os.O_RDWR)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(handle)
-        return False
+        return is_held(self._folder / "lock")

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,11 @@ class ProgressFile:
         self._written = time.monotonic()
 
     def tell(self, **fields: Any) -> None:
-        """As `set`, but written at most once a second: for what changes often."""
+        """As `set`, but written at most once a second: for what changes often.
+
+        What cannot be written, as on a full disk, is told later: a training need not end for it.
+        """
         self.fields |= fields
         if time.monotonic() - self._written > _EVERY_SECONDS:
-            self.set()
+            with suppress(OSError):
+                self.set()

@@ -4,7 +4,6 @@ A job is one process with the state folder's `training/` to itself. It can be st
 moment; the same job goes on from there.
 """
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from lib.learning.tuning_recipe import FineTuning, FineTuningError
 from lib.network import load_network, save_network
 from lib.network.checkpoints import Network
 from lib.store import StateFolder
+from lib.store.locks import try_lock
 from lib.store.models import Models, Version
 
 #: Regions of held-out studies that are measured after each epoch.
@@ -107,7 +107,7 @@ def train_segmentation(
             told.set(status="stopped", message="Stopped; the same training goes on from here.")
             raise
         except Exception as error:
-            told.set(status="failed", message=str(error) if isinstance(error, ValueError) else "It failed.")
+            told.set(status="failed", message=_why(error))
             raise
         told.set(
             status="done",
@@ -255,6 +255,12 @@ class _Training:
         return before, after
 
 
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"It could not write or read a file ({error.strerror}); once it can, it goes on from here."
+    return str(error) if isinstance(error, ValueError) else "It failed."
+
+
 def _counted(studies: Sequence[TrainingStudy]) -> dict[str, int]:
     statuses = [study.status for study in studies]
     return {status: statuses.count(status) for status in dict.fromkeys(statuses)}
@@ -279,12 +285,10 @@ def _alone(folder: Path) -> Iterator[None]:
     """Hold the folder's lock; it ends with its process, however that ends."""
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not try_lock(handle):
             raise FineTuningError(
                 "Another training of this state folder is running: wait for it, or stop it first."
-            ) from error
+            )
         yield
     finally:
         os.close(handle)

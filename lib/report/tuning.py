@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from lib.report.language import ReportError
 from lib.report.prompts import messages
 from lib.report.recipe import Recipe
 from lib.report.text_pairs import Pair
+from lib.store.atomic import write_atomic
 
 _IGNORED = -100  # what transformers leaves out of the loss
 _SAVE_SECONDS = 60.0
@@ -180,9 +181,7 @@ class Tuner:
             for moment in ("exp_avg", "exp_avg_sq"):
                 if (state := self._optimizer.state.get(parameter, {})) and moment in state:
                     tensors[f"{moment}.{name}"] = state[moment].cpu().contiguous()
-        part = self._file.with_suffix(".part")
-        save_file(tensors, part, metadata={"step": str(self.step), "digest": self._digest})
-        part.replace(self._file)
+        write_atomic(self._file, save(tensors, metadata={"step": str(self.step), "digest": self._digest}))
 
     def _load(self) -> None:
         try:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from lib.report.recipe import Recipe
 from lib.report.scoring import TITLES, score
 from lib.report.text_pairs import Pair, split_pairs
 from lib.report.tuning import Tuner, TuningStopped
+from lib.store.atomic import sync, write_atomic
 
 CARD = "card.json"
 _BATCH = 16
@@ -131,7 +133,7 @@ def train_impression(
     except TuningStopped:
         _write(curve_file, {"seconds": time.monotonic() - begun, "curve": curve})
         raise
-    tuned.save_pretrained(output, safe_serialization=True)
+    _save_adapter(tuned, output)
     card = {
         "base": Path(base).name,
         "recipe": {**asdict(recipe), "targets": list(recipe.targets)},
@@ -196,6 +198,14 @@ def _digest(pairs: Sequence[Pair]) -> str:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
-    part.replace(path)
+    write_atomic(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _save_adapter(model: Any, output: Path) -> None:
+    """Write the adapter's files, each of which is the old or the new one whenever the machine stops."""
+    with TemporaryDirectory(dir=output, prefix=".", suffix=".part") as part:
+        model.save_pretrained(part, safe_serialization=True)
+        for file in sorted(Path(part).iterdir()):
+            sync(file)
+            file.replace(output / file.name)
+    sync(output)

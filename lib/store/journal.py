@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -35,6 +35,7 @@ class Journal:
 
         Raises:
             StoreError: the event has a "time" or "study" of its own or is not JSON; nothing is written then.
+            OSError: it cannot be written, as on a full disk; the journal is as it was then.
         """
         if reserved := {"time", "study"} & event.keys():
             raise StoreError(
@@ -45,13 +46,19 @@ class Journal:
         # Unbuffered: a buffer would write its rest after the lock is gone, were the disk full.
         handle = os.open(self._path(study), os.O_RDWR | os.O_APPEND | os.O_CREAT, mode=0o600)
         with os.fdopen(handle, "a+b", buffering=0) as file, _locked(file, fcntl.LOCK_EX):
-            is_first = _cut_torn_line(file) == 0
-            rest = memoryview(line)
-            while rest:
-                rest = rest[file.write(rest) :]
-            os.fsync(file.fileno())
-            if is_first:
-                sync(self.folder)
+            kept = _cut_torn_line(file)
+            try:
+                rest = memoryview(line)
+                while rest:
+                    rest = rest[file.write(rest) :]
+                os.fsync(file.fileno())
+                if not kept:
+                    sync(self.folder)
+            except BaseException:
+                # Nobody will be told that it is kept, so it must not come back after a restart either.
+                with suppress(OSError):
+                    file.truncate(kept)
+                raise
         return from_json(line)
 
     def read(self, study: str) -> list[Event]:

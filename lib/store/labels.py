@@ -126,10 +126,7 @@ class LabelVersions:
     def _locked(self, study: str) -> Iterator[Path]:
         """Keep other writers of a study's label out, and clear away what a killed one left behind."""
         folder = self._folder(study)
-        is_new = not folder.exists()
         make_private(folder)
-        if is_new:
-            sync(self.folder)
         with locked(folder):
             yield folder
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from lib.store.atomic import write_atomic
@@ -31,14 +32,18 @@ class Leases:
         make_private(folder)
 
     def renew(self, study: str, client: str) -> None:
-        """Say that a client has a study open; written at most a few times while a lease lasts."""
+        """Say that a client has a study open; written at most a few times while a lease lasts.
+
+        A lease that cannot be written, as on a full disk, keeps nobody from looking at the study.
+        """
         folder = self.folder / file_name(study)
         path = folder / file_name(client)
         now = self._clock()
         if 0 <= now - self._last(path) < self._lasts / 6:
             return
-        make_private(folder)
-        write_atomic(path, to_json({"study": study, "client": client, "last": now}))
+        with suppress(OSError):
+            make_private(folder)
+            write_atomic(path, to_json({"study": study, "client": client, "last": now}))
 
     def end(self, study: str, client: str) -> None:
         """Say that a client has a study no longer open; nothing where it had not."""

@@ -3,9 +3,14 @@
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+#: Files that this process holds until it ends, with the handles that hold them.
+_held: dict[Path, int] = {}
+_TRIES, _PAUSE = 5, 0.02
 
 
 @contextmanager
@@ -19,3 +24,41 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def hold(file: Path) -> bool:
+    """Lock a file until this process ends, however it ends; whether that could be done, now or before."""
+    if file in _held:
+        return True
+    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    if not try_lock(handle):
+        os.close(handle)
+        return False
+    _held[file] = handle
+    return True
+
+
+def try_lock(handle: int) -> bool:
+    """Lock an open file for this process alone; whether that could be done."""
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(_PAUSE)  # somebody may just be asking, in `is_held`
+    return False
+
+
+def is_held(file: Path) -> bool:
+    """Whether some process has a file locked; one of a process that is gone is not."""
+    try:
+        handle = os.open(file, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False

@@ -3,7 +3,9 @@
 import hashlib
 from pathlib import Path
 
+from lib.store.atomic import sync
 from lib.store.errors import StoreError
+from lib.store.locks import hold
 
 
 class StateFolder:
@@ -31,6 +33,21 @@ class StateFolder:
             raise StoreError(
                 f"The state folder {self.path} cannot be used ({error.strerror}): name another one."
             ) from error
+
+    def hold(self) -> None:
+        """Keep other servers out of the folder, as long as this process lives.
+
+        What annotators see is kept in a server's memory: a second one would not know of it. Commands (train,
+        import, export) need not hold the folder: they add to it under locks of their own.
+
+        Raises:
+            StoreError: another server has it.
+        """
+        if not hold(self.path / "server.lock"):
+            raise StoreError(
+                f"Another server is using the state folder {self.path}: stop it first, or name another folder "
+                "with --state."
+            )
 
     def folder(self, name: str) -> Path:
         """The path of a subfolder (mode 0700), made on first use."""
@@ -63,10 +80,14 @@ def default_state(studies: str) -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder and its missing parents, all with mode 0700; an existing folder stays as it is."""
+    """Make a folder and its missing parents, all with mode 0700; an existing folder stays as it is.
+
+    On return the new names are on the disk: what is written in the folder is not lost with it.
+    """
     for missing in reversed([folder, *folder.parents]):
         if not missing.is_dir():
             missing.mkdir(mode=0o700, exist_ok=True)
+            sync(missing.parent)
 
 
 def _is_url(studies: str) -> bool:

@@ -15,6 +15,7 @@ from fastapi import HTTPException
 from apps.segpet.archive.client import Archive, ListedSeries
 from lib.pet import VolumeError
 from lib.pet.dicom_files import read_header, tags, text
+from lib.store.atomic import sync
 from lib.store.state import make_private
 
 #: Series that nobody opened for so long are dropped when the server starts.
@@ -66,6 +67,7 @@ class Mirror:
                 part = Path(tempfile.mkdtemp(dir=self.folder, prefix=_PART))
                 try:
                     self._copy(series, part)
+                    sync(part)
                     with self._placing:
                         self._remove(target)
                         part.rename(target)
@@ -96,6 +98,7 @@ class Mirror:
                 raise HTTPException(502, "The series is larger than what this server takes from a PACS.")
             file = part / f"{uid}.dcm"
             file.write_bytes(content)
+            sync(file)
             if _uids_of(file) != (series.study, series.uid, uid):
                 raise HTTPException(502, "The PACS sends another image than it was asked for.")
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -44,7 +45,8 @@ class Digests:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             with self._lock:
                 self._known[str(path)] = [*stamp, digest]
-                write_atomic(self._file, json.dumps(self._known))
+                with suppress(OSError):  # a full disk: it is read anew after a restart
+                    write_atomic(self._file, json.dumps(self._known))
         except OSError:
             return None
         return digest
