@@ -100,11 +100,11 @@ def _server(place: "World") -> Iterator[str]:
 
 
 def _first_click(attacker: "Attacker") -> bytes:
-    """Return the mask of one click, by a client that has not clicked before."""
+    """Return the mask of one click, by a client that has not clicked before; proposals are left aside."""
     from scripts.fuzzing.routes import Asked
 
     known: Known = attacker.known
-    told = f'{{"lesion": [{known.clicks[0]}], "client_id": "c{time.monotonic_ns()}"}}'
+    told = f'{{"lesion": [{known.clicks[0]}], "client_id": "c{time.monotonic_ns()}", "reset_state": true}}'
     target = f"/infer/segpet?image={known.names['image'][0]}&output=image"
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     return attacker.send(Asked("POST", target, form, f"params={told}".encode()), "click").body
@@ -155,5 +155,6 @@ def _report(attacker: "Attacker", memory: float) -> None:
         told = ", ".join(f"{n} x {status}" for status, n in sorted(counts.items()))
         typer.echo(f"  {kind}: {told}")
     typer.echo(
-        f"The slowest ({attacker.slowest[1]}) took {attacker.slowest[0]:.1f} s; the server held {memory:.0f} MB at most."
+        f"The slowest took {attacker.slowest[0]:.1f} s ({attacker.slowest[1]}); "
+        f"the server held {memory:.0f} MB at most."
     )

@@ -59,7 +59,7 @@ class Attacker:
         except (OSError, http.client.HTTPException) as error:
             reply, fault = Reply(0, {}, b""), f"no reply ({type(error).__name__})"
         spent = time.monotonic() - begun
-        self.slowest = max(self.slowest, (spent, f"{kind}, number {number}"))
+        self.slowest = max(self.slowest, (spent, f"{asked.method} {asked.target[:80]}, number {number}"))
         self.replies[kind, reply.status] += 1
         if fault:
             self.faults.append(
