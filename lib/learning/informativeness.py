@@ -35,7 +35,8 @@ class Informativeness:
     """What a study's seeds say.
 
     Args:
-        disagreement: 0 (all masks agree) to 1; None where no seed gave a mask.
+        disagreement: 0 (all masks agree) to 1; None where no seed gave masks to compare: all were empty, or no
+            voxel near it was bright as well.
         entropy: by class, 0 to 1 bit; without the classes that no voxel is of.
         seeds: that were decoded.
     """
@@ -70,7 +71,7 @@ def informativeness(
             pause()
             obj = AnnotatedObject(1, "lesion", "", anchor=anchor, steps=((Click(click, positive=True),),))
             masks.append(engine.answer(volume, obj, Stopwatch()).mask)
-        if any(mask.any() for mask in masks):
+        if len(masks) > 1 and any(mask.any() for mask in masks):
             disagreements.append(
                 1 - float(np.mean([_dice(*pair) for pair in itertools.combinations(masks, 2)]))
             )

@@ -76,6 +76,12 @@ def test_a_study_without_seeds_has_no_score():
     assert told(SHARP).disagreement is None
 
 
+def test_a_seed_without_a_bright_neighbour_says_nothing():
+    lone = np.where(distance((10, 10, 10)) == 0, 8.0, 1.0)
+    assert told(lone, (10, 10, 10)).disagreement is None
+    assert told(np.maximum(lone, VAGUE), (10, 10, 10), (22, 22, 22)).disagreement > 0
+
+
 def test_only_the_hottest_seeds_are_decoded_and_others_get_their_turn_before_each():
     turns = []
     seeds = [(10, 10, z) for z in range(6, 15)]
