@@ -35,8 +35,8 @@ class Informativeness:
     """What a study's seeds say.
 
     Args:
-        disagreement: 0 (all masks agree) to 1; None where no seed gave masks to compare: all were empty, or no
-            voxel near it was bright as well.
+        disagreement: 0 (all masks agree) to 1; None where no seed gave masks to compare, for all were
+            empty, or no voxel near it was bright as well.
         entropy: by class, 0 to 1 bit; without the classes that no voxel is of.
         seeds: that were decoded.
     """
