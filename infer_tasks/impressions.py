@@ -13,9 +13,11 @@ from infer_tasks.organ_maps import OrganMaps
 from infer_tasks.requests import RequestError
 from infer_tasks.workspace import Workspace
 from lib.report.backends import Backend, BackendError, Options
+from lib.report.backends.local import LocalBackend
 from lib.report.check import check
 from lib.report.findings import findings_text
 from lib.report.language import LANGUAGES, Language, check_text, readable
+from lib.store import Models
 from lib.store.reports import AcceptedImpression
 
 _TABLES = 32
@@ -39,10 +41,13 @@ class Impressions:
         workspace: labels, volumes and the state folder.
         organs: name sites.
         backend: writes impressions; None: there is none.
+        adapters: versions of what was trained here.
     """
 
-    def __init__(self, workspace: Workspace, organs: OrganMaps, backend: Backend | None) -> None:
-        self._workspace, self._organs, self.backend = workspace, organs, backend
+    def __init__(
+        self, workspace: Workspace, organs: OrganMaps, backend: Backend | None, adapters: Models
+    ) -> None:
+        self._workspace, self._organs, self.backend, self.adapters = workspace, organs, backend, adapters
         self._tables: LRUCache[tuple[str, int, str], Measured] = LRUCache(_TABLES)
         self._lock = Lock()
 
@@ -86,8 +91,28 @@ class Impressions:
         """
         if self.backend is None:
             raise BackendError(NO_BACKEND, 503)
+        self.follow()
         with closing(self.backend.generate(findings, language, options, cancelled, waiting)) as pieces:
             yield from filter(None, map(readable, pieces))
+
+    def follow(self) -> None:
+        """Write with the adapter that is the champion, which a training may just have made.
+
+        Raises:
+            StoreError: the registry is damaged.
+        """
+        if isinstance(self.backend, LocalBackend):
+            champion = self.adapters.champion()
+            self.backend.take(champion.path if champion else None)
+
+    @property
+    def can_learn(self) -> bool:
+        """Whether the model is in this server's reach to be trained."""
+        return isinstance(self.backend, LocalBackend)
+
+    def number_accepted(self) -> int:
+        """Return of how many studies an impression was accepted."""
+        return self._workspace.accepted.count()
 
     def check(self, study: str, image: Path, text: str, findings: str, language: Language) -> dict[str, Any]:
         """Return what nothing supports in a text, and what it leaves out; without a label by the findings."""

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "lib.store": {"lib.pet"},
     "lib.export": {"lib.pet"},
     "lib.learning": {"lib.pet", "lib.network", "lib.interaction", "lib.store"},
-    "lib.report": {"lib.pet", "lib.store"},
+    "lib.report": {"lib.pet", "lib.store", "lib.learning"},
     "infer_tasks": {"lib"},
     "trainers": {"lib"},
     "apps": {"lib", "infer_tasks", "trainers"},

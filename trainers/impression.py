@@ -1,47 +1,46 @@
 """The trainer `impression`: an adapter for the language model, from pairs of findings and impression."""
 
 import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 
-from lib.learning.progress_file import ProgressFile
-from lib.report.backends import BackendError
+from lib.report.adapter_job import TRAINING, AdapterJob, train_adapter
+from lib.report.backends import Backend
+from lib.report.backends.local import LocalBackend
 from lib.report.language import ReportError
 from lib.report.recipe import Recipe
-from lib.report.text_pairs import Pair
-from lib.report.tuning import TuningStopped
-from lib.report.tuning_job import TextProgress, train_impression
+from lib.store import StateFolder
 
 #: Of a request; MONAI Label's clients send `max_epochs`.
 _OPTIONS = {"rank": int, "alpha": int, "dropout": float, "rate": float, "seed": int, "max_epochs": int}
 
 
 class ImpressionTrainer(TrainTask):
-    """Fine-tunes the language model on accepted pairs; see `lib.report.tuning_job.train_impression`.
+    """Fine-tunes the language model on accepted pairs; see `lib.report.adapter_job.train_adapter`.
 
-    A request may have `rank`, `alpha`, `dropout`, `rate`, `seed` and `max_epochs`. It blocks until the
-    training ends; `segpet train impression` does the same in a process of its own.
+    A request may have `rank`, `alpha`, `dropout`, `rate`, `seed` and `max_epochs`; whatever else MONAI
+    Label's clients send is not used. It blocks until the training ends: a server runs it in a process of its
+    own, with `command`.
 
     Args:
-        base: the model: a folder, or a downloaded model's name on the hub.
-        pairs: returns the accepted pairs.
-        folder: of the adapter, its checkpoint and progress.json.
+        studies: the folder with the studies.
+        state: where accepted impressions are, and adapters go.
+        backend: what writes; only a model in the server's process can be trained.
         device: where the model runs.
     """
 
     name = "impression"
 
     def __init__(
-        self, base: str, pairs: Callable[[], list[Pair]], folder: Path, device: torch.device | None = None
+        self, studies: str, state: StateFolder, backend: Backend | None, device: torch.device | None = None
     ) -> None:
         super().__init__("Fine-tunes the language model on accepted pairs of findings and impression")
-        self._base, self._pairs, self._folder, self._device = base, pairs, folder, device
-        self._stopped = False
+        self._studies, self._state, self._backend, self._device = studies, state, backend, device
 
     def config(self) -> dict[str, Any]:
         """Return the options and their defaults."""
@@ -51,17 +50,22 @@ class ImpressionTrainer(TrainTask):
     def stats(self) -> dict[str, Any]:
         """Return how far the last training is; {} where there was none."""
         try:
-            stats: dict[str, Any] = json.loads((self._folder / "progress.json").read_bytes())
+            stats: dict[str, Any] = json.loads((self._state.path / TRAINING / "progress.json").read_bytes())
         except (OSError, ValueError):
             return {}
         return stats
 
-    def recipe(self, request: Mapping[str, Any]) -> Recipe:
+    def job(self, request: Mapping[str, Any]) -> AdapterJob:
         """Return what a request asks for.
 
         Raises:
-            ReportError: an option that cannot be used.
+            ReportError: an option that cannot be used, or no model that can be trained.
         """
+        if not isinstance(self._backend, LocalBackend):
+            raise ReportError(
+                "Only a language model in the server's own process can be trained: start the server with "
+                "--impression and a folder, or train beside it with `segpet train impression`."
+            )
         asked: dict[str, Any] = {}
         for name, kind in _OPTIONS.items():
             value = request.get(name)
@@ -70,38 +74,28 @@ class ImpressionTrainer(TrainTask):
             if isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
                 raise ReportError(f"{name} must be a {'whole ' if kind is int else ''}number.")
             asked["epochs" if name == "max_epochs" else name] = value
-        return Recipe(**asked)
+        recipe = Recipe(**asked)
+        return AdapterJob(self._state, self._backend.where, recipe, self._backend.own, self._device)
 
-    def stop(self) -> None:
-        """End the training that runs after its step; the same request goes on from there."""
-        self._stopped = True
+    def command(self, request: Mapping[str, Any]) -> list[str]:
+        """Return the command line that does the same in a process of its own, from the repository's root.
 
-    def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
+        Raises:
+            ReportError: see `job`.
+        """
+        job = self.job(request)
+        options = {
+            "state": job.state.path, "model": job.base, "adapter": job.adapter, "device": job.device,
+            "rank": job.recipe.rank, "alpha": job.recipe.alpha, "dropout": job.recipe.dropout,
+            "rate": job.recipe.rate, "seed": job.recipe.seed, "epochs": job.recipe.epochs,
+        }  # fmt: skip
+        given = [f"--{name}={value}" for name, value in options.items() if value is not None]
+        return [sys.executable, "-P", "-m", "scripts", "train", "impression", *given, "--", self._studies]
+
+    def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
         """Train, and return the adapter's card.
 
         Raises:
             ReportError, BackendError: pairs, options or model cannot be used.
-            TuningStopped: `stop` was called.
         """
-        recipe = self.recipe(request)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._stopped = False
-        progress = ProgressFile(self._folder / "progress.json", epochs=recipe.epochs)
-
-        def told(now: TextProgress) -> None:
-            progress.tell(stage=now.stage, share=now.share, epoch=now.epoch, curve=now.curve)
-
-        try:
-            card = train_impression(
-                self._pairs(), self._base, self._folder, recipe,
-                device=self._device, told=told, stopped=lambda: self._stopped,
-            )  # fmt: skip
-        except TuningStopped:
-            progress.set(status="stopped", message="Stopped; the same request goes on from here.")
-            raise
-        except Exception as error:
-            known = isinstance(error, ReportError | BackendError)
-            progress.set(status="failed", message=str(error) if known else "The training failed.")
-            raise
-        progress.set(status="done", share=1.0, curve=card["curve"])
-        return card
+        return train_adapter(self.job(request)).card

@@ -8,6 +8,7 @@ sys.path.insert(
 )  # our `lib`, not the `lib` that MONAI Label makes here
 
 import logging
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -44,7 +45,9 @@ from infer_tasks.suv_region import SUVRegionTask
 from infer_tasks.workspace import Workspace
 from lib.learning.next_study import StudyScores
 from lib.store import Models
+from lib.report.adapter_job import ADAPTERS
 from trainers.segpet import SegPETTrainer
+from trainers.impression import ImpressionTrainer
 
 logger = logging.getLogger("segpet")
 
@@ -73,8 +76,12 @@ class SegPET(MONAILabelApp):
         )
         folder = str(options.state.folder("archive")) if is_url(studies) else studies
         self._trainer = SegPETTrainer(folder, options.state, options.model, options.unit, options.device)
-        self.trainings = Trainings(options.state, self._trainer.command, self._trained)
-        self.impressions = Impressions(self.workspace, OrganMaps(Path(folder)), options.impression)
+        self._impression_trainer = ImpressionTrainer(
+            folder, options.state, options.impression, options.device
+        )
+        self.trainings = Trainings(options.state, self._training_command, self._trained)
+        adapters = Models(options.state.folder(ADAPTERS))
+        self.impressions = Impressions(self.workspace, OrganMaps(Path(folder)), options.impression, adapters)
         super().__init__(
             app_dir,
             studies,
@@ -111,8 +118,12 @@ class SegPET(MONAILabelApp):
         return {task.name: task for task in tasks}
 
     def init_trainers(self) -> dict[str, TrainTask]:
-        """Return the trainer; the server starts it as a process of its own."""
-        return {self._trainer.name: self._trainer}
+        """Return the trainers; the server starts each as a process of its own, one at a time."""
+        return {one.name: one for one in (self._trainer, self._impression_trainer)}
+
+    def _training_command(self, request: Mapping[str, Any]) -> list[str]:
+        is_text = request.get("trainer") == ImpressionTrainer.name
+        return (self._impression_trainer if is_text else self._trainer).command(request)
 
     def init_strategies(self) -> dict[str, Strategy]:
         """Return the strategies; what they go by is scored in the background."""

@@ -22,7 +22,7 @@ _NICENESS = 15
 #: What is shown of a training; the rest of its progress file is for programs.
 _SHOWN = (
     "status", "stage", "share", "epoch", "epochs", "seconds", "curve", "message", "version", "promoted",
-    "mode", "started",
+    "mode", "started", "trainer",
 )  # fmt: skip
 #: In the words of MONAI Label's tasks.
 _STATUS = {"running": "RUNNING", "done": "DONE", "stopped": "STOPPED", "killed": "ERROR", "failed": "ERROR"}
@@ -37,7 +37,7 @@ class Trainings:
     Args:
         state: the state folder.
         command: makes of a request's parameters the command line of its training; ValueError with a sentence
-            for parameters that cannot be used.
+            for parameters that cannot be used. `trainer` among them names the trainer, `segpet` if not given.
         ended: called when a training that was started here has ended.
     """
 
@@ -66,7 +66,7 @@ class Trainings:
                 command = self._command(request)
             except ValueError as error:
                 raise HTTPException(422, str(error)) from error
-            write_atomic(self._folder / "request.json", json.dumps(dict(request)))
+            write_atomic(self._folder / "request.json", json.dumps({"trainer": "segpet", **request}))
             (self._folder / "progress.json").unlink(missing_ok=True)
             handle = os.open(self._folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(handle, "wb") as log:
@@ -92,10 +92,8 @@ class Trainings:
         """
         if self.progress()["status"] not in ("stopped", "killed", "failed"):
             raise HTTPException(409, "There is no training that was stopped or broken off.")
-        try:
-            request = json.loads((self._folder / "request.json").read_bytes())
-        except (OSError, ValueError) as error:
-            raise HTTPException(409, "What the last training was asked for is not known any more.") from error
+        if not (request := self._request()):
+            raise HTTPException(409, "What the last training was asked for is not known any more.")
         return self.start(request)
 
     def stop(self) -> None:
@@ -138,12 +136,13 @@ class Trainings:
         return {
             "id": progress["started"] or "starting",
             "status": _STATUS[progress["status"]],
-            "model": "segpet",
+            "model": progress["trainer"],
             "start_ts": progress["started"],
             "details": [progress["message"] or progress["stage"] or ""],
             "progress": progress,
         }
 
+        told["trainer"] = told["trainer"] or self._request().get("trainer") or "segpet"
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
         process.wait()
         self._ended()
@@ -165,3 +164,11 @@ class Trainings:
 
     def _is_locked(self) -> bool:
         return is_held(self._folder / "lock")
+    def _request(self) -> dict[str, Any]:
+        """Return what the last training that a server started was asked for; {} where that is not known."""
+        try:
+            request = json.loads((self._folder / "request.json").read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return request if isinstance(request, dict) else {}
+

@@ -100,7 +100,8 @@ def train_segmentation(
     """
     folder = job.state.folder("training")
     with _alone(folder):
-        told = ProgressFile(folder / "progress.json", mode=job.recipe.mode, epochs=job.recipe.epochs)
+        about = {"trainer": "segpet", "mode": job.recipe.mode, "epochs": job.recipe.epochs}
+        told = ProgressFile(folder / "progress.json", **about)
         try:
             outcome = _Training(job, folder, _Teller(told, progress), stop).run()
         except Stopped:

@@ -5,8 +5,10 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 from lib.report.language import LANGUAGES, Language, ReportError, check_text, language_of
+from lib.store.reports import AcceptedImpressions
 
 MOST_BYTES = 1 << 30
 
@@ -67,6 +69,23 @@ def _pair(line: str, where: str) -> Pair:
         raise ReportError(f"{where}: language is en or zh.")
     name = check_text(str(entry["id"]), f"{where}: id", 256)
     return Pair(name, language, check_text(entry["findings"], f"{where}: findings"), said)
+
+
+def accepted_pairs(accepted: AcceptedImpressions) -> list[Pair]:
+    """Return the pair of each study that was accepted last; what a reader wrote without findings is none.
+
+    Raises:
+        ReportError: nothing was accepted yet.
+        StoreError: a file is damaged.
+    """
+    pairs = [
+        Pair(f"{study}/{one.label}", cast(Language, one.language), one.findings, one.impression)
+        for study, one in accepted.all_newest()
+        if one.findings.strip()
+    ]
+    if not pairs:
+        raise ReportError("No impression was accepted yet: accept some in the viewer's Report.")
+    return pairs
 
 
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,12 +12,12 @@ from typing import Any
 
 import torch
 
-from lib.report.backends.local import load_model
+from lib.report.backends.local import digest_of, load_model
 from lib.report.cases import MOST_COMPARED, ReportCase
 from lib.report.language import ReportError
 from lib.report.prompts import messages
 from lib.report.recipe import Recipe
-from lib.report.scoring import TITLES, score
+from lib.report.scoring import TITLES, score_case
 from lib.report.text_pairs import Pair, split_pairs
 from lib.report.tuning import Tuner, TuningStopped
 from lib.store.atomic import sync, write_atomic
@@ -98,6 +99,7 @@ def train_impression(
     if device.type == "cuda":
         recipe = replace(recipe, bf16=True, checkpointing=True)
     model, tokenizer = load_model(base, device)
+    base_digest = digest_of(model)
     tuned = add_adapter(model, recipe)
     work = output / "checkpoint"
     work.mkdir(parents=True, exist_ok=True)
@@ -118,7 +120,8 @@ def train_impression(
 
     def measure(epoch: int) -> None:
         tell("measuring")
-        curve.append({"epoch": epoch, "loss": tuner.loss, **measure_on(tuned, tokenizer, kept, stopped)})
+        scores = means(scores_on(tuned, tokenizer, kept, stopped))
+        curve.append({"epoch": epoch, "loss": tuner.loss, **scores})
         if epoch == 0:
             curve[0]["loss"] = None
         _write(curve_file, {"seconds": time.monotonic() - begun, "curve": curve})
@@ -136,6 +139,7 @@ def train_impression(
     _save_adapter(tuned, output)
     card = {
         "base": Path(base).name,
+        "base_digest": base_digest,
         "recipe": {**asdict(recipe), "targets": list(recipe.targets)},
         "data": {"training": len(learnt), "held_out": len(kept), "digest": _digest(learnt)},
         "seconds": round(time.monotonic() - begun, 1),
@@ -147,10 +151,10 @@ def train_impression(
     return card
 
 
-def measure_on(
+def scores_on(
     model: Any, tokenizer: Any, kept: Sequence[Pair], stopped: Callable[[], bool] = bool
-) -> dict[str, Any]:
-    """Write impressions of pairs' findings, greedy, and score them: means over reports, or None.
+) -> list[dict[str, float]]:
+    """Write impressions of pairs' findings, greedy, and return each one's scores (`scoring.ScoredCase`).
 
     Raises:
         TuningStopped: `stopped` became true.
@@ -160,12 +164,22 @@ def measure_on(
         if stopped():
             raise TuningStopped
         said += write_impressions(model, tokenizer, kept[start : start + _BATCH])
-    cases = [
-        ReportCase(pair.id, pair.language, pair.findings, pair.impression, text[:MOST_COMPARED])
+    return [
+        score_case(
+            ReportCase(pair.id, pair.language, pair.findings, pair.impression, text[:MOST_COMPARED])
+        ).scores
         for pair, text in zip(kept, said, strict=True)
     ]
-    corpus = score(cases)[0]["corpus"]["all"]
-    return {key: corpus[key]["mean"]["value"] for key in TITLES if key in corpus}
+
+
+def means(scores: Sequence[dict[str, float]]) -> dict[str, float | None]:
+    """Return the means over reports by the keys of `scoring.TITLES`; None where no report has a value."""
+    found: dict[str, float | None] = {}
+    for key in TITLES:
+        values = [one[key] for one in scores if not math.isnan(one.get(key, math.nan))]
+        if any(key in one for one in scores):
+            found[key] = math.fsum(values) / len(values) if values else None
+    return found
 
 
 def write_impressions(model: Any, tokenizer: Any, pairs: Sequence[Pair], most: int = 512) -> list[str]:

@@ -18,7 +18,8 @@ from lib.store.state import make_private
 
 #: Share of the patients that the first training keeps apart, and the fewest of them where half are enough.
 _SHARE, _FEWEST = 0.2, 3
-_CARD, _CHAMPION, _SPLIT = "card.json", "champion.json", "split.json"
+#: Files of the registry: in each version, and of all.
+_CARD, CHAMPION, SPLIT = "card.json", "champion.json", "split.json"
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,9 @@ class Version:
 
     number: int
     path: Path
-    """The weights (safetensors)."""
+    """The weights (safetensors), or an adapter's folder."""
     digest: str
-    """SHA-256 of the file, which is the digest of the network that is loaded from it."""
+    """SHA-256 of the file, which is the digest of the network that is loaded from it; of a folder's files."""
     time: str
     """When it was registered: UTC, ISO 8601, seconds."""
     card: dict[str, Any]
@@ -61,28 +62,40 @@ class Models:
         make_private(folder)
 
     def add(self, weights: Path, card: Mapping[str, Any]) -> Version:
-        """Keep a copy of a file of weights and its card as a new version, which is not the champion yet.
+        """Keep a copy of weights and their card as a new version, which is not the champion yet.
+
+        Args:
+            weights: a file, or a folder of files that belong together.
+            card: see `Version.card`.
 
         Raises:
-            StoreError: no such file, or a card that is not JSON; nothing has changed then.
+            StoreError: no such weights, or a card that is not JSON; nothing has changed then.
         """
-        if not weights.is_file():
-            raise StoreError(f"There are no weights to keep: {weights} is not a file.")
+        files = sorted(weights.iterdir()) if weights.is_dir() else [weights]
+        if not files or not all(file.is_file() for file in files):
+            raise StoreError(f"There are no weights to keep: {weights} is neither a file nor holds files.")
         card_json = to_json(dict(card))
         with locked(self.folder):
             number = max(self._numbers(), default=0) + 1
             part = Path(tempfile.mkdtemp(dir=self.folder, suffix=".part"))
             try:
                 copy = part / f"version-{number}{weights.suffix}"
-                shutil.copyfile(weights, copy)
-                copy.chmod(0o600)
-                sync(copy)
-                with copy.open("rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = hashlib.sha256()
+                if weights.is_dir():
+                    copy.mkdir(mode=0o700)
+                for file in files:
+                    target = copy / file.name if weights.is_dir() else copy
+                    shutil.copyfile(file, target)
+                    target.chmod(0o600)
+                    sync(target)
+                    with target.open("rb") as content:
+                        hashlib.file_digest(content, lambda: digest)
+                if weights.is_dir():
+                    sync(copy)
                 record = {
                     "number": number,
                     "weights": copy.name,
-                    "digest": digest,
+                    "digest": digest.hexdigest(),
                     "time": datetime.now(UTC).isoformat(timespec="seconds"),
                     "card": from_json(card_json),
                 }
@@ -161,7 +174,7 @@ class Models:
                 learn from.
         """
         with locked(self.folder):
-            path = self.folder / _SPLIT
+            path = self.folder / SPLIT
             if path.exists():
                 kept = set(_list_of(path, "validation"))
             else:
@@ -181,11 +194,11 @@ class Models:
         return [int(path.name) for path in self.folder.iterdir() if path.name.isdecimal()]
 
     def _champions(self) -> list[int]:
-        path = self.folder / _CHAMPION
+        path = self.folder / CHAMPION
         return [int(number) for number in _list_of(path, "champions")] if path.exists() else []
 
     def _write_champions(self, numbers: list[int]) -> None:
-        write_atomic(self.folder / _CHAMPION, to_json({"champions": numbers}))
+        write_atomic(self.folder / CHAMPION, to_json({"champions": numbers}))
 
 
 def _drawn(patients: set[str]) -> set[str]:

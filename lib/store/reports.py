@@ -81,25 +81,30 @@ class AcceptedImpressions:
         """Return the one accepted last; None where there is none."""
         folder = self.folder / file_name(study)
         number = max(_numbers(folder), default=0)
-        return _read(folder / f"{number}.json") if number else None
+        return read_impression(folder / f"{number}.json") if number else None
 
     def text_for(self, study: str, label: int) -> str:
         """Return the impression accepted last, where it belongs to this version of the label; else ""."""
         newest = self.newest(study)
         return newest.impression if newest and newest.label == label else ""
 
+    def count(self) -> int:
+        """Return how many studies have an accepted impression."""
+        return sum(bool(_numbers(folder)) for folder in self.folder.iterdir())
+
     def all_newest(self) -> Iterator[tuple[str, AcceptedImpression]]:
         """Yield the newest of each study, with the name of its folder: pairs to learn from."""
         for folder in sorted(self.folder.iterdir()):
             if number := max(_numbers(folder), default=0):
-                yield folder.name, _read(folder / f"{number}.json")
+                yield folder.name, read_impression(folder / f"{number}.json")
 
 
 def _numbers(folder: Path) -> list[int]:
     return [int(path.stem) for path in folder.glob("*.json") if path.stem.isdecimal()]
 
 
-def _read(path: Path) -> AcceptedImpression:
+def read_impression(path: Path) -> AcceptedImpression:
+    """Return the impression in a file; StoreError where it is damaged."""
     try:
         return AcceptedImpression(**from_json(path.read_bytes()))
     except (StoreError, TypeError) as error:

@@ -5,9 +5,12 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from lib.report.synthetic_pairs import pairs
+from lib.report.adapter_job import ADAPTERS
+from lib.store import Models
 from lib.store.reports import AcceptedImpressions
 from scripts.__main__ import app
+
+QUICK = ["--epochs", 1, "--rank", 2, "--longest", 512, "--json"]
 
 
 @pytest.fixture
@@ -15,8 +18,8 @@ def studies(tmp_path):
     """A studies folder of which two dozen impressions were accepted."""
     (tmp_path / "studies").mkdir()
     accepted = AcceptedImpressions(tmp_path / "state/impressions")
-    for number, pair in enumerate(pairs(24, "B", 4)):
-        accepted.accept(f"P{number}", 1, pair.language, pair.findings, pair.impression, "reader")
+    for n in range(24):
+        accepted.accept(f"P{n}", 1, "en", f"Lesion {n} in the liver.", "Liver lesion.", "reader")
     return tmp_path
 
 
@@ -24,13 +27,20 @@ def run(*arguments):
     return CliRunner().invoke(app, ["train", "impression", *map(str, arguments)])
 
 
-def test_what_readers_accepted_is_learnt_from(studies):
-    quick = ["--epochs", 1, "--rank", 2, "--longest", 512, "--state", studies / "state", "--json"]
-    result = run(studies / "studies", "-o", studies / "adapter", *quick)
+def test_what_readers_accepted_becomes_an_adapter_of_the_state_folder(studies):
+    result = run(studies / "studies", "--state", studies / "state", *QUICK)
+    assert result.exit_code == 0, result.output
+    (version,) = Models(studies / "state" / ADAPTERS).versions()
+    assert version.card["data"]["training"] + version.card["data"]["held_out"] == 24
+    assert json.loads(result.stdout) == version.card
+
+
+def test_with_a_folder_it_becomes_the_folder_s(studies):
+    result = run(studies / "studies", "-o", studies / "adapter", "--state", studies / "state", *QUICK)
     assert result.exit_code == 0, result.output
     card = json.loads((studies / "adapter/card.json").read_text())
     assert card["data"]["training"] + card["data"]["held_out"] == 24
-    assert (studies / "adapter/adapter_model.safetensors").is_file()
+    assert not (studies / "state" / ADAPTERS).exists()
 
 
 @pytest.mark.parametrize(("name", "why"), [("absent", "no file or folder"), ("studies", "accepted yet")])
@@ -38,3 +48,9 @@ def test_nothing_to_learn_from_is_said(tmp_path, name, why):
     (tmp_path / "studies").mkdir()
     result = run(tmp_path / name, "-o", tmp_path / "adapter", "--state", tmp_path / "state")
     assert result.exit_code == 2 and why in result.stderr and "Traceback" not in result.output
+
+
+def test_pairs_of_a_file_need_a_folder_for_their_adapter(tmp_path):
+    (tmp_path / "pairs.jsonl").touch()
+    result = run(tmp_path / "pairs.jsonl")
+    assert result.exit_code == 2 and "-o" in result.stderr

@@ -12,7 +12,8 @@ from apps.segpet.routes import panel_requests as asked
 from apps.segpet.routes.replies import refusals
 from apps.segpet.routes.threads import in_a_thread
 from apps.segpet.routes.work import Params
-from lib.store import StoreError, Version
+from infer_tasks.impressions import Impressions
+from lib.store import Models, StoreError, Version
 
 router = APIRouter(responses=refusals(404, 409))
 panel = APIRouter(
@@ -23,8 +24,17 @@ panel = APIRouter(
 )
 
 
-class TrainingBody(asked.Body):
-    """A training; without `mode`, or with `resume`, the last one's parameters count."""
+Trainer = Literal["segpet", "impression"]
+
+
+class TrainerBody(asked.Body):
+    """Which trainer is meant."""
+
+    trainer: Trainer = "segpet"
+
+
+class TrainingBody(TrainerBody):
+    """A training; `mode` and `labels` are of `segpet`. With `resume` the last one's parameters count."""
 
     mode: Literal["decoder", "lora", "full"] | None = None
     labels: Literal["final", "all"] | None = None
@@ -33,7 +43,7 @@ class TrainingBody(asked.Body):
     resume: bool = False
 
 
-class PromoteBody(asked.Body):
+class PromoteBody(TrainerBody):
     """The version that is to answer."""
 
     version: Annotated[int, Field(ge=1)]
@@ -53,7 +63,7 @@ def status(all: bool = False, check_if_running: bool = False) -> Any:
 
 @router.post("/train/", tags=["Train"], include_in_schema=False)
 def start_all(params: Params = None) -> Any:
-    """Start the one trainer there is, as OHIF's *Update Model* asks: parameters by its name."""
+    """Start the network's trainer, as OHIF's *Update Model* asks: parameters by its name."""
     given = (params or {}).get("segpet")
     return {"segpet": start("segpet", given if isinstance(given, dict) else {})}
 
@@ -65,7 +75,8 @@ def start(model: str, params: Annotated[dict[str, Any] | None, Body()] = None) -
     app = app_instance()
     if model not in app.info()["trainers"]:
         raise HTTPException(404, f"There is no such trainer; there are {', '.join(app.info()['trainers'])}.")
-    app.trainings.start({key: value for key, value in (params or {}).items() if key != "client_id"})
+    asked_for = {key: value for key, value in (params or {}).items() if key != "client_id"}
+    app.trainings.start({**asked_for, "trainer": model})
     return app.trainings.task()
 
 
@@ -112,7 +123,7 @@ def promote(body: PromoteBody) -> dict[str, Any]:
     check_writable()
     app = app_instance()
     try:
-        app.models.promote(body.version)
+        _registry(body.trainer).promote(body.version)
     except StoreError as error:
         raise HTTPException(404, str(error)) from error
     app.network.follow(wait=True)
@@ -121,16 +132,22 @@ def promote(body: PromoteBody) -> dict[str, Any]:
 
 @panel.post("/weights/rollback", summary="Let the champion before answer again")
 @in_a_thread
-def rollback(_: asked.Nothing) -> dict[str, Any]:
+def rollback(body: TrainerBody) -> dict[str, Any]:
     """Make the champion before the present one the champion again; returns when it answers."""
     check_writable()
     app = app_instance()
     try:
-        app.models.rollback()
+        _registry(body.trainer).rollback()
     except StoreError as error:
         raise HTTPException(409, str(error)) from error
     app.network.follow(wait=True)
     return _learning()
+
+
+def _registry(trainer: Trainer) -> Models:
+    app = app_instance()
+    registry: Models = app.impressions.adapters if trainer == "impression" else app.models
+    return registry
 
 
 def _learning() -> dict[str, Any]:
@@ -149,6 +166,28 @@ def _learning() -> dict[str, Any]:
         "answers": answers,
         "champion": champion.number if champion else None,
         "versions": [_told(version) for version in reversed(app.models.versions())],
+        "impression": _learning_to_write(app.impressions),
+    }
+
+
+def _learning_to_write(impressions: Impressions) -> dict[str, Any]:
+    """Return what the panel shows of impressions: accepted pairs, what writes, and its versions."""
+    impressions.follow()
+    champion = impressions.adapters.champion()
+    versions = [
+        {
+            "version": version.number, "name": version.name, "digest": version.digest, "time": version.time,
+            "pairs": version.card.get("data"), "why": version.card.get("why"),
+            "before": version.card.get("before", {}), "after": version.card.get("after", {}),
+        }
+        for version in reversed(impressions.adapters.versions())
+    ]  # fmt: skip
+    return {
+        "trainer": impressions.can_learn,
+        "accepted": impressions.number_accepted(),
+        "writes": impressions.backend.name if impressions.backend else None,
+        "champion": champion.number if champion else None,
+        "versions": versions,
     }
 
 

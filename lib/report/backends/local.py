@@ -1,5 +1,7 @@
 """A model of transformers in this process, with a PEFT adapter or without."""
 
+import hashlib
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -24,7 +26,9 @@ def load_model(where: str, device: torch.device, adapter: Path | None = None) ->
         BackendError: there is none, or it cannot be used; the sentence says what to do.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # of reading, for whoever reads a log
     safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     shown = Path(where).name
     try:
@@ -41,16 +45,35 @@ def load_model(where: str, device: torch.device, adapter: Path | None = None) ->
     if device.type == "cpu" and model.dtype == torch.float16:
         model = model.float()  # half precision is slow on a CPU
     if adapter:
-        model = _with_adapter(model, adapter)
+        model = _with_adapter(model, adapter, shown)
     model.to(device)  # type: ignore[arg-type]
     return model.eval(), tokenizer
 
 
-def _with_adapter(model: Any, adapter: Path) -> Any:
+def digest_of(model: Any) -> str:
+    """Return what tells a model from others: SHA-256 of the first 64 values of each of its weights."""
+    found = hashlib.sha256()
+    for name, weight in model.named_parameters():
+        found.update(f"{name} {tuple(weight.shape)} ".encode())
+        found.update(weight.detach().flatten()[:64].float().cpu().numpy().tobytes())
+    return found.hexdigest()
+
+
+def _with_adapter(model: Any, adapter: Path, base: str) -> Any:
     from peft import PeftModel
 
     if not (adapter / "adapter_model.safetensors").is_file():
         raise BackendError(f"{adapter.name} holds no adapter_model.safetensors.", 503)
+    try:
+        card = json.loads((adapter / "card.json").read_bytes())
+    except (OSError, ValueError):
+        card = {}  # another program's
+    if card.get("base_digest") not in (None, digest_of(model)):
+        raise BackendError(
+            f"The adapter {adapter.name} was trained on another model than {base}: train one anew, or go "
+            "back to the one before.",
+            503,
+        )
     try:
         return PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -64,18 +87,27 @@ class LocalBackend:
         where: a folder, or a downloaded model's name on the hub.
         adapter: a PEFT adapter's folder.
         device: a GPU where there is one, if not given.
+
+    Attributes:
+        where: see above.
+        own: the adapter that it was made with.
     """
 
     def __init__(self, where: str, adapter: Path | None = None, device: torch.device | None = None) -> None:
-        self._where, self._adapter = where, adapter
+        self.where, self.own, self._adapter = where, adapter, adapter
         self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._line = Line()
         self._loaded: tuple[Any, Any] | None = None
+        self._loaded_adapter: Path | None = None
+
+    def take(self, adapter: Path | None) -> None:
+        """Write with another adapter from the next impression on; None: with what it was made with."""
+        self._adapter = adapter or self.own
 
     @property
     def name(self) -> str:
         """The model's name, and the adapter's."""
-        base = Path(self._where).name
+        base = Path(self.where).name
         return f"{base} with {self._adapter.name}" if self._adapter else base
 
     def generate(
@@ -90,8 +122,10 @@ class LocalBackend:
         if not check_text(findings, "The findings").strip():
             raise ReportError("There are no findings to write an impression of.")
         with self._line.turn(waiting, cancelled):
-            if self._loaded is None:
-                self._loaded = load_model(self._where, self._device, self._adapter)
+            if self._loaded is None or self._loaded_adapter != self._adapter:
+                self._loaded, adapter = None, self._adapter  # a large model is not in memory twice
+                self._loaded = load_model(self.where, self._device, adapter)
+                self._loaded_adapter = adapter
             tokens = self._tokens(findings, language, options)
             pieces = from_thread(
                 lambda put, ended: self._write(tokens, options, put, ended), options.timeout, cancelled
