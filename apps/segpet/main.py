@@ -44,10 +44,10 @@ from infer_tasks.segpet_auto import SegPETAutoTask
 from infer_tasks.suv_region import SUVRegionTask
 from infer_tasks.workspace import Workspace
 from lib.learning.next_study import StudyScores
-from lib.store import Models
 from lib.report.adapter_job import ADAPTERS
-from trainers.segpet import SegPETTrainer
+from lib.store import Models
 from trainers.impression import ImpressionTrainer
+from trainers.segpet import SegPETTrainer
 
 logger = logging.getLogger("segpet")
 

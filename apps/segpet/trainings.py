@@ -115,6 +115,7 @@ class Trainings:
         """Return how far the last training is: `status` (none, running, stopped, killed, failed, done) ..."""
         running, fields = self.is_running, self._read()
         told = {key: fields.get(key) for key in _SHOWN}
+        told["trainer"] = told["trainer"] or self._request().get("trainer") or "segpet"
         if running:
             told["status"], told["stage"] = "running", told["stage"] or "starting"
         elif told["status"] == "running":
@@ -142,7 +143,6 @@ class Trainings:
             "progress": progress,
         }
 
-        told["trainer"] = told["trainer"] or self._request().get("trainer") or "segpet"
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
         process.wait()
         self._ended()
@@ -154,6 +154,14 @@ class Trainings:
             return {}
         return fields if isinstance(fields, dict) else {}
 
+    def _request(self) -> dict[str, Any]:
+        """Return what the last training that a server started was asked for; {} where that is not known."""
+        try:
+            request = json.loads((self._folder / "request.json").read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return request if isinstance(request, dict) else {}
+
     def _last_words(self) -> str:
         """Return the last line that a training wrote which ended before it began."""
         try:
@@ -164,11 +172,3 @@ class Trainings:
 
     def _is_locked(self) -> bool:
         return is_held(self._folder / "lock")
-    def _request(self) -> dict[str, Any]:
-        """Return what the last training that a server started was asked for; {} where that is not known."""
-        try:
-            request = json.loads((self._folder / "request.json").read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return request if isinstance(request, dict) else {}
-
