@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import logging
 import os
 import sys
 from collections.abc import Callable
@@ -16,8 +15,11 @@ def main(run: Callable[..., None] | None = None) -> None:
     """Check the options, set MONAI Label's environment, and serve until somebody stops it.
 
     Args:
-        run: serves the app, called as `uvicorn.run`, which it is if not given.
+        run: serves the app, called as `uvicorn.run`; `apps.segpet.stopping.serve` if not given.
     """
+    sys.path.insert(0, str(ROOT))
+    from apps.segpet.logs import FORMATS, LEVELS, set_up_logging
+
     parser = argparse.ArgumentParser(prog="python -m apps.segpet", description=__doc__)
     parser.add_argument("--studies", required=True, help="folder with NIfTI or NRRD images, or DICOMweb URL")
     parser.add_argument("--host", default="127.0.0.1")
@@ -26,9 +28,10 @@ def main(run: Callable[..., None] | None = None) -> None:
         "--conf", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"),
         help="labels, model, state, unit, device, hosts, read_only or dicomweb",
     )  # fmt: skip
+    parser.add_argument("--log-format", choices=FORMATS, default="text", help="json: a line per request too")
+    parser.add_argument("--log-level", choices=LEVELS, default="info")
     parser.add_argument("--fetch-viewer", action="store_true", help="with npm, where it is not there yet")
     arguments = parser.parse_args()
-    sys.path.insert(0, str(ROOT))
     from apps.segpet.options import OptionError, checked_studies, read_options
     from lib.network import CheckpointError
     from lib.network.checkpoints import check_weights
@@ -51,16 +54,12 @@ def main(run: Callable[..., None] | None = None) -> None:
     os.environ |= environment(studies, arguments.port, conf)
 
     # MONAI Label reads its settings from the environment when it is first imported, so only now.
-    import uvicorn
-
     from apps.segpet.server import app
+    from apps.segpet.stopping import serve
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("timeloop").disabled = True  # it sets its own level, and says everything twice
-    logging.getLogger("monailabel").setLevel(logging.ERROR)
-    logging.getLogger("uvicorn.error").addFilter(_is_of_use)
-    # Requests hold names of studies: no access log.
-    (run or uvicorn.run)(app, host=arguments.host, port=arguments.port, log_config=None, access_log=False)
+    set_up_logging(arguments.log_format, arguments.log_level)
+    # Requests hold names of studies: none of uvicorn's own lines for them.
+    (run or serve)(app, host=arguments.host, port=arguments.port, log_config=None, access_log=False)
 
 
 def _fetch_viewer(url: str) -> None:
@@ -72,11 +71,6 @@ def _fetch_viewer(url: str) -> None:
         print(f"Viewer: {url} (open it in a browser)", flush=True)
     except ViewerError as error:
         print(error, file=sys.stderr, flush=True)
-
-
-def _is_of_use(record: logging.LogRecord) -> bool:
-    """Whether a line of uvicorn's is a warning, or says where the server is and how it ends."""
-    return record.levelno >= logging.WARNING or str(record.msg).startswith("Uvicorn running")
 
 
 def environment(studies: str, port: int, conf: dict[str, str]) -> dict[str, str]:

@@ -11,6 +11,8 @@ from typing import Any
 from fastapi import HTTPException
 from monailabel.interfaces.datastore import Datastore
 
+from apps.segpet.failures import told_to_client
+from apps.segpet.turns import Turns
 from infer_tasks.sessions import BATCH
 
 ORIGINAL = "original"
@@ -68,10 +70,11 @@ class Batches:
 
     Args:
         infer: answers an infer request, as `MONAILabelApp.infer`.
+        turns: at the device, for one study at a time.
     """
 
-    def __init__(self, infer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        self._infer = infer
+    def __init__(self, infer: Callable[[dict[str, Any]], dict[str, Any]], turns: Turns) -> None:
+        self._infer, self._turns = infer, turns
         self._running = threading.Lock()
         self._stopped = threading.Event()
         self._state: dict[str, Any] | None = None
@@ -132,7 +135,8 @@ class Batches:
     def _segmented(self, study: str, batch: Batch) -> dict[str, Any]:
         request = {**batch.params, "model": batch.model, "image": study, "client_id": BATCH}
         try:
-            result = self._infer({**request, "save_label": True, "label_tag": ORIGINAL})
+            with told_to_client(), self._turns.turn(BATCH, long=True):
+                result = self._infer({**request, "save_label": True, "label_tag": ORIGINAL})
         except HTTPException as error:  # one study that cannot be read must not end the night's work
             return {"error": error.detail}
         Path(result.pop("file")).unlink(missing_ok=True)

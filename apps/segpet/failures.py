@@ -3,13 +3,14 @@
 import errno
 import logging
 import re
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fastapi import HTTPException
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
+from apps.segpet.logs import places_of
+from apps.segpet.turns import BusyError, StoppingError
 from infer_tasks.annotations import SessionMovedError
 from infer_tasks.network_engine import WeightsMissingError
 from infer_tasks.requests import RequestError
@@ -65,6 +66,10 @@ def told_to_client() -> Iterator[None]:
         raise
     except tuple(_STATUS) as error:
         raise HTTPException(_STATUS[type(error)], _TEMPORARY.sub("The file", str(error))) from error
+    except BusyError as error:
+        raise HTTPException(429, str(error), {"Retry-After": str(error.seconds)}) from error
+    except StoppingError as error:
+        raise HTTPException(503, str(error), {"Retry-After": "10"}) from error
     except BackendError as error:
         raise HTTPException(error.status, str(error)) from error
     except (ImageNotFoundException, LabelNotFoundException) as error:
@@ -86,6 +91,4 @@ def status_and_sentence(error: Exception) -> tuple[int, str]:
 
 def log_unexpected(error: BaseException) -> None:
     """Log the kind of an error and the lines it came through; its message may name a patient."""
-    frames = traceback.extract_tb(error.__traceback__)
-    places = " <- ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
-    logger.error("%s at %s", type(error).__qualname__, places)
+    logger.error("%s", places_of(error))

@@ -33,6 +33,7 @@ from apps.segpet.scoring import Scorer
 from apps.segpet.strategies import strategies
 from apps.segpet.studies import Studies, checked_tag
 from apps.segpet.trainings import Trainings
+from apps.segpet.turns import Turns
 from apps.segpet.uploads import Uploads
 from infer_tasks.impression import ImpressionTask
 from infer_tasks.impressions import Impressions
@@ -69,7 +70,8 @@ class SegPET(MONAILabelApp):
         self.options = options
         self.outgoing: Outgoing | None = None
         self.workspace = Workspace(options.state, options.labels, options.unit)
-        self.batches = Batches(self.infer)
+        self.turns = Turns()
+        self.batches = Batches(self.infer, self.turns)
         self.models = Models(options.state.folder("models"))
         self.network = NetworkEngine(
             options.model, options.device, options.state.folder("weights"), self.models
@@ -144,10 +146,18 @@ class SegPET(MONAILabelApp):
         super().on_init_complete()
         self._say_what_is_served()
         self.network.load_in_background()
+        if not self.options.read_only:
+            self.trainings.go_on()
         if self.outgoing and not self.options.read_only:
             self.outgoing.start()
         if self.scorer:
             self.scorer.start()
+
+    def stop(self) -> None:
+        """Take no more work, and have what runs for long end soon; returns when a training has ended."""
+        self.turns.close()
+        self.batches.stop()
+        self.trainings.pause()
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Answer a viewer's clicks.

@@ -28,10 +28,12 @@ from apps.segpet.dicomweb.proxy import PACS, proxy_router
 from apps.segpet.dicomweb.uids import look_ahead
 from apps.segpet.failures import status_and_sentence
 from apps.segpet.options import dicomweb_url, names_of
+from apps.segpet.request_log import RequestLog
 from apps.segpet.routes import (
     annotation,
     annotation_results,
     datastore,
+    health,
     impressions,
     infer,
     panel,
@@ -41,6 +43,7 @@ from apps.segpet.routes import (
 )
 from apps.segpet.routes.replies import EVERYWHERE
 from apps.segpet.shield import Shield
+from apps.segpet.stopping import RefusesWhileStopping
 from apps.segpet.viewer_files import ViewerFiles
 from apps.segpet.viewer_headers import SafeHeaders
 
@@ -65,7 +68,18 @@ if settings.MONAI_LABEL_AUTH_ENABLE:
 api = FastAPI(title="SegPET", docs_url=None, redoc_url=None, lifespan=lifespan, responses=EVERYWHERE)
 pacs = dicomweb_url(settings.MONAI_LABEL_APP_CONF, settings.MONAI_LABEL_STUDIES)
 dicomweb = folder.router if pacs is None else proxy_router(PACS(pacs))
-parts = (infer, datastore, session, work, training, panel, annotation, annotation_results, impressions)
+parts = (
+    health,
+    infer,
+    datastore,
+    session,
+    work,
+    training,
+    panel,
+    annotation,
+    annotation_results,
+    impressions,
+)
 routers = [*(part.router for part in parts), training.panel, dicomweb]
 for router in routers:
     api.include_router(router)
@@ -89,4 +103,5 @@ origins = [str(origin).rstrip("/") for origin in settings.MONAI_LABEL_CORS_ORIGI
 if origins:
     api.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
 viewer = ViewerFiles(api, {route.path.split("/")[1] for router in routers for route in router.routes})
-app = SafeHeaders(Shield(viewer, origins, names_of(settings.MONAI_LABEL_APP_CONF.get("hosts"))))
+shield = Shield(viewer, origins, names_of(settings.MONAI_LABEL_APP_CONF.get("hosts")))
+app = SafeHeaders(RequestLog(RefusesWhileStopping(shield)))

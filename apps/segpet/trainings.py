@@ -1,4 +1,4 @@
-"""Trainings: one at a time, each a process of its own at low priority, which outlives the server."""
+"""Trainings: one at a time, each a process of its own at low priority, which outlives a killed server."""
 
 import json
 import logging
@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ logger = logging.getLogger("segpet")
 
 ROOT = Path(__file__).resolve().parents[2]
 _NICENESS = 15
+#: A file that says that the training was stopped with the server, which takes it up again.
+_PAUSED, _ENDS_WITHIN = "paused", 5.0
 #: What is shown of a training; the rest of its progress file is for programs.
 _SHOWN = (
     "status", "stage", "share", "epoch", "epochs", "seconds", "curve", "message", "version", "promoted",
@@ -105,6 +108,30 @@ class Trainings:
                 process.send_signal(signal.SIGTERM)
             elif self._is_locked() and (pid := self._read().get("pid")):
                 os.kill(int(pid), signal.SIGTERM)
+
+    def pause(self) -> None:
+        """Ask the training that was started here to keep its checkpoint and end; `go_on` takes it up again.
+
+        Returns when it has ended, or after some seconds: then it ends by itself.
+        """
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        write_atomic(self._folder / _PAUSED, "")
+        self.stop()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_ENDS_WITHIN)
+
+    def go_on(self) -> None:
+        """Take up the training that a former server paused; nothing where it did not."""
+        if not (self._folder / _PAUSED).exists():
+            return
+        (self._folder / _PAUSED).unlink()
+        try:
+            self.resume()
+            logger.info("The training goes on that was stopped with the server.")
+        except HTTPException as error:
+            logger.warning("The training that was stopped with the server does not go on: %s", error.detail)
 
     @property
     def is_running(self) -> bool:

@@ -14,7 +14,7 @@ from apps.segpet.routes import panel_requests as asked
 from apps.segpet.routes.panel_requests import Client, Number, Uid
 from apps.segpet.routes.panel_session import Panel
 from apps.segpet.routes.replies import FRAME_BODY, Frame, refusals
-from apps.segpet.routes.threads import in_a_thread
+from apps.segpet.routes.threads import in_a_thread, in_turn
 from infer_tasks import changes
 from infer_tasks.annotated import Method, Snapshot
 from infer_tasks.patient_space import voxel_at
@@ -76,7 +76,7 @@ def gone(uid: Uid, client: Client) -> dict[str, Any]:
 
 
 @router.post("/clicks", summary="A click", response_class=Frame)
-@in_a_thread
+@in_turn()
 def click(request: Request, uid: Uid, client: Client, body: asked.ClickBody) -> Response:
     """Add a click to an object, or begin one with it."""
     with told_to_client():
@@ -131,7 +131,7 @@ def restore(request: Request, uid: Uid, client: Client, body: asked.Change) -> R
 
 
 @router.patch("/objects/{number}", summary="Change what is said of an object", response_class=Frame)
-@in_a_thread
+@in_turn()
 def change_object(
     request: Request, uid: Uid, client: Client, number: Number, body: asked.ObjectBody
 ) -> Response:
@@ -202,7 +202,7 @@ def merge(request: Request, uid: Uid, client: Client, body: asked.MergeBody) -> 
 
 
 @router.post("/proposals", summary="Automatic first pass", response_class=Frame)
-@in_a_thread
+@in_turn(long=True)
 def propose(request: Request, uid: Uid, client: Client, body: asked.ProposalsBody) -> Response:
     """Add proposed objects where there are none yet."""
     with told_to_client():

@@ -16,7 +16,7 @@ from apps.segpet.routes.archived import in_archive
 from apps.segpet.routes.panel_requests import Client, Number, Uid
 from apps.segpet.routes.panel_session import Panel
 from apps.segpet.routes.replies import Frame, refusals
-from apps.segpet.routes.threads import in_a_thread
+from apps.segpet.routes.threads import in_a_thread, in_turn
 from infer_tasks.annotated import Method, Snapshot
 from infer_tasks.annotations import Saved
 from infer_tasks.requests import RequestError
@@ -32,7 +32,7 @@ router = APIRouter(
 
 
 @router.get("/objects/{number}/comparison", summary="suv_region beside the model", response_class=Frame)
-@in_a_thread
+@in_turn()
 def compare(
     request: Request,
     uid: Uid,

@@ -21,6 +21,8 @@ from apps.segpet.routes.archived import in_archive
 from apps.segpet.routes.panel_requests import Body, Uid, checked_type
 from apps.segpet.routes.replies import contents, refusals
 from apps.segpet.routes.threads import in_a_thread
+from apps.segpet.stopping import stopping
+from apps.segpet.turns import STOPPING
 from infer_tasks.impressions import NO_BACKEND, Impressions
 from lib.report.backends import BackendError, Cancelled, Options
 
@@ -104,7 +106,8 @@ async def write(uid: Uid, body: WriteBody) -> StreamingResponse:
         if impressions.backend is None:
             raise BackendError(NO_BACKEND, 503)
     if not _free.acquire(blocking=False):
-        raise HTTPException(429, "Too many impressions are being written: try again in a moment.")
+        detail = "Too many impressions are being written already: ask again in 30 s."
+        raise HTTPException(429, detail, {"Retry-After": "30"})
     options = Options(temperature=body.temperature, max_tokens=body.max_tokens)
 
     def job(tell: Tell, cancelled: Callable[[], bool]) -> None:
@@ -175,9 +178,10 @@ def _lines(job: Callable[[Tell, Callable[[], bool]], None]) -> AsyncIterator[str
     def work() -> None:
         try:
             with told_to_client():
-                job(tell, left.is_set)
+                job(tell, lambda: left.is_set() or stopping.is_set())
         except Cancelled:
-            pass
+            if not left.is_set():
+                tell({"error": STOPPING})
         except HTTPException as error:
             tell({"error": error.detail})
         finally:

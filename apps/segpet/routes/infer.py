@@ -1,4 +1,4 @@
-"""`/infer`: a viewer's clicks in, a mask out, in a thread of its own."""
+"""`/infer`: a viewer's clicks in, a mask out, when it is the client's turn."""
 
 import functools
 import json
@@ -7,8 +7,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import anyio.to_thread
-from anyio import CapacityLimiter
 from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import JSONResponse, Response
 from monailabel.interfaces.utils.app import app_instance
@@ -16,11 +14,12 @@ from requests_toolbelt import MultipartEncoder
 
 from apps.segpet.routes.parameters import json_object, with_client
 from apps.segpet.routes.replies import contents, refusals
+from apps.segpet.routes.threads import in_a_thread, take_turn
+from infer_tasks.impression import ImpressionTask
+from infer_tasks.segpet_auto import SegPETAutoTask
 
 router = APIRouter(tags=["Infer"])
 
-#: Requests that are worked on at a time; further ones wait, without taking threads from other routes.
-_AT_A_TIME = 8
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
@@ -65,14 +64,10 @@ async def infer(
     if session_id:
         asked["session"] = {"name": session_id}
     answer = functools.partial(_refuse if params is None else _answer, asked, output)
-    return await anyio.to_thread.run_sync(answer, limiter=_limiter(request))
-
-
-def _limiter(request: Request) -> CapacityLimiter:
-    state = request.app.state
-    if not hasattr(state, "infers"):
-        state.infers = CapacityLimiter(_AT_A_TIME)
-    return state.infers
+    task = app_instance().task(model)
+    if isinstance(task, ImpressionTask):  # it has a line of its own, and may wait there long
+        return await in_a_thread(answer)()
+    return await take_turn(request, str(asked["client_id"]), answer, isinstance(task, SegPETAutoTask))
 
 
 def _refuse(asked: dict[str, Any], _: Output | None) -> Response:

@@ -1,21 +1,37 @@
 """Routes whose work takes seconds: in threads of their own number, so that quick routes need not wait."""
 
+import asyncio
 import functools
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
 import anyio.to_thread
 from anyio import CapacityLimiter
+from fastapi import Request
+from fastapi.responses import Response
+from monailabel.interfaces.utils.app import app_instance
+
+from apps.segpet.failures import told_to_client
+from apps.segpet.request_log import note
+from apps.segpet.turns import Turns
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 #: Requests that are worked on at a time; further ones wait.
 _AT_A_TIME = 8
+#: What a web server says in its log of a client that left before its answer.
+_GONE = 499
 
 
 @functools.cache
 def _limiter() -> CapacityLimiter:
+    return CapacityLimiter(_AT_A_TIME)
+
+
+@functools.cache
+def _at_the_device() -> CapacityLimiter:
+    """More than `Turns` ever lets in: who has a turn has a thread."""
     return CapacityLimiter(_AT_A_TIME)
 
 
@@ -28,3 +44,60 @@ def in_a_thread(route: Callable[P, R]) -> Callable[P, Awaitable[R]]:
         return await anyio.to_thread.run_sync(work, limiter=_limiter())
 
     return waits
+
+
+def in_turn(long: bool = False) -> Callable[[Callable[..., Response]], Callable[..., Awaitable[Response]]]:
+    """Make a route of a function that computes; its parameters hold `request` and `client`.
+
+    Args:
+        long: as `Turns.ask`.
+    """
+
+    def decorate(route: Callable[..., Response]) -> Callable[..., Awaitable[Response]]:
+        @functools.wraps(route)
+        async def waits(*, request: Request, client: str, **others: object) -> Response:
+            work = functools.partial(route, request=request, client=client, **others)
+            return await take_turn(request, client, work, long)
+
+        return waits
+
+    return decorate
+
+
+async def take_turn(
+    request: Request, client: str, work: Callable[[], Response], long: bool = False
+) -> Response:
+    """Work in a thread when it is the client's turn; the wait holds no thread.
+
+    A client that leaves before its turn is forgotten: nothing of its request is done.
+
+    Raises:
+        HTTPException: 429 with `Retry-After` where the queue is full, 503 where the server is stopping.
+    """
+    turns: Turns = app_instance().turns
+    note(request.scope, client=client)
+    with told_to_client():
+        ticket = turns.ask(client, long)
+        try:
+            if not await _comes_before(asyncio.wrap_future(ticket.begins), _gone(request)):
+                return Response(status_code=_GONE)
+            note(request.scope, wait_ms=round(ticket.waited * 1000, 1))
+            return await anyio.to_thread.run_sync(work, limiter=_at_the_device())
+        finally:
+            turns.leave(ticket)
+
+
+async def _gone(request: Request) -> None:
+    """Return when the client has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _comes_before(turn: asyncio.Future[None], other: Awaitable[None]) -> bool:
+    """Whether a turn comes before something else; raises what comes instead of the turn."""
+    watch = asyncio.ensure_future(other)
+    try:
+        await asyncio.wait({turn, watch}, return_when=asyncio.FIRST_COMPLETED)
+        return turn.done() and turn.result() is None
+    finally:
+        watch.cancel()

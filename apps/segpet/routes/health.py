@@ -1,0 +1,55 @@
+"""`/health` and `/ready`: does the process answer, and should it be sent work? No login, no names."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+from monailabel.interfaces.utils.app import app_instance
+
+from apps.segpet.options import is_url
+from apps.segpet.routes.replies import refusals
+from apps.segpet.stopping import stopping
+
+router = APIRouter(tags=["Health"])
+
+#: Less than this is as good as full: a label and its masks need some.
+_LEAST_BYTES = 64 << 20
+_WEIGHTS = {
+    "loading": "The weights are being loaded.",
+    "broken": "The weights cannot be used; the log says why.",
+}
+
+
+@router.get("/health", summary="Does the process answer?")
+async def health() -> dict[str, str]:
+    """Return at once, whatever else is going on."""
+    return {"status": "ok"}
+
+
+@router.get("/ready", summary="Should it be sent work?", responses=refusals(503))
+def ready() -> JSONResponse:
+    """Return 200, or 503 with the reasons: weights not loaded, disk full or shut, stopping."""
+    app = app_instance()
+    reasons = ["The server is stopping."] if stopping.is_set() else []
+    if sentence := _WEIGHTS.get(app.network.state):
+        reasons.append(sentence)
+    if not app.options.read_only:
+        folders = [app.options.state.path, *([] if is_url(app.studies) else [Path(app.studies)])]
+        reasons += dict.fromkeys(filter(None, map(_disk, folders)))
+    told: dict[str, Any] = {"ready": not reasons, "reasons": reasons}
+    return JSONResponse(told, 503 if reasons else 200)
+
+
+def _disk(folder: Path) -> str:
+    """Return why nothing can be kept in a folder, "" where it can: a file without a name is tried."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(4096))
+            file.flush()
+        full = shutil.disk_usage(folder).free < _LEAST_BYTES
+    except OSError:
+        return "What is saved cannot be written: the disk is full, or the folder is shut."
+    return "The disk is nearly full." if full else ""
