@@ -173,8 +173,10 @@ def decide(before: Sequence[dict[str, float]], after: Sequence[dict[str, float]]
     rouge, uer, fcr = (_change(before, after, key) for key in ("rouge_l", "uer", "fcr"))
     told = (
         f"on {len(after)} frozen pairs ROUGE-L changes by {rouge.value:+.3f} (95 % interval {rouge.low:+.3f} "
-        f"to {rouge.high:+.3f}), UER by {uer.value:+.3f}, FCR by {fcr.value:+.3f}"
+        f"to {rouge.high:+.3f})"
     )
+    for name, change in (("UER", uer), ("FCR", fcr)):
+        told += f", {name} by {change.value:+.3f}" if change.value == change.value else ""
     if not rouge.low > 0:
         return Decision(False, f"Kept, not promoted: {told}; that is not surely better.")
     if uer.value > _LOSS or fcr.value < -_LOSS:
@@ -183,6 +185,6 @@ def decide(before: Sequence[dict[str, float]], after: Sequence[dict[str, float]]
 
 
 def _change(before: Sequence[dict[str, float]], after: Sequence[dict[str, float]], key: str) -> Estimate:
-    """Return the mean paired difference of a score; NaN where no pair has both."""
+    """Return the mean paired difference of a score; NaN where no pair has one before and after."""
     rows = np.array([[new[key] - old[key], 1.0] for old, new in zip(before, after, strict=True)])
     return bootstrap(rows[~np.isnan(rows[:, 0])], ratio)

@@ -79,8 +79,7 @@ class Models:
             number = max(self._numbers(), default=0) + 1
             part = Path(tempfile.mkdtemp(dir=self.folder, suffix=".part"))
             try:
-                copy = part / f"version-{number}{weights.suffix}"
-                digest = hashlib.sha256()
+                copy = part / f"version-{number}{weights.suffix if weights.is_file() else ''}"
                 if weights.is_dir():
                     copy.mkdir(mode=0o700)
                 for file in files:
@@ -88,14 +87,12 @@ class Models:
                     shutil.copyfile(file, target)
                     target.chmod(0o600)
                     sync(target)
-                    with target.open("rb") as content:
-                        hashlib.file_digest(content, lambda: digest)
                 if weights.is_dir():
                     sync(copy)
                 record = {
                     "number": number,
                     "weights": copy.name,
-                    "digest": digest.hexdigest(),
+                    "digest": digest_of(copy),
                     "time": datetime.now(UTC).isoformat(timespec="seconds"),
                     "card": from_json(card_json),
                 }
@@ -199,6 +196,15 @@ class Models:
 
     def _write_champions(self, numbers: list[int]) -> None:
         write_atomic(self.folder / CHAMPION, to_json({"champions": numbers}))
+
+
+def digest_of(weights: Path) -> str:
+    """Return the SHA-256 of a file of weights, or of a folder's files one after the other, by name."""
+    digest = hashlib.sha256()
+    for file in sorted(weights.iterdir()) if weights.is_dir() else [weights]:
+        with file.open("rb") as content:
+            hashlib.file_digest(content, lambda: digest)
+    return digest.hexdigest()
 
 
 def _drawn(patients: set[str]) -> set[str]:

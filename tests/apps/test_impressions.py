@@ -11,6 +11,7 @@ from serving import Server, save_image
 
 from lib.report.demo_model import make_model, make_tokenizer, save_demo_model
 from lib.report.synthetic_pairs import pairs
+from lib.store.reports import AcceptedImpressions
 
 WORDS = {"findings": "Lesion 1, in the liver: SUVmax 9.4.", "language": "en"}
 
@@ -153,3 +154,37 @@ def test_a_study_without_a_label_has_no_findings_yet(served):
         f"{served.url}/infer/impression?image=unsaved", files={"params": (None, "{}")}, timeout=60
     )
     assert reply.status_code == 422 and "save it first" in reply.json()["detail"]
+
+
+def test_accepted_impressions_are_learnt_from_and_the_better_adapter_writes(served, labelled):
+    """Through MONAI Label's client, as Slicer trains; the server is not started anew."""
+    accepted = AcceptedImpressions(served.state / "impressions")
+    for n in range(40):
+        accepted.accept(f"p{n}", 1, "en", f"Lesion {n} in the liver.", "Liver metastases.", "reader-1")
+    client = served.client()
+    started = client.train_start("impression", {"max_epochs": 8, "rate": 1e-2, "dropout": 0.0})
+    assert (started["status"], started["model"]) == ("RUNNING", "impression")
+    again = requests.post(f"{served.url}/train/segpet", json={}, timeout=10)
+    assert again.status_code in (422, 429)  # one at a time; and this server has no weights
+
+    end = time.monotonic() + 240
+    while client.train_status(check_if_running=True) and time.monotonic() < end:
+        time.sleep(0.2)
+    status = client.train_status()
+    assert (status["status"], status["progress"]["promoted"]) == ("DONE", True), status
+    told = requests.get(f"{served.url}/segpet/training", timeout=30).json()["impression"]
+    assert (told["accepted"], told["champion"], told["writes"]) == (41, 1, "model with version-1")
+    (version,) = told["versions"]
+    assert version["after"]["rouge_l"] > version["before"]["rouge_l"] and "p0" not in json.dumps(told)
+    body = {"findings": "Lesion 50 in the liver.", "language": "en", "max_tokens": 24}
+    done = streamed(labelled, body)[-1]["done"]
+    assert (done["text"], done["model"]) == ("Liver metastases.", "model with version-1")
+
+    back = requests.post(f"{served.url}/segpet/weights/rollback", json={"trainer": "impression"}, timeout=30)
+    assert back.json()["impression"]["writes"] == "model"
+    done = streamed(labelled, body)[-1]["done"]
+    assert done["text"] != "Liver metastases." and done["model"] == "model"
+    again = requests.post(
+        f"{served.url}/segpet/weights/promote", json={"trainer": "impression", "version": 1}, timeout=30
+    )
+    assert again.json()["impression"]["champion"] == 1
