@@ -317,7 +317,7 @@ class Annotations:
                 raise RequestError("This study is not open in this session: open it first.")
             try:
                 yield session
-            except OSError:
+            except (OSError, MemoryError, RuntimeError):  # torch has no class for a CPU without memory
                 session.is_read = False  # what is on the disk decides, at the next request
                 raise
 

@@ -125,6 +125,18 @@ class NetworkEngine:
         with self._keeping:
             self._sessions.pop(session, None)
 
+    def forget(self) -> None:
+        """Let go of what the engines have computed, with the present weights and those of sessions."""
+        with self._keeping:
+            kept = {one for one, _ in self._sessions.values()} | ({self._now} if self._now else set())
+            fresh = {
+                one: _Loaded(Engine(NetworkSegmenter(one.engine.segmenter.network)), one.version)
+                for one in kept
+            }
+            self._now = fresh[self._now] if self._now else None
+            for session, (one, last) in self._sessions.items():
+                self._sessions[session] = (fresh[one], last)
+
     @property
     def has_weights(self) -> bool:
         """Whether the server was started with weights."""

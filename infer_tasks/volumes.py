@@ -61,6 +61,11 @@ class Volumes:
                 self._kept[key] = volume
         return volume
 
+    def forget(self) -> None:
+        """Let go of all volumes; whoever needs one reads it anew."""
+        with self._lock:
+            self._kept.clear()
+
     def preload(self, path: Path) -> None:
         """Read an image in the background, so that the first click need not wait for it."""
         self._preloads = [future for future in self._preloads if not future.done()]
@@ -68,7 +73,7 @@ class Volumes:
             self._preloads.append(self._reader.submit(self._read_ahead, path))
 
     def _read_ahead(self, path: Path) -> None:
-        with contextlib.suppress(VolumeError, OSError):  # told to whoever clicks in it
+        with contextlib.suppress(VolumeError, OSError, MemoryError):  # told to whoever clicks in it
             self.get(path)
 
     def _find(self, key: Key) -> Volume | None:

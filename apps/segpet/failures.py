@@ -10,6 +10,7 @@ from fastapi import HTTPException
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
 from apps.segpet.logs import places_of
+from apps.segpet.memory import NO_MEMORY, give_back, is_out_of_memory
 from apps.segpet.turns import BusyError, StoppingError
 from infer_tasks.annotations import SessionMovedError
 from infer_tasks.network_engine import WeightsMissingError
@@ -79,6 +80,9 @@ def told_to_client() -> Iterator[None]:
         raise HTTPException(503, _DAMAGED) from error
     except Exception as error:
         log_unexpected(error)
+        if is_out_of_memory(error):
+            give_back(error)
+            raise HTTPException(503, NO_MEMORY, {"Retry-After": "5"}) from None
         raise HTTPException(*status_and_sentence(error)) from error
 
 

@@ -112,7 +112,7 @@ def _read(
             return reader(metered, **options), metered
     except InvalidDicomError:
         return None
-    except VolumeError:
+    except (VolumeError, MemoryError):
         raise
     except OSError as error:
         raise VolumeError("A file of the folder cannot be opened.") from error
@@ -134,7 +134,7 @@ def value(dataset: pydicom.Dataset, tag: str | BaseTag) -> Any:
         if isinstance(element, RawDataElement) and element.length > _MOST_VALUE_BYTES:
             raise VolumeError(_HOSTILE)
         return dataset[tag].value
-    except VolumeError:
+    except (VolumeError, MemoryError):
         raise
     except Exception as error:  # pydicom converts lazily, and raises many things
         raise VolumeError(DAMAGED) from error
@@ -207,7 +207,7 @@ def items(dataset: pydicom.Dataset, keyword: str, most: int = _MOST_ITEMS) -> li
             raise VolumeError(_HOSTILE)
         found = dataset[tag].value
         return [] if found is None else [item for item in found if isinstance(item, pydicom.Dataset)]
-    except VolumeError:
+    except (VolumeError, MemoryError):
         raise
     except Exception as error:
         raise VolumeError(DAMAGED) from error

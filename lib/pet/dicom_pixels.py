@@ -94,7 +94,7 @@ def decoded_frames(path: Path, indices: list[int]) -> Iterator[NDArray]:
                 raise VolumeError(_OTHER_SIZE)
             one = _single(dataset, streams[index])
             yield _decoded_by_gdcm(one) if syntax in _BY_GDCM else next(iter_pixels(one))
-    except VolumeError:
+    except (VolumeError, MemoryError):
         raise
     except Exception as error:  # decoders raise many things
         raise VolumeError(_UNDECODABLE) from error

@@ -79,7 +79,7 @@ def _parsed(path: Path) -> Iterator[bool]:
         raise VolumeError(f"There is no file {path.name}.")
     try:
         yield FORMATS[suffix] == "NIfTI"
-    except VolumeError:
+    except (VolumeError, MemoryError):
         raise
     except Exception as error:  # parsers of damaged files raise whatever they stumble over
         raise VolumeError(

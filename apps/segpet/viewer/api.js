@@ -1,6 +1,7 @@
 // The server's routes under /segpet/ (docs/viewer-api.md): JSON both ways, masks as frames.
 
 import { readFrame } from './frames.js';
+import { change, state } from './state.js';
 
 /** What the server refused, in one sentence of its own; `status` is the HTTP status, 0 where no answer came. */
 export class Refusal extends Error {
@@ -8,10 +9,17 @@ export class Refusal extends Error {
     super(sentence);
     this.status = status;
   }
+
+  /** Whether the same request may be taken later: the server was away, busy, or had no room. */
+  get passes() {
+    return [0, 429, 503, 507].includes(this.status);
+  }
 }
 
+const PATIENCE = 60_000; // ms in which a busy server is asked again
+
 /**
- * Ask the server.
+ * Ask the server; where it is too busy to begin, again when it says so, for a minute at most.
  *
  * @param {string} method GET, POST, PUT, PATCH or DELETE
  * @param {string} path below /segpet/, each part already encoded
@@ -20,17 +28,18 @@ export class Refusal extends Error {
  * @throws {Refusal}
  */
 export async function ask(method, path, body) {
-  const frame = body instanceof Uint8Array;
-  const type = frame ? 'application/x-segpet-frame' : 'application/json';
-  let reply;
-  try {
-    reply = await fetch(`/segpet/${path}`, {
-      method,
-      headers: body === undefined ? {} : { 'Content-Type': type },
-      body: body === undefined || frame ? body : JSON.stringify(body),
-    });
-  } catch {
-    throw new Refusal(0, '');
+  const until = Date.now() + PATIENCE;
+  let reply = await fetched(method, path, body);
+  let pause = pauseOf(reply);
+  while (pause && Date.now() + pause < until) {
+    const { running } = state;
+    change({ running: running && 'busy' });
+    await new Promise(resolve => setTimeout(resolve, pause));
+    if (state.running === 'busy') {
+      change({ running });
+    }
+    reply = await fetched(method, path, body);
+    pause = pauseOf(reply);
   }
   if (!reply.ok) {
     const { detail } = await reply.json().catch(() => ({}));
@@ -40,6 +49,26 @@ export async function ask(method, path, body) {
     return readFrame(await reply.arrayBuffer());
   }
   return reply.json();
+}
+
+async function fetched(method, path, body) {
+  const frame = body instanceof Uint8Array;
+  const type = frame ? 'application/x-segpet-frame' : 'application/json';
+  try {
+    return await fetch(`/segpet/${path}`, {
+      method,
+      headers: body === undefined ? {} : { 'Content-Type': type },
+      body: body === undefined || frame ? body : JSON.stringify(body),
+    });
+  } catch {
+    throw new Refusal(0, '');
+  }
+}
+
+/** After how many ms a server that is busy, stopping or short of memory wants to be asked again; 0 for other replies. */
+function pauseOf(reply) {
+  const busy = reply.status === 429 || reply.status === 503;
+  return busy ? 1000 * (Number(reply.headers.get('Retry-After')) || 0) : 0;
 }
 
 /** Tell the server something on the way out of the page, when no reply can be waited for. */

@@ -142,9 +142,17 @@ export class Labelmap {
     return found;
   }
 
-  /** Take these slices as known to the server. */
+  /** Take these slices as known to the server; returns what it knew of them before. */
   sent(masks) {
+    const before = new Map([...masks.keys()].map(uid => [uid, this.shown.get(uid)]));
     masks.forEach((mask, uid) => this.shown.set(uid, mask));
+    return before;
+  }
+
+  /** Take it back that slices were sent: the server still knows what it knew before. */
+  unsent(before) {
+    before.forEach((mask, uid) => this.shown.set(uid, mask));
+    this.dirty = true;
   }
 
   /** Colour the objects, number -> [r, g, b]; seen at the next repaint. */

@@ -99,9 +99,15 @@ export async function flush() {
     return;
   }
   const { revision, objects } = state.head;
-  links.labelmap.sent(painted);
+  const before = links.labelmap.sent(painted);
   const frame = writeFrame({ revision, label: state.label }, painted);
-  show(await ask('PUT', `${links.path}/slices`, frame));
+  const reply = await ask('PUT', `${links.path}/slices`, frame).catch(error => {
+    if (error.passes) {
+      links.labelmap.unsent(before); // the next request takes the strokes along
+    }
+    throw error;
+  });
+  show(reply);
   const made = state.head.objects.find(({ number }) => !objects.some(object => object.number === number));
   if (made) {
     select(made.number);

@@ -25,6 +25,7 @@ const TEXTS = {
   ],
   firstPositive: ['An object begins with a positive click.', '新目标须以阳性点击开始。'],
 
+  busy: ['The server is busy; waiting …', '服务器繁忙，正在等待……'],
   clicking: ['Segmenting …', '正在分割……'],
   painting: ['Sending the strokes …', '正在提交涂抹……'],
   undoing: ['Undoing …', '正在撤销……'],
