@@ -17,6 +17,9 @@ from lib.interaction.scene import Scene
 from lib.interaction.segmenter import Stopwatch
 from lib.pet import Crop, Volume
 
+#: Objects that one stroke may change: each is measured anew, and nobody paints in so many at once.
+MOST_PAINTED = 64
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -148,9 +151,11 @@ def brush(
         method: of new objects.
 
     Raises:
-        RequestError: a new object without a label, or more objects than there can be.
+        RequestError: a new object without a label, or more objects than MOST_PAINTED or than there can be.
     """
     on, off = _strokes(scene, shape, slices)
+    if len(on.keys() | off.keys()) > MOST_PAINTED:
+        raise RequestError(f"At most {MOST_PAINTED} objects are painted at a time: send fewer slices.")
     items = dict(now.items)
     for number in sorted(on.keys() - items.keys()):
         if label is None:

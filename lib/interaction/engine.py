@@ -21,6 +21,8 @@ from lib.interaction.prompts import Click, Index, PromptError, Prompts, Step
 from lib.interaction.segmenter import S, Segmenter, State, Stopwatch
 from lib.pet import Crop, Volume
 
+#: Positive clicks that a request may add: each is decoded alone first, and everybody else waits meanwhile.
+MOST_NEW_CLICKS = 100
 #: Bytes of a state beside its mask and logits: an empty one must not be free in the cache.
 STATE_OVERHEAD = 1024
 
@@ -83,8 +85,9 @@ class Engine(Generic[S]):
             highest: the highest number that an object of the study ever had; none is given twice.
 
         Raises:
-            PromptError: a positive click on a voxel that has no value.
+            PromptError: a positive click on a voxel that has no value, or more than MOST_NEW_CLICKS new ones.
         """
+        _check_not_too_many(objects, prompts)
         for label, clicked in prompts.positive.items():
             for voxel in clicked:
                 check_has_value(volume, voxel, label)
@@ -242,6 +245,16 @@ class Engine(Generic[S]):
                 self._states[(volume.digest, anchor, steps[:count])] = state
         assert state is not None, "an object has at least one step"
         return state
+
+
+def _check_not_too_many(objects: Sequence[AnnotatedObject], prompts: Prompts) -> None:
+    known = {(obj.label, voxel) for obj in objects for voxel in obj.positive}
+    new = sum((label, voxel) not in known for label, clicked in prompts.positive.items() for voxel in clicked)
+    if new > MOST_NEW_CLICKS:
+        raise PromptError(
+            f"At most {MOST_NEW_CLICKS} new positive clicks are taken at a time, not {new}: "
+            "send a part of them first."
+        )
 
 
 def check_has_value(volume: Volume, voxel: Index, label: str) -> None:

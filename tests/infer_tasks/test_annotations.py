@@ -198,6 +198,14 @@ def test_a_brush_over_another_object_takes_it_from_that_one(panel):
     assert not panel.view.now.items[2].mask.crop.any()
 
 
+def test_noise_is_not_taken_for_a_stroke(panel):
+    image = np.zeros_like(panel.image)
+    image.flat[:65] = range(1, 66)
+    with pytest.raises(RequestError, match="At most 64 objects"):
+        panel.brush(image, label="lesion")
+    assert not panel.view.now.items
+
+
 def test_objects_that_are_merged_are_one(panel):
     panel.click(A).click(B)
     both = panel.image > 0

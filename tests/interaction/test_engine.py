@@ -51,6 +51,15 @@ def test_two_clicks_on_one_lesion_in_one_request_are_one_object_and_one_step(eng
     assert len(update.objects[0].steps) == 1
 
 
+def test_new_clicks_are_taken_in_parts_so_that_nobody_waits_for_minutes(engine, volume):
+    many = [(i, j, 5) for i in range(12) for j in range(12)]
+    with pytest.raises(PromptError, match="At most 100 new positive clicks .* not 144"):
+        engine.update(volume, (), prompts(lesion=many))
+    first = engine.update(volume, (), prompts(lesion=many[:100]))
+    second = engine.update(volume, first.objects, prompts(lesion=many))
+    assert sum(len(obj.positive) for obj in second.objects) == 144
+
+
 def test_the_same_place_under_another_label_is_another_object(engine, volume):
     update = engine.update(volume, (), prompts(lesion=[A], liver=[C]))
     assert [obj.label for obj in update.objects] == ["lesion", "liver"]
