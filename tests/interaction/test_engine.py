@@ -53,7 +53,7 @@ def test_two_clicks_on_one_lesion_in_one_request_are_one_object_and_one_step(eng
 
 def test_new_clicks_are_taken_in_parts_so_that_nobody_waits_for_minutes(engine, volume):
     many = [(i, j, 5) for i in range(12) for j in range(12)]
-    with pytest.raises(PromptError, match="At most 100 new positive clicks .* not 144"):
+    with pytest.raises(PromptError, match=r"At most 100 new positive clicks .* not 144"):
         engine.update(volume, (), prompts(lesion=many))
     first = engine.update(volume, (), prompts(lesion=many[:100]))
     second = engine.update(volume, first.objects, prompts(lesion=many))
