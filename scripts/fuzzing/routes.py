@@ -311,10 +311,10 @@ def _file(known: Known, chance: random.Random) -> bytes:
     if kind == 1:
         return _nrrd(shape, chance)
     if kind == 2:  # a bomb: 300 MB of zeros
-        return gzip.compress(bytes(header)) + gzip.compress(bytes(1 << 20), 9) * 300
+        return gzip.compress(bytes(header), mtime=0) + gzip.compress(bytes(1 << 20), 9, mtime=0) * 300
     if kind < 5:
         whole = damaged(whole, chance)
-    packed = gzip.compress(whole, 1) if chance.random() < 0.8 else whole
+    packed = gzip.compress(whole, 1, mtime=0) if chance.random() < 0.8 else whole
     return damaged(packed, chance) if kind in (5, 6) else packed
 
 
@@ -329,4 +329,4 @@ def _nrrd(shape: tuple[int, ...], chance: random.Random) -> bytes:
         lines.append(
             chance.choice(("data file: /etc/passwd", "data file: ../outside.txt", "byte skip: -1", "a:=b"))
         )
-    return "\n".join(lines).encode() + b"\n\n" + gzip.compress(bytes(1000))
+    return "\n".join(lines).encode() + b"\n\n" + gzip.compress(bytes(1000), mtime=0)
