@@ -1,5 +1,6 @@
 """Saved labels and all their versions: a save adds a version and moves a pointer, and takes nothing away."""
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -38,6 +39,21 @@ class LabelVersion:
         """What was saved as `objects.json`."""
         return _read(self.mask.parent / "objects.json")
 
+    def check(self) -> None:
+        """Read its files against the digests that they were saved with.
+
+        Raises:
+            StoreError: one is gone, or is not what was saved; versions before there were digests have none.
+        """
+        folder = self.mask.parent
+        for name, digest in _read(folder / "version.json").get("digests", {}).items():
+            try:
+                found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            except OSError as error:
+                raise StoreError(f"its {name} cannot be read ({error.strerror})") from error
+            if found != digest:
+                raise StoreError(f"its {name} is not what was saved")
+
 
 class LabelVersions:
     """The labels of all studies: `STUDY/NUMBER/` is a version, `STUDY/current.json` says which one counts.
@@ -73,7 +89,8 @@ class LabelVersions:
         if missing := [file for file in files.values() if not file.is_file()]:
             raise StoreError(f"There is no mask to save: {missing[0]} is not a file.")
         names = {name: f"{name}{_ending(file)}" for name, file in files.items()}
-        objects_json = to_json(objects)
+        contents = {names[name]: file.read_bytes() for name, file in files.items()}
+        contents["objects.json"] = to_json(objects).encode()
         with self._locked(study) as folder:
             number = max(_numbers(folder), default=0) + 1
             version = {
@@ -83,33 +100,32 @@ class LabelVersions:
                 "author": author,
                 "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 **names,
+                "digests": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
             }
             part = Path(tempfile.mkdtemp(dir=folder, suffix=".part"))
             try:
-                for name, file in files.items():
-                    shutil.copyfile(file, part / names[name])
-                    sync(part / names[name])
-                write_atomic(part / "objects.json", objects_json)
+                for name, content in contents.items():
+                    write_atomic(part / name, content)
                 write_atomic(part / "version.json", to_json(version))
                 part.rename(folder / str(number))
             except BaseException:
                 shutil.rmtree(part)
                 raise
             sync(folder)
-            write_atomic(folder / "current.json", to_json({"number": number}))
+            point_to(folder, number)
         return number
 
     def versions(self, study: str) -> list[LabelVersion]:
         """All versions of a study's label, oldest first; none for a study without a label."""
         folder = self._folder(study)
-        return [_version(folder / str(number)) for number in sorted(_numbers(folder))]
+        return [read_version(folder / str(number)) for number in sorted(_numbers(folder))]
 
     def current(self, study: str) -> LabelVersion | None:
         """The version that counts: the one saved last; None for a study without a label."""
         folder = self._folder(study)
         if not (folder / "current.json").exists():
             return None
-        return _version(folder / str(_read(folder / "current.json")["number"]))
+        return read_version(folder / str(_read(folder / "current.json")["number"]))
 
     def counting(self, study: str) -> LabelVersion | None:
         """The version to go on from: the newest of those whose status is the furthest; None without a label.
@@ -131,11 +147,17 @@ class LabelVersions:
             yield folder
 
 
+def point_to(folder: Path, number: int) -> None:
+    """Say that a version of a study's label is the one that was saved last."""
+    write_atomic(folder / "current.json", to_json({"number": number}))
+
+
 def _numbers(folder: Path) -> list[int]:
     return [int(path.name) for path in folder.glob("*") if path.name.isdecimal()]
 
 
-def _version(folder: Path) -> LabelVersion:
+def read_version(folder: Path) -> LabelVersion:
+    """Return the version in a folder; StoreError, KeyError or TypeError where it is damaged."""
     fields = _read(folder / "version.json")
     return LabelVersion(
         number=fields["number"],

@@ -77,6 +77,11 @@ class AcceptedImpressions:
             write_atomic(folder / f"{number}.json", to_json(asdict(accepted)))
         return accepted
 
+    def get(self, study: str, number: int) -> AcceptedImpression | None:
+        """Return one by its number; None where there is none."""
+        file = self.folder / file_name(study) / f"{number}.json"
+        return read_impression(file) if file.exists() else None
+
     def newest(self, study: str) -> AcceptedImpression | None:
         """Return the one accepted last; None where there is none."""
         folder = self.folder / file_name(study)

@@ -45,8 +45,8 @@ class StateFolder:
         """
         if not hold(self.path / "server.lock"):
             raise StoreError(
-                f"Another server is using the state folder {self.path}: stop it first, or name another folder "
-                "with --state."
+                f"Another server is using the state folder {self.path}: stop it first, or name another "
+                "folder with --state."
             )
 
     def folder(self, name: str) -> Path:

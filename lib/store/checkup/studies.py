@@ -1,0 +1,127 @@
+"""The studies folder beside the state: labels on their images' grids, and in it what was saved."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from lib.pet import VolumeError, read_volume
+from lib.pet.image_files import FORMATS, check_image_header
+from lib.store.checkup.finding import Aside, Finding, moved_aside
+from lib.store.checkup.labels import fault_of
+from lib.store.labels import LabelVersion, LabelVersions
+from lib.store.records import file_name, from_json
+
+#: How MONAI Label's list of studies and labels is called, and a label that is just being saved.
+_LIST, _SAVING = "datastore_v2.json", ".saving-*"
+
+
+def check_studies(state: Path, studies: Path, images: Mapping[str, Path]) -> Iterator[Finding]:
+    """Find labels that do not fit their images, and saves that did not come to their end.
+
+    Args:
+        state: the state folder.
+        studies: the studies folder.
+        images: file or DICOM folder of each study, by its name.
+    """
+    for path in sorted((studies / "labels").glob(f"*/{_SAVING}")):
+        what = "A server was killed while it saved this label; nobody was told that it is saved."
+        yield moved_aside(path, what, harmless=True)
+    if (studies / _LIST).exists() and not _is_json(studies / _LIST):
+        what = "MONAI Label's list of studies and labels cannot be read, and no server starts with it."
+        yield moved_aside(studies / _LIST, what, "it is made anew from the folders")
+    labels = LabelVersions(state / "labels")
+    for study, image in sorted(images.items()):
+        folder = labels.folder / file_name(study)
+        if not folder.is_dir() or any(fault_of(one) for one in folder.iterdir() if one.name.isdecimal()):
+            continue
+        versions = labels.versions(study)
+        if newest := next(reversed(versions), None):
+            yield from _grid(study, image, newest)
+            yield from _final(studies, study, versions)
+            yield from _archived(state, study, labels)
+
+
+def _grid(study: str, image: Path, newest: LabelVersion) -> Iterator[Finding]:
+    try:
+        shape = read_volume(image).shape if image.is_dir() else check_image_header(image)
+        is_same = check_image_header(newest.mask) == shape
+    except VolumeError as error:
+        yield Finding(image, f"The image of {study} cannot be read: {error}")
+        return
+    if not is_same:
+        yield Finding(
+            newest.mask,
+            f"The label of {study} has other voxels than its image: the image was replaced after it was "
+            "saved. Put the former image back, or save a label of the new one.",
+        )
+
+
+def _final(studies: Path, study: str, versions: list[LabelVersion]) -> Iterator[Finding]:
+    """Compare the file that counts for MONAI Label with the newest final version."""
+    finals = [one for one in versions if one.status == "final"]
+    if not finals:
+        return
+    newest = finals[-1]
+    folder = studies / "labels" / "final"
+    file = next((path for end in FORMATS if (path := folder / f"{study}{end}").is_file()), None)
+    held = _digest(file) if file else None
+    if held == _digest(newest.mask):
+        return
+    target = folder / f"{study}{newest.mask.name.removeprefix('mask')}"
+    if held is None or held in [_digest(one.mask) for one in finals]:
+        yield Finding(
+            target,
+            f"Version {newest.number} of the label of {study} is whole, but did not get here; its author may "
+            "not have been told.",
+            f"Version {newest.number} is copied here; the former file goes to quarantine/.",
+            harmless=True,
+            mend=_copied(newest.mask, file, target),
+        )
+    else:
+        yield Finding(
+            file or target,
+            f"This label of {study} is none that was saved with SegPET: it was put here by hand. Trainings "
+            "learn from it, the panel shows the newest version. Import it to have both agree.",
+            harmless=True,
+        )
+
+
+def _copied(mask: Path, former: Path | None, target: Path) -> Callable[[Aside], None]:
+    def mend(aside: Aside) -> None:
+        if former:
+            aside.move(former)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".saving-{target.name}")
+        shutil.copyfile(mask, part)
+        part.replace(target)
+
+    return mend
+
+
+def _archived(state: Path, study: str, labels: LabelVersions) -> Iterator[Finding]:
+    """Find a final label that waits for the archive."""
+    saved = labels.counting(study)
+    if not (state / "sent").is_dir() or saved is None or saved.status != "final":
+        return
+    try:
+        sent = from_json((state / "sent" / f"{study}.json").read_bytes()).get("version")
+    except (OSError, ValueError):
+        sent = None
+    if sent != saved.number:
+        what = (
+            f"Version {saved.number} of a final label is not in the archive yet: the server sends it again."
+        )
+        yield Finding(saved.mask.parent, what, harmless=True)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        return isinstance(json.loads(path.read_bytes()), dict)
+    except (OSError, ValueError):
+        return False
