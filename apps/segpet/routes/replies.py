@@ -24,7 +24,8 @@ _REASONS = {
     422: "What was sent cannot be used; nothing is changed.",
     429: "Too much at a time; come back later.",
     502: "The archive does not answer as it should.",
-    503: "The server has nothing here that could answer.",
+    503: "The server cannot do it now: it is stopping, may not write, or has nothing that could answer.",
+    507: "The disk is full.",
 }
 
 
@@ -59,4 +60,4 @@ FRAME_BODY = {
     "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
 }
 #: Any route may refuse with these.
-EVERYWHERE = refusals(400, 401, 403, 413, 422, 429)
+EVERYWHERE = refusals(400, 401, 403, 413, 422, 429, 503, 507)
