@@ -3,11 +3,12 @@
 import math
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 
 STOPPING = "The server is stopping; nothing is lost. It can be asked again when it is back."
 #: How much the newest service time counts in the mean.
@@ -78,8 +79,11 @@ class Turns:
     ) -> None:
         self._at_a_time, self._most, self._share, self._clock = at_a_time, most, share, clock
         self._lock = threading.Lock()
-        self._waiting: OrderedDict[str, deque[Ticket]] = OrderedDict()
+        self._waiting: dict[str, deque[Ticket]] = {}
         self._running: set[Ticket] = set()
+        self._served: dict[str, int] = {}
+        """The number of the last turn of each client that is here; whoever had none comes first."""
+        self._turns = count(1)
         self._seconds = 1.0
         """Mean service time."""
         self._closed = False
@@ -120,6 +124,8 @@ class Turns:
                 own.remove(ticket)
                 if not own:
                     del self._waiting[ticket.client]
+            if ticket.client not in self._waiting and not self._is_served(ticket.client):
+                self._served.pop(ticket.client, None)
             self._call()
 
     @contextmanager
@@ -147,20 +153,22 @@ class Turns:
         return not self._running
 
     def _call(self) -> None:
-        """Call whose turn it is; the first of each client, the client served last comes last."""
-        for client in list(self._waiting):
+        """Call whose turn it is: of those who were not served for longest, who came first."""
+        for client in sorted(self._waiting, key=lambda one: self._served.get(one, 0)):
             if len(self._running) >= self._at_a_time:
                 return
-            ticket = self._waiting[client][0]
+            own = self._waiting[client]
+            ticket = own[0]
             longs = sum(running.long for running in self._running)
-            if any(running.client == client for running in self._running):
+            if self._is_served(client) or (ticket.long and longs >= max(1, self._at_a_time - 1)):
                 continue
-            if ticket.long and longs >= max(1, self._at_a_time - 1):
-                continue
-            own = self._waiting.pop(client)
             own.popleft()
-            if own:
-                self._waiting[client] = own
+            if not own:
+                del self._waiting[client]
             ticket.begun = self._clock()
             self._running.add(ticket)
+            self._served[client] = next(self._turns)
             ticket.begins.set_result(None)
+
+    def _is_served(self, client: str) -> bool:
+        return any(running.client == client for running in self._running)

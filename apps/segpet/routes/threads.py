@@ -69,7 +69,8 @@ async def take_turn(
 ) -> Response:
     """Work in a thread when it is the client's turn; the wait holds no thread.
 
-    A client that leaves before its turn is forgotten: nothing of its request is done.
+    The reply says in `Server-Timing` how long that took. A client that leaves before its turn is forgotten:
+    nothing of its request is done.
 
     Raises:
         HTTPException: 429 with `Retry-After` where the queue is full, 503 where the server is stopping.
@@ -81,8 +82,11 @@ async def take_turn(
         try:
             if not await _comes_before(asyncio.wrap_future(ticket.begins), _gone(request)):
                 return Response(status_code=_GONE)
-            note(request.scope, wait_ms=round(ticket.waited * 1000, 1))
-            return await anyio.to_thread.run_sync(work, limiter=_at_the_device())
+            waited = round(ticket.waited * 1000, 1)
+            note(request.scope, wait_ms=waited)
+            response = await anyio.to_thread.run_sync(work, limiter=_at_the_device())
+            response.headers["Server-Timing"] = f"queue;dur={waited}"
+            return response
         finally:
             turns.leave(ticket)
 
