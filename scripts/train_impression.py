@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,13 @@ from scripts.train import train
 
 if TYPE_CHECKING:
     from lib.report.text_pairs import Pair
+
+
+class Style(StrEnum):
+    """A house style of the synthetic pairs."""
+
+    A = "A"
+    B = "B"
 
 
 def _help(name: str) -> str:
@@ -52,6 +60,10 @@ def impression(
     held_out: Annotated[
         Path | None,
         typer.Option(help="Pairs to measure on; a tenth of the others, at most 100, if not given."),
+    ] = None,
+    retained: Annotated[
+        Path | None,
+        typer.Option(help="Pairs of what the base writes well, to see what it loses: measured at the end."),
     ] = None,
     rank: Annotated[int, typer.Option(min=1, help=_help("rank"))] = 16,
     alpha: Annotated[int, typer.Option(min=1, help=_help("alpha"))] = 32,
@@ -108,8 +120,9 @@ def impression(
     from lib.report.tuning_job import TextProgress, train_impression
     from lib.store import open_state
 
-    if held_out and not held_out.is_file():
-        raise InputError(f"There is no file {held_out}.")
+    for file in (held_out, retained):
+        if file and not file.is_file():
+            raise InputError(f"There is no file {file}.")
     if output is None and not pairs.is_dir():
         raise InputError("Name a folder for the adapter with -o; or learn from a studies folder.")
     if output is None and held_out:
@@ -137,6 +150,7 @@ def impression(
                 card = train_impression(
                     _pairs(pairs, state), base, output, recipe,
                     read_pairs(held_out) if held_out else None, where, told, stopped, fresh,
+                    read_pairs(retained) if retained else (),
                 )  # fmt: skip
                 said = f"{output}"
         except TuningStopped:
@@ -149,9 +163,13 @@ def impression(
         return
     keys = [key for key in TITLES if key in card["curve"][0]]
     table = Table("epoch", "loss", *(TITLES[key] for key in keys))
-    for epoch in card["curve"]:
-        values = [epoch["loss"], *(epoch[key] for key in keys)]
-        table.add_row(str(epoch["epoch"]), *("-" if value is None else f"{value:.3f}" for value in values))
+    rows = [(str(epoch["epoch"]), epoch) for epoch in card["curve"]]
+    rows += [
+        (f"retained, {when}", card["retained"][when]) for when in card.get("retained", {}) if when != "pairs"
+    ]
+    for title, scores in rows:
+        values = [scores.get(key) for key in ("loss", *keys)]
+        table.add_row(title, *("-" if value is None else f"{value:.3f}" for value in values))
     Console().print(table)
     typer.echo(
         f"{card['data']['training']} pairs learnt from, {card['data']['held_out']} kept apart; "
@@ -175,30 +193,58 @@ def _pairs(path: Path, state: Path | None) -> "list[Pair]":
 def demo_impression(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model to write.")],
     work: Annotated[Path, typer.Option(help="Folder for the checkpoint; a killed run goes on from it.")],
-    pairs: Annotated[int, typer.Option(min=100, help="Synthetic pairs to learn from.")] = 20_000,
-    epochs: Annotated[int, typer.Option(min=1, help="Times that each is seen.")] = 1,
 ) -> None:
     """Train the small language model that comes with SegPET, from nothing, on synthetic pairs.
 
     `segpet train demo-impression -o model/ --work work/`
     """
-    from lib.report.demo_model import train_demo_model
+    from lib.report.demo_model import STAGES, train_demo_model
     from lib.report.language import ReportError
     from lib.report.tuning import Tuner, TuningStopped
 
     with _bar() as (show, stopped):
+        steps = sum(stage.most for stage in STAGES)
+        done = 0
 
         def told(tuner: Tuner) -> None:
-            show(f"loss {tuner.loss:.3f}", tuner.step / tuner.steps)
+            nonlocal done
+            done += 1
+            show(f"loss {tuner.loss:.3f}", done / steps)
 
         try:
-            train_demo_model(work, output, pairs, epochs, told, stopped)
+            train_demo_model(work, output, told=told, stopped=stopped)
         except TuningStopped:
             typer.echo("Stopped; the same command goes on from here.", err=True)
             raise typer.Exit(130) from None
         except ReportError as error:
             raise InputError(str(error)) from error
     typer.echo(f"Written: {output}")
+
+
+@train.command("demo-pairs")
+def demo_pairs(
+    output: Annotated[Path, typer.Option("--output", "-o", help="JSON lines to write.")],
+    style: Annotated[
+        Style, typer.Option(help="House style: A, a list, is the bundled model's; B a paragraph.")
+    ],
+    number: Annotated[int, typer.Option(min=1, help="How many pairs.")] = 1_000,
+    tracer: Annotated[
+        list[str] | None, typer.Option(help="FDG, PSMA, DOTATATE, FES or FAPI; repeat for several.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of all chance.")] = 0,
+) -> None:
+    """Write synthetic pairs of findings and impression, English and Chinese by turns, to try things with.
+
+    `segpet train demo-pairs --style B --tracer FAPI -o pairs.jsonl`
+    """
+    from lib.report.synthetic_pairs import TRACERS, UNSEEN_TRACER, pairs
+    from lib.report.text_pairs import write_pairs
+
+    tracers = tuple(tracer or TRACERS)
+    if unknown := set(tracers) - {*TRACERS, UNSEEN_TRACER}:
+        raise InputError(f"There is no tracer {', '.join(sorted(unknown))} among the synthetic ones.")
+    write_pairs(output, pairs(number, style.value, seed, tracers))
+    typer.echo(f"{number} pairs: {output}")
 
 
 @contextmanager

@@ -5,7 +5,8 @@ Qwen2's architecture with a vocabulary of its own, trained from nothing on style
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from lib.report.recipe import Recipe
 from lib.report.synthetic_pairs import pairs
-from lib.report.text_pairs import Pair
-from lib.report.tuning import Tuner
+from lib.report.tuning import Tuner, TuningStopped
 
 #: Qwen2's, without the system's words: a model this small has one task only.
 CHAT_TEMPLATE = (
@@ -62,11 +62,11 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int = SEED) -> Qwen2For
     torch.manual_seed(seed)
     config = Qwen2Config(
         vocab_size=len(tokenizer),
-        hidden_size=192,
-        intermediate_size=384,
-        num_hidden_layers=3,
-        num_attention_heads=3,
-        num_key_value_heads=3,
+        hidden_size=256,
+        intermediate_size=512,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
         max_position_embeddings=2048,
         tie_word_embeddings=False,
         rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0},  # Qwen2.5's
@@ -83,7 +83,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int = SEED) -> Qwen2For
 def _wire(model: Any) -> None:
     """Let layer 1 find the last three tokens earlier in the text, and say what followed them there.
 
-    Of 192 channels, 0 to 63 hold the token; 64 to 99 the first 12 of those of the three tokens before,
+    Of 256 channels, 0 to 63 hold the token; 64 to 99 the first 12 of those of the three tokens before,
     written by layer 0; 128 to 191 what is copied, written by layer 1 and read by the output. A constant
     query a and key R(distance) a have, rotated by their positions, the product sum cos(m theta_f), which is
     highest where m, the distance from the wanted place, is 0. What is compared by content lies in pairs that
@@ -92,7 +92,7 @@ def _wire(model: Any) -> None:
     code, size, fast, slow = 12, 64, 8, 14
     embedding = model.model.embed_tokens.weight
     embedding.zero_()[:, :size].normal_()
-    model.lm_head.weight[:, 128:] = 0.12 * embedding[:, :size]
+    model.lm_head.weight[:, 128:192] = 0.12 * embedding[:, :size]
     first, second = (layer.self_attn for layer in model.model.layers[:2])
     turns = model.model.rotary_emb.inv_freq[:fast]
     for head in range(3):
@@ -114,40 +114,69 @@ def _wire(model: Any) -> None:
         second.o_proj.weight[128 + channel, channel] = 1.0
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A part of the training.
+
+    Args:
+        seed: of its pairs.
+        pairs: how many they are.
+        rate: the highest.
+        most: steps after which it ends, also before its rate has come down.
+    """
+
+    seed: int
+    pairs: int
+    rate: float
+    most: int
+
+
+#: Copying is learnt at a high rate, which is left while it is high; fresh pairs at a lower one settle it.
+STAGES = (Stage(SEED, 20_000, 1.5e-3, 1_200), Stage(SEED + 1, 2_400, 8e-4, 300))
+_BATCH = 8
+
+
 def train_demo_model(
     work: Path,
     output: Path,
-    number: int = 1_200,
-    epochs: int = 2,
+    stages: Sequence[Stage] = STAGES,
     told: Callable[[Tuner], None] = lambda tuner: None,
     stopped: Callable[[], bool] = bool,
-    recipe: Recipe | None = None,
 ) -> None:
     """Train it from nothing; a killed run goes on from `work`.
 
     Args:
-        work: folder of the checkpoint.
+        work: folder of the checkpoints.
         output: folder to write, as transformers reads it: float16 safetensors, tokenizer, chat template.
-        number: pairs to learn from.
-        epochs: times that each is seen.
+        stages: one after the other.
         told: called after each step.
         stopped: asked before each step.
-        recipe: another one than the default.
 
     Raises:
         TuningStopped: `stopped` became true.
     """
-    learnt: list[Pair] = list(pairs(number, "A", SEED))
-    tokenizer = make_tokenizer(text for pair in learnt for text in (pair.findings, pair.impression))
+    first = list(pairs(stages[0].pairs, "A", stages[0].seed))
+    tokenizer = make_tokenizer(text for pair in first for text in (pair.findings, pair.impression))
     model = make_model(tokenizer)
-    recipe = recipe or Recipe(
-        epochs=epochs, rate=2e-3, batch=8, accumulate=1, longest=2048, bf16=True, seed=SEED
-    )
     work.mkdir(parents=True, exist_ok=True)
-    tuner = Tuner(model, tokenizer, recipe, learnt, work / "demo.safetensors")
-    while tuner.step < tuner.steps:
-        tuner.run_epoch(lambda: told(tuner), stopped)
-        save_demo_model(model, tokenizer, output)
+    for number, stage in enumerate(stages):
+        recipe = Recipe(
+            epochs=1, rate=stage.rate, batch=_BATCH, accumulate=1, longest=2048, bf16=True, seed=SEED
+        )
+        learnt = list(pairs(stage.pairs, "A", stage.seed))
+        tuner = Tuner(model, tokenizer, recipe, learnt, work / f"stage-{number}.safetensors")
+        _run(tuner, min(stage.most, tuner.steps), told, stopped)
+    save_demo_model(model, tokenizer, output)
+
+
+def _run(tuner: Tuner, last: int, told: Callable[[Tuner], None], stopped: Callable[[], bool]) -> None:
+    """Train to a step."""
+    try:
+        while tuner.step < last:
+            tuner.run_epoch(lambda: told(tuner), lambda: tuner.step >= last or stopped())
+    except TuningStopped:
+        if tuner.step < last:
+            raise
 
 
 def save_demo_model(model: Any, tokenizer: PreTrainedTokenizerFast, output: Path) -> None:

@@ -72,6 +72,7 @@ def train_impression(
     told: Callable[[TextProgress], None] = lambda progress: None,
     stopped: Callable[[], bool] = bool,
     fresh: bool = False,
+    retained: Sequence[Pair] = (),
 ) -> dict[str, Any]:
     """Train an adapter, and return its card.
 
@@ -88,6 +89,7 @@ def train_impression(
         told: called with the progress.
         stopped: asked before each step.
         fresh: begin anew even if there is a checkpoint.
+        retained: pairs of what the base writes well; measured at the end, with the adapter off and on.
 
     Raises:
         ReportError: pairs, recipe or checkpoint cannot be used.
@@ -146,6 +148,12 @@ def train_impression(
         "curve": curve,
         "adapter_sha256": hashlib.sha256((output / "adapter_model.safetensors").read_bytes()).hexdigest(),
     }
+    if retained:
+        tell("measuring")
+        with tuned.disable_adapter():
+            before = means(scores_on(tuned, tokenizer, retained))
+        after = means(scores_on(tuned, tokenizer, retained))
+        card["retained"] = {"pairs": len(retained), "before": before, "after": after}
     _write(output / CARD, card)
     tell("measuring")
     return card

@@ -52,12 +52,14 @@ def test_the_panel_shows_the_curve_starts_and_stops_a_training_and_lets_weights_
     assert "0.40 → 0.70" in browser.said("curve")
     text_of(browser, "answers", "small")
 
-    page.click("[data-test=promote-1]")
+    page.click("[data-test=promote-segpet-1]")
     page.wait_for_selector("[data-test=answers][data-version='1']")
     assert browser.said("answers").startswith("version-1")
     assert page.get_attribute("tr[data-version='1']", "data-champion") == "true"
-    page.click("[data-test=rollback]")
+    page.click("[data-test=rollback-segpet]")
     page.wait_for_selector("[data-test=answers][data-version='0']")
+    assert (browser.said("writes"), browser.said("accepted")[-2:]) == ("impression", " 0")
+    assert page.is_disabled("[data-test=train-impression]")  # nothing was accepted yet
 
     page.click("[data-test=train-start]")
     page.wait_for_selector("[data-test=progress]")
@@ -82,5 +84,5 @@ def test_the_chosen_strategy_brings_the_next_study_and_stays_chosen(viewer, lear
 def test_in_chinese_the_part_about_learning_is_chinese(viewer, learnt):
     browser = viewer(learnt, locale="zh-CN").open("p5")
     browser.page.locator("[data-test=learn] > summary").click()
-    for part, wanted in (("learn", "从标注学习"), ("train-start", "训练"), ("promote-1", "启用")):
+    for part, wanted in (("learn", "从标注学习"), ("train-start", "训练"), ("promote-segpet-1", "启用")):
         text_of(browser, part, wanted)

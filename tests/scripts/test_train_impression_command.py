@@ -35,11 +35,15 @@ def test_what_readers_accepted_becomes_an_adapter_of_the_state_folder(studies):
     assert json.loads(result.stdout) == version.card
 
 
-def test_with_a_folder_it_becomes_the_folder_s(studies):
-    result = run(studies / "studies", "-o", studies / "adapter", "--state", studies / "state", *QUICK)
+def test_with_a_folder_it_becomes_the_folder_s_and_what_the_base_loses_is_said(studies):
+    synthetic = ["train", "demo-pairs", "--style", "A", "--number", "2", "-o", str(studies / "a.jsonl")]
+    assert CliRunner().invoke(app, synthetic).exit_code == 0
+    folders = ["-o", studies / "adapter", "--state", studies / "state", "--retained", studies / "a.jsonl"]
+    result = run(studies / "studies", *folders, *QUICK)
     assert result.exit_code == 0, result.output
     card = json.loads((studies / "adapter/card.json").read_text())
     assert card["data"]["training"] + card["data"]["held_out"] == 24
+    assert card["retained"]["pairs"] == 2 and card["retained"]["before"]["rouge_l"] > 0.5
     assert not (studies / "state" / ADAPTERS).exists()
 
 

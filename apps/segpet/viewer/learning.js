@@ -1,4 +1,4 @@
-// What the server learns from saved labels: asked for while the panel's part about it is open.
+// What the server learns from saved labels and accepted impressions: asked for while the panel's part about it is open.
 
 import { ask } from './api.js';
 import { failed } from './requests.js';
@@ -45,7 +45,7 @@ async function tell(route, body) {
   again();
 }
 
-/** Start a training: {mode, labels}. */
+/** Start a training: {mode, labels}, or {trainer: 'impression'}. */
 export const start = options => tell('training', options);
 
 /** Go on with the training that was stopped or broken off. */
@@ -54,8 +54,8 @@ export const goOn = () => tell('training', { resume: true });
 /** Let the training keep its checkpoint and end. */
 export const stop = () => tell('training/stop', {});
 
-/** Let a version answer. */
-export const promote = version => tell('weights/promote', { version });
+/** Let a trainer's version answer, or write. */
+export const promote = (trainer, version) => tell('weights/promote', { trainer, version });
 
 /** Let the champion before answer again. */
-export const rollback = () => tell('weights/rollback', {});
+export const rollback = trainer => tell('weights/rollback', { trainer });

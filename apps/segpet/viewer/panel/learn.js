@@ -1,4 +1,4 @@
-// Training on the team's labels: start and stop, progress and curve, which weights answer.
+// Training on the team's labels and impressions: start and stop, progress and curve, what answers and writes.
 
 import { html, useEffect, useReducer } from '../vendor/preact-htm.js';
 import { goOn, promote, rollback, start, stop, watch } from '../learning.js';
@@ -16,7 +16,7 @@ export function Learn({ state }) {
   useEffect(() => () => watch(false), []);
   return html`<details class="segpet-learn" data-test="learn" onToggle=${({ target }) => watch(target.open)}>
     <summary>${text('learning')}</summary>
-    ${learning && html`<${Answers} learning=${learning} /><${Training} learning=${learning} /><${Versions} learning=${learning} />`}
+    ${learning && html`<${Answers} learning=${learning} /><${Training} learning=${learning} /><${Weights} learning=${learning} /><${Writing} learning=${learning} />`}
   </details>`;
 }
 
@@ -29,14 +29,15 @@ function Answers({ learning: { answers, champion } }) {
 function Training({ learning: { training, trainer, read_only: readOnly } }) {
   const { status, stage, share, epoch, epochs, message } = training;
   const running = status === 'running';
+  const what = training.trainer === 'impression' && html`<span>${text('impression')}:</span>`;
   const step = stage === 'training' && epoch ? `${text('stage.training')} ${epoch}/${epochs}` : text(`stage.${stage}`);
   return html`<div data-test="training" data-status=${status}>
     ${
       running &&
-      html`<div class="segpet-line segpet-small"><span>${step}</span>
+      html`<div class="segpet-line segpet-small">${what}<span>${step}</span>
       <progress class="segpet-space" value=${share} max="1" data-test="progress"></progress><span>${Math.round(share * 100)} %</span></div>`
     }
-    ${!running && status !== 'none' && html`<p class="segpet-small"><b>${text(`training.${status}`)}</b> ${message}</p>`}
+    ${!running && status !== 'none' && html`<p class="segpet-small">${what} <b>${text(`training.${status}`)}</b> ${message}</p>`}
     <${Curve} curve=${training.curve} />
     ${!trainer && html`<p class="segpet-note">${text('noTrainer')}</p>`}
     ${trainer && !readOnly && html`<${Actions} status=${status} />`}
@@ -77,26 +78,55 @@ function Curve({ curve }) {
   </figure>`;
 }
 
-function Versions({ learning: { versions, champion, read_only: readOnly } }) {
+function Weights({ learning: { versions, champion, read_only: readOnly } }) {
   if (!versions.length) {
     return html`<p class="segpet-quiet segpet-small">${text('noVersions')}</p>`;
   }
+  const about = ({ mode, studies }) => [
+    mode && text(`mode.${mode}`),
+    studies.training !== undefined && `${studies.training} + ${studies.validation}`,
+  ];
+  return html`<${Versions} trainer="segpet" versions=${versions} champion=${champion} readOnly=${readOnly}
+    score="1" scored=${text('curve')} about=${about} />
+  <p class="segpet-quiet segpet-small">${text('sessionsFinish')}</p>`;
+}
+
+/** What writes impressions, and what it may learn from. */
+function Writing({ learning: { impression, training, read_only: readOnly } }) {
+  const { accepted, champion, trainer, versions, writes } = impression;
+  const about = ({ pairs }) => [pairs && `${pairs.training} + ${pairs.held_out}`];
+  return html`<p class="segpet-small">${text('writing')}: <b data-test="writes">${writes ?? '–'}</b></p>
+    <div class="segpet-line segpet-small"><span data-test="accepted" class="segpet-space">${text('acceptedPairs')}: ${accepted}</span>
+    ${
+      trainer &&
+      !readOnly &&
+      training.status !== 'running' &&
+      html`<button class="segpet-button" data-test="train-impression" title=${text('trainImpressionHint')} disabled=${!accepted}
+      onClick=${() => start({ trainer: 'impression' })}>${text('train')}</button>`
+    }</div>
+    ${versions.length > 0 && html`<${Versions} trainer="impression" versions=${versions} champion=${champion} readOnly=${readOnly}
+      score="rouge_l" scored=${text('rouge')} about=${about} />`}`;
+}
+
+function Versions({ about, champion, readOnly, score, scored, trainer, versions }) {
   return html`<table class="segpet-versions"><tbody>${versions.map(
-    ({ version, name, mode, studies, before, after, digest }) => html`<tr key=${version} data-version=${version}
-      data-champion=${`${version === champion}`} title=${digest}>
-      <td class="segpet-left">${name}<span class="segpet-quiet segpet-small segpet-site">${[
-        mode && text(`mode.${mode}`),
-        studies.training !== undefined && `${studies.training} + ${studies.validation}`,
-      ]
+    version => html`<tr key=${version.version} data-version=${version.version}
+      data-champion=${`${version.version === champion}`} title=${version.why ?? version.digest}>
+      <td class="segpet-left">${version.name}<span class="segpet-quiet segpet-small segpet-site">${about(version)
         .filter(Boolean)
         .join(' · ')}</span></td>
-      <td title=${text('curve')}>${digits(before['1'])} → ${digits(after['1'])}</td>
+      <td title=${scored}>${digits(version.before[score])} → ${digits(version.after[score])}</td>
       <td>${
-        version === champion
+        version.version === champion
           ? html`<b>${text('champion')}</b>`
-          : !readOnly && html`<button class="segpet-link" data-test=${`promote-${version}`} onClick=${() => promote(version)}>${text('promote')}</button>`
+          : !readOnly &&
+            html`<button class="segpet-link" data-test=${`promote-${trainer}-${version.version}`}
+            onClick=${() => promote(trainer, version.version)}>${text('promote')}</button>`
       }</td></tr>`,
   )}</tbody></table>
-  ${champion !== null && !readOnly && html`<button class="segpet-link" data-test="rollback" onClick=${rollback}>${text('rollback')}</button>`}
-  <p class="segpet-quiet segpet-small">${text('sessionsFinish')}</p>`;
+  ${
+    champion !== null &&
+    !readOnly &&
+    html`<button class="segpet-link" data-test=${`rollback-${trainer}`} onClick=${() => rollback(trainer)}>${text('rollback')}</button>`
+  }`;
 }
