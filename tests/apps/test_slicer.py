@@ -202,7 +202,7 @@ def test_what_the_manual_says_of_slicer_works_as_it_stands(tmp_path_factory, wei
     blocks = re.findall(
         r"^```python\n(.*?)^```", (ROOT / "docs/slicer.md").read_text(), re.DOTALL | re.MULTILINE
     )
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     server = Server(folder, model=weights, unit="SUVbw")
     try:
         server.start()
