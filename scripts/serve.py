@@ -1,7 +1,6 @@
 """`segpet serve`: the server for a team's studies."""
 
 import contextlib
-import ipaddress
 import os
 import socket
 import subprocess
@@ -36,7 +35,13 @@ def serve(
         Path | None,
         typer.Option(help="Folder for what you make; `.segpet/` beside the studies if not given."),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; this machine only.")] = "127.0.0.1",
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address to listen on, 0.0.0.0 for all. Beyond this machine's own everybody needs a token; "
+            "where you give none, one is made and shown (docs/security.md)."
+        ),
+    ] = "127.0.0.1",
     port: Port = 8000,
     model: Model = None,
     labels: Annotated[str | None, typer.Option(help="Names, separated by commas: lesion,node,liver.")] = None,
@@ -49,8 +54,21 @@ def serve(
     ] = None,
     hosts: Annotated[
         str | None,
-        typer.Option(help="Names that a reverse proxy passes on as ours, separated by commas."),
+        typer.Option(
+            help="Further names that the server goes by, as a reverse proxy's, separated by commas."
+        ),
     ] = None,
+    tokens: Annotated[
+        Path | None, typer.Option(help="File of users with their roles; `segpet token` adds one.")
+    ] = None,
+    proxy: Annotated[
+        str | None,
+        typer.Option(help="Address of the reverse proxy whose X-Forwarded headers count, and its users."),
+    ] = None,
+    ssl_certfile: Annotated[
+        Path | None, typer.Option("--ssl-certfile", help="PEM file of the certificate: https.")
+    ] = None,
+    ssl_keyfile: Annotated[Path | None, typer.Option("--ssl-keyfile", help="PEM file of its key.")] = None,
     dicomweb: Annotated[
         str | None,
         typer.Option(help="DICOMweb URL of a PACS whose studies the viewer shows, for viewing only."),
@@ -84,13 +102,11 @@ def serve(
     SEGPET_DICOMWEB_TOKEN, or from the files that SEGPET_DICOMWEB_PASSWORD_FILE and SEGPET_DICOMWEB_TOKEN_FILE
     name (docs/archive.md).
 
+    Tokens of roles come from SEGPET_TOKEN_ANNOTATOR, SEGPET_TOKEN_REVIEWER and SEGPET_TOKEN_ADMIN, the secret
+    of a reverse proxy that signs users in from SEGPET_PROXY_SECRET; with _FILE at the end from a file.
+
     `segpet serve --studies /data/pet --model seganypet_v2.pth --unit SUVbw`
     """
-    if not _is_loopback(host):
-        raise InputError(
-            f"{host} is not this machine alone, and this server has no login yet: listen on 127.0.0.1 and "
-            "put a reverse proxy with TLS and a login in front of it."
-        )
     options = {
         "state": state,
         "model": model,
@@ -103,9 +119,13 @@ def serve(
         "impression_adapter": impression_adapter,
         "impression_model": impression_model,
         "read_only": "yes" if read_only else None,
+        "tokens": tokens,
+        "proxy": proxy,
     }
+    tls = {"--ssl-certfile": ssl_certfile, "--ssl-keyfile": ssl_keyfile}
+    files = [part for name, file in tls.items() if file for part in (name, str(file))]
     # This process becomes the server, so that whoever started it signals the server itself.
-    os.execv(sys.executable, [*_command(studies, host, port, options), "--fetch-viewer"])
+    os.execv(sys.executable, [*_command(studies, host, port, options), *files, "--fetch-viewer"])
 
 
 @contextlib.contextmanager
@@ -154,11 +174,4 @@ def _answers(url: str) -> bool:
         with urlopen(f"{url}/info/", timeout=5) as reply:
             return bool(reply.status == 200)
     except OSError:
-        return False
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
         return False

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -26,12 +27,15 @@ def main(run: Callable[..., None] | None = None) -> None:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument(
         "--conf", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"),
-        help="labels, model, state, unit, device, hosts, read_only or dicomweb",
+        help="labels, model, state, unit, device, hosts, read_only, dicomweb, tokens, proxy ...",
     )  # fmt: skip
+    parser.add_argument("--ssl-certfile", help="PEM file of the certificate: https")
+    parser.add_argument("--ssl-keyfile", help="PEM file of its key")
     parser.add_argument("--log-format", choices=FORMATS, default="text", help="json: a line per request too")
     parser.add_argument("--log-level", choices=LEVELS, default="info")
     parser.add_argument("--fetch-viewer", action="store_true", help="with npm, where it is not there yet")
     arguments = parser.parse_args()
+    from apps.segpet.access.listening import checked_tls, is_loopback, own_names, settle_access
     from apps.segpet.options import OptionError, checked_studies, read_options
     from lib.network import CheckpointError
     from lib.network.checkpoints import check_weights
@@ -42,15 +46,22 @@ def main(run: Callable[..., None] | None = None) -> None:
         options = read_options(conf, studies)
         if options.model is not None:
             check_weights(options.model)
+        tls = checked_tls(arguments.ssl_certfile, arguments.ssl_keyfile)
+        token = settle_access(arguments.host, conf)
         if not options.read_only:
             options.state.hold()
     except (OptionError, CheckpointError, StoreError) as error:
         # One sentence: whoever typed `segpet serve` never saw the usage of this program.
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
+    names = own_names(arguments.host)
+    name = f"[{names[0]}]" if ":" in names[0] else names[0]
+    url = f"{'https' if tls else 'http'}://{name}:{arguments.port}/"
     if arguments.fetch_viewer:
-        _fetch_viewer(f"http://{arguments.host}:{arguments.port}/")
-    conf["hosts"] = ",".join(filter(None, [conf.get("hosts"), arguments.host]))
+        _fetch_viewer(url)
+    if token:
+        print(f"Sign in, as an admin, until the server ends: {url}?token={token}", flush=True)
+    conf["hosts"] = ",".join(filter(None, [conf.get("hosts"), *names]))
     os.environ |= environment(studies, arguments.port, conf)
 
     # MONAI Label reads its settings from the environment when it is first imported, so only now.
@@ -58,8 +69,14 @@ def main(run: Callable[..., None] | None = None) -> None:
     from apps.segpet.stopping import serve
 
     set_up_logging(arguments.log_format, arguments.log_level)
+    if not is_loopback(arguments.host) and not tls:
+        logging.getLogger("segpet").warning(
+            "Without TLS, tokens and images cross the network in clear: see --ssl-certfile and --ssl-keyfile,"
+            " or put a reverse proxy with TLS before it (docs/security.md)."
+        )
     # Requests hold names of studies: none of uvicorn's own lines for them.
-    (run or serve)(app, host=arguments.host, port=arguments.port, log_config=None, access_log=False)
+    own = {"log_config": None, "access_log": False, "proxy_headers": False, "server_header": False}
+    (run or serve)(app, host=arguments.host, port=arguments.port, **own, **tls)
 
 
 def _fetch_viewer(url: str) -> None:

@@ -27,7 +27,7 @@ UNITS = ("SUVbw", "Bq/ml")
 USER, PASSWORD, TOKEN = "SEGPET_DICOMWEB_USER", "SEGPET_DICOMWEB_PASSWORD", "SEGPET_DICOMWEB_TOKEN"
 _KEYS = (
     "labels", "model", "state", "unit", "device", "hosts", "read_only", "dicomweb", "impression",
-    "impression_adapter", "impression_model",
+    "impression_adapter", "impression_model", "tokens", "proxy",
 )  # fmt: skip
 
 

@@ -22,7 +22,13 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from monailabel.config import settings
 from monailabel.interfaces.utils.app import app_instance
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
+from apps.segpet.access import routes as access_routes
+from apps.segpet.access.access import open_access
+from apps.segpet.access.gate import Gate
+from apps.segpet.access.proxy import Forwarded, read_proxy
 from apps.segpet.dicomweb import routes as folder
 from apps.segpet.dicomweb.proxy import PACS, proxy_router
 from apps.segpet.dicomweb.uids import look_ahead
@@ -69,6 +75,7 @@ api = FastAPI(title="SegPET", docs_url=None, redoc_url=None, lifespan=lifespan, 
 pacs = dicomweb_url(settings.MONAI_LABEL_APP_CONF, settings.MONAI_LABEL_STUDIES)
 dicomweb = folder.router if pacs is None else proxy_router(PACS(pacs))
 parts = (
+    access_routes,
     health,
     infer,
     datastore,
@@ -99,9 +106,15 @@ def unexpected(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": sentence}, status_code=status)
 
 
+conf = settings.MONAI_LABEL_APP_CONF
+proxy = read_proxy(conf)
+api.state.access = open_access(conf, proxied=bool(proxy.secret))
+routes = [*api.routes, *(route for router in routers for route in router.routes)]
+routes = [route for route in routes if isinstance(route, Route)]
+viewer = ViewerFiles(api, {route.path.split("/")[1] for route in routes})
+gate: ASGIApp = Gate(viewer, api.state.access, routes)
 origins = [str(origin).rstrip("/") for origin in settings.MONAI_LABEL_CORS_ORIGINS]
-if origins:
-    api.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
-viewer = ViewerFiles(api, {route.path.split("/")[1] for router in routers for route in router.routes})
-shield = Shield(viewer, origins, names_of(settings.MONAI_LABEL_APP_CONF.get("hosts")))
-app = SafeHeaders(RequestLog(RefusesWhileStopping(shield)))
+if origins:  # a browser asks without a token whether it may ask with one
+    gate = CORSMiddleware(gate, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
+shield = Shield(gate, origins, names_of(conf.get("hosts")))
+app = SafeHeaders(RequestLog(RefusesWhileStopping(Forwarded(shield, proxy))))

@@ -12,8 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from apps.segpet.failures import log_unexpected
 
 _READS_ONLY = ("GET", "HEAD", "OPTIONS")
+#: Whoever watches the server may call it as they like: these tell nothing.
+_ANY_NAME = ("/health", "/ready")
 _OTHER_NAME = (
-    "This server does not go by that name; where it should, start it with `--conf hosts NAME`, or with "
+    "This server does not go by that name; where it should, start it with `--hosts NAME`, or with "
     "MONAI_LABEL_CORS_ORIGINS for another origin."
 )
 #: Bytes that a request's body may have, by the beginning of its path; the first that fits counts.
@@ -50,10 +52,10 @@ class Shield:
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        if not self._is_own_name(headers.get("host", "")):
+        if scope["path"] not in _ANY_NAME and not self._is_own_name(headers.get("host", "")):
             await _answer(send, 403, _OTHER_NAME)
             return
-        if scope["method"] not in _READS_ONLY and not self._may_change(headers):
+        if scope["method"] not in _READS_ONLY and not self._may_change(headers, scope.get("scheme")):
             await _answer(send, 403, "Pages of other origins may not use this server.")
             return
         body = _Body(receive, next(limit for path, limit in _LIMITS if path.match(scope["path"])))
@@ -91,9 +93,13 @@ class Shield:
             return False
         return name in self._hosts or _is_this_machine(name)
 
-    def _may_change(self, headers: dict[str, str]) -> bool:
+    def _may_change(self, headers: dict[str, str], scheme: str | None) -> bool:
         origin = headers.get("origin")
-        return origin is None or origin in self._origins or urlsplit(origin).netloc == headers.get("host")
+        if origin is None or origin in self._origins:
+            return True
+        # Before a proxy that does not tell, the scheme is not known: http may be https there.
+        page = urlsplit(origin)
+        return page.netloc == headers.get("host") and (scheme != "https" or page.scheme == "https")
 
 
 def _is_this_machine(name: str) -> bool:

@@ -50,6 +50,7 @@ class Server:
         ]
         for key, value in {"state": self.state, **conf}.items():
             self._command += ["--conf", key, str(value)]
+        self.headers: dict[str, str] = {}  # with which it answers, where it takes a token
         self._process: subprocess.Popen | None = None
 
     def start(self) -> "Server":
@@ -65,7 +66,7 @@ class Server:
             if self._process.poll() is not None:
                 raise RuntimeError(f"the server ended: {self.log.read_text()[-3000:]}")
             try:
-                if requests.get(f"{self.url}/info/", timeout=5).ok:
+                if requests.get(f"{self.url}/info/", timeout=5, headers=self.headers).ok:
                     return self
             except requests.ConnectionError:
                 time.sleep(0.1)

@@ -25,7 +25,7 @@ from lib.interaction.scene import Scene
 router = APIRouter(
     prefix="/segpet/studies/{uid}/sessions/{client}",
     tags=["Annotation"],
-    dependencies=[Depends(asked.checked_type)],
+    dependencies=[Depends(asked.checked_type), Depends(asked.checked_client)],
     responses=refusals(404, 409, 415),
 )
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 
+from apps.segpet.access.table import STATUSES
+from apps.segpet.access.users import demand
 from apps.segpet.annotation import panel_study as panel
 from apps.segpet.annotation.frames import frame
 from apps.segpet.annotation.table import measured
@@ -26,7 +28,7 @@ from lib.interaction.segmenter import Stopwatch
 router = APIRouter(
     prefix="/segpet/studies/{uid}/sessions/{client}",
     tags=["Annotation"],
-    dependencies=[Depends(asked.checked_type)],
+    dependencies=[Depends(asked.checked_type), Depends(asked.checked_client)],
     responses=refusals(404, 409, 415),
 )
 
@@ -78,6 +80,7 @@ def compare(
 @in_a_thread
 def save(request: Request, uid: Uid, client: Client, body: asked.SaveBody) -> dict[str, Any]:
     """Save what the session shows as the study's label."""
+    demand(request, STATUSES[body.status])
     with told_to_client():
         one, labels = Panel(request, uid, client), panel.saved_labels()
         name, volume = one.study.name, one.study.volume

@@ -10,6 +10,8 @@ from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import FileResponse, Response
 from monailabel.interfaces.utils.app import app_instance
 
+from apps.segpet.access.table import STATUSES
+from apps.segpet.access.users import demand, user_of
 from apps.segpet.archive.studies import ArchiveStudies
 from apps.segpet.failures import told_to_client
 from apps.segpet.routes.archived import in_archive
@@ -86,11 +88,16 @@ def put_label(
     image: str,
     label: Annotated[UploadFile, File()],
     params: Annotated[str, Form()] = "{}",
-    tag: str = "final",
+    tag: str = "",
 ) -> dict[str, Any]:
-    """Save a mask on the study's grid as its label; the former one is kept as a version."""
+    """Save a mask on the study's grid as its label; the former one is kept as a version.
+
+    Without `tag` it is `final`, of an annotator `submitted`.
+    """
     app = app_instance()
-    info, tag = with_client(json_object(params, "params"), request), checked_tag(tag or "final")
+    usual = "final" if user_of(request).role >= STATUSES["final"] else "submitted"
+    info, tag = with_client(json_object(params, "params"), request), checked_tag(tag or usual)
+    demand(request, STATUSES[tag])
     _known_image(image)
     with received(label, app.workspace.new_file(label_ending(label.filename))) as path:
         label_id = app.datastore().save_label(image, str(path), tag, info)

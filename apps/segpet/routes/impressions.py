@@ -10,11 +10,12 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import StreamingResponse
 from monailabel.interfaces.utils.app import app_instance
 from pydantic import Field
 
+from apps.segpet.access.users import NAME, name_of
 from apps.segpet.annotation import panel_study as panel
 from apps.segpet.failures import told_to_client
 from apps.segpet.routes.archived import in_archive
@@ -35,7 +36,7 @@ router = APIRouter(
 
 Language = Literal["en", "zh"]
 Text = Annotated[str, Field(max_length=50_000)]
-Client = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Client = Annotated[str, Field(pattern=f"^{NAME}$")]
 #: Requests that write or wait at a time; further ones are refused.
 _AT_A_TIME = 8
 _writers = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="impression")
@@ -143,7 +144,7 @@ def check(uid: Uid, body: CheckBody) -> dict[str, Any]:
 
 @router.put("", summary="Accept")
 @in_a_thread
-def accept(uid: Uid, body: AcceptBody) -> dict[str, Any]:
+def accept(request: Request, uid: Uid, body: AcceptBody) -> dict[str, Any]:
     """Keep findings and impression with the label that counts; a PACS gets its report anew, with it."""
     with told_to_client():
         panel.check_writable()
@@ -153,7 +154,7 @@ def accept(uid: Uid, body: AcceptBody) -> dict[str, Any]:
             body.language,
             body.findings,
             body.impression,
-            body.client,
+            name_of(request, body.client),
             body.drafted,
             body.model,
         )

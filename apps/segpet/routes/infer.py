@@ -12,9 +12,12 @@ from fastapi.responses import JSONResponse, Response
 from monailabel.interfaces.utils.app import app_instance
 from requests_toolbelt import MultipartEncoder
 
+from apps.segpet.access.table import STATUSES
+from apps.segpet.access.users import demand
 from apps.segpet.routes.parameters import json_object, with_client
 from apps.segpet.routes.replies import contents, refusals
 from apps.segpet.routes.threads import in_a_thread, take_turn
+from apps.segpet.studies import checked_tag
 from infer_tasks.impression import ImpressionTask
 from infer_tasks.segpet_auto import SegPETAutoTask
 
@@ -60,6 +63,7 @@ async def infer(
         raise HTTPException(422, "The output dicom_seg is not available; ask for image, json or all.")
     # What the path and the query say overrules the parameters.
     told = with_client(json_object(params or "{}", "params"), request)
+    demand(request, STATUSES[checked_tag(told.get("label_tag") or "original")])
     asked = {**told, "model": model, "image": image, "session": None}
     if session_id:
         asked["session"] = {"name": session_id}

@@ -7,6 +7,7 @@ from fastapi.responses import Response
 from monailabel.endpoints.activelearning import sample
 from monailabel.interfaces.utils.app import app_instance
 
+from apps.segpet.access.users import name_of
 from apps.segpet.annotation import panel_study as panel
 from apps.segpet.annotation.frames import frame
 from apps.segpet.annotation.table import saved, table
@@ -93,16 +94,16 @@ def get_label(request: Request, uid: Uid) -> Response:
 
 @router.post("/next", summary="The next study by strategy")
 @in_a_thread
-def next_study(asked: NextBody) -> dict[str, Any]:
+def next_study(request: Request, asked: NextBody) -> dict[str, Any]:
     """Return the study to be labelled next, none that somebody else has open; null where none is left."""
     with told_to_client():
-        leases = app_instance().workspace.leases
+        leases, client = app_instance().workspace.leases, name_of(request, asked.client)
         current = [panel.name_of(asked.current)] if asked.current else []
-        request = {"client_id": asked.client, "but_not": current, "tracer": asked.tracer}
-        found = sample(asked.strategy, request)
+        wanted = {"client_id": client, "but_not": current, "tracer": asked.tracer}
+        found = sample(asked.strategy, wanted)
         if not found:
             unlabelled = set(panel.studies().get_unlabeled_images()) - set(current)
-            elsewhere = [one for one, who in leases.all().items() if set(who) - {asked.client}]
+            elsewhere = [one for one, who in leases.all().items() if set(who) - {client}]
             return {"study": None, "open_elsewhere": len(unlabelled & set(elsewhere))}
         label = panel.saved_labels().counting(found["id"])
         return {"study": panel.entry(found["id"], label, leases.holders(found["id"]))}

@@ -5,11 +5,12 @@ from typing import Annotated, Literal
 from fastapi import HTTPException, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from apps.segpet.access.users import NAME, name_of
 from apps.segpet.annotation.frames import MEDIA_TYPE
 from infer_tasks.annotated import MOST_OBJECTS
 
 Uid = Annotated[str, Path(pattern=r"^[0-9.]{1,64}$", description="SeriesInstanceUID of the PET series.")]
-Client = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="What the browser calls itself.")]
+Client = Annotated[str, Path(pattern=f"^{NAME}$", description="What the browser calls itself, or the user.")]
 Number = Annotated[int, Field(ge=1, le=MOST_OBJECTS)]
 Revision = Annotated[int, Field(ge=0)]
 MM = Annotated[float, Field(ge=-1e5, le=1e5)]
@@ -25,6 +26,14 @@ def checked_type(request: Request) -> None:
         wanted = MEDIA_TYPE if request.url.path.endswith("/slices") else "application/json"
         if kind != wanted:
             raise HTTPException(415, f"Send this with the Content-Type {wanted}.")
+
+
+def checked_client(request: Request, client: Client) -> None:
+    """Refuse the session of somebody else than the user who is signed in (403)."""
+    if name_of(request, client) != client:
+        raise HTTPException(
+            403, f"This is the session of {client}; you are signed in as {name_of(request, '')}."
+        )
 
 
 class Body(BaseModel):
@@ -98,6 +107,6 @@ class NextBody(Body):
     """Which study is next."""
 
     strategy: Annotated[str, Field(min_length=1, max_length=64)] = "random"
-    client: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+    client: Annotated[str, Field(pattern=f"^{NAME}$")]
     current: Annotated[str, Field(pattern=r"^[0-9.]{1,64}$")] | None = None
     tracer: Annotated[str, Field(min_length=1, max_length=64)] | None = None

@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import HTTPException, Request
 
+from apps.segpet.access.users import name_of
 from apps.segpet.studies import refuse_unreadable
 
 
@@ -21,6 +22,6 @@ def json_object(text: str, field: str) -> dict[str, Any]:
 
 
 def with_client(params: dict[str, Any], request: Request) -> dict[str, Any]:
-    """Return a viewer's parameters; one that does not say who it is (OHIF) goes by its address."""
+    """Return a viewer's parameters and who it is: the user, else as it calls itself, else its address."""
     address = request.client.host if request.client else ""
-    return {**params, "client_id": params.get("client_id") or address}
+    return {**params, "client_id": name_of(request, params.get("client_id") or address)}

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, HTTPException
+from fastapi import APIRouter, Body, HTTPException, Request
 from monailabel.endpoints.activelearning import sample
 from monailabel.interfaces.utils.app import app_instance
 
+from apps.segpet.routes.parameters import with_client
 from apps.segpet.routes.replies import refusals
 
 router = APIRouter(responses=refusals(404))
@@ -20,9 +21,10 @@ def info() -> dict[str, Any]:
 
 
 @router.post("/activelearning/{strategy}", tags=["ActiveLearning"], summary="The next study")
-def next_sample(strategy: str, params: Params = None) -> dict[str, Any]:
+def next_sample(request: Request, strategy: str, params: Params = None) -> dict[str, Any]:
     """Return the study that is to be labelled next; {} where all have a label."""
-    return sample(strategy, {key: value for key, value in (params or {}).items() if key != "strategy"})
+    told = with_client(params or {}, request)
+    return sample(strategy, {key: value for key, value in told.items() if key != "strategy"})
 
 
 @router.post("/batch/infer/{model}", tags=["Infer"], summary="Segment many studies without a click")

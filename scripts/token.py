@@ -1,0 +1,40 @@
+"""`segpet token`: let a user in."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from scripts import InputError, app
+
+
+@app.command()
+def token(
+    file: Annotated[Path, typer.Argument(help="Tokens file, as `serve --tokens` has it; made where absent.")],
+    name: Annotated[str, typer.Argument(help="The user's name: letters, digits and . _ @ -")],
+    role: Annotated[
+        Literal["annotator", "reviewer", "admin"],
+        typer.Option(help="annotator: clicks, submits. reviewer: final labels too. admin: all."),
+    ] = "annotator",
+) -> None:
+    """Make a token for a user, show it once, and write its digest into the tokens file.
+
+    A user's former token ends; so does the token of a user whose line is taken out of the file. A running
+    server follows within a second.
+
+    `segpet token users.txt jane --role reviewer`
+    """
+    from apps.segpet.access.tokens import line_of, new_token, read_file
+    from apps.segpet.access.users import Role, User, is_name
+    from lib.store import write_atomic
+
+    if not is_name(name):
+        raise InputError("A user's name has at most 64 letters, digits and . _ @ - and nothing else.")
+    lines = []
+    if file.exists():
+        read_file(file)
+        lines = file.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if line.split()[:1] != [name]]
+    made = new_token()
+    write_atomic(file, "".join([*kept, line_of(User(name, Role[role.upper()]), made)]))
+    typer.echo(f"{name} ({role}): {made}\nIt is shown this once; {file} holds its digest.")
