@@ -281,9 +281,9 @@ class Annotator:
     def _open(self) -> None:
         asked = {"strategy": "random", "client": self._name, "current": self._uid or None}
         study = self._ask("next", "POST", "/segpet/next", asked).json()["study"]
-        if study is None:  # all are saved or open: another look at any of them
+        if study is None or study["title"] not in self._points:  # all are saved or open: another look at one
             listed = self._ask("work list", "GET", "/segpet/studies?limit=1000").json()["studies"]
-            study = self._random.choice(listed)
+            study = self._random.choice([one for one in listed if one["title"] in self._points])
         self._study, self._uid = study["title"], study["id"]
         self._ask("study", "GET", f"/segpet/studies/{self._uid}")
         self._shown(self._ask("open", "PUT", self._session, {}))

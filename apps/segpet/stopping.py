@@ -5,7 +5,9 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -80,9 +82,12 @@ def serve(app: ASGIApp, **options: Any) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)  # uvicorn sends itself what it was stopped by, when it has stopped
     server = _Server(uvicorn.Config(app, timeout_graceful_shutdown=_REPLIES, **options))
-    server.run()
-    if not server.started:
-        raise SystemExit(3)
+    with suppress(SystemExit):
+        server.run()
+    # Taking the libraries apart would take seconds, and serves nobody.
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0 if server.started else 3)
 
 
 def _exit(_: int, __: FrameType | None) -> None:
