@@ -281,7 +281,8 @@ def _name(known: Known, kind: str, chance: random.Random) -> str:
 
 
 def _quoted(text: str) -> str:
-    return quote(text.encode(errors="surrogatepass"), safe="%")
+    # A line longer than 64 kB is no HTTP to uvicorn, which hangs up.
+    return quote(text.encode(errors="surrogatepass"), safe="%")[:20_000]
 
 
 def _climb(chance: random.Random) -> str:
