@@ -3,9 +3,14 @@
 import hashlib
 from pathlib import Path
 
-from lib.store.atomic import sync
+from lib.store.atomic import sync, write_atomic
 from lib.store.errors import StoreError
 from lib.store.locks import hold
+
+#: How what is kept is laid out. A SegPET that lays it out otherwise has a higher number, and takes lower ones
+#: over.
+FORMAT = 1
+_FORMAT = "format"
 
 
 class StateFolder:
@@ -15,7 +20,8 @@ class StateFolder:
     empty, and refused otherwise: what it holds may be somebody else's, and shared on purpose.
 
     Raises:
-        StoreError: the folder cannot be made, is no folder, or others may read what is in it.
+        StoreError: the folder cannot be made, is no folder, others may read what is in it, or a newer SegPET
+            wrote it.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -29,6 +35,7 @@ class StateFolder:
                         "SegPET's, or name another one."
                     )
                 self.path.chmod(0o700)
+            self._check_format()
         except OSError as error:
             raise StoreError(
                 f"The state folder {self.path} cannot be used ({error.strerror}): name another one."
@@ -48,12 +55,28 @@ class StateFolder:
                 f"Another server is using the state folder {self.path}: stop it first, or name another "
                 "folder with --state."
             )
+        if not (self.path / _FORMAT).exists():
+            write_atomic(self.path / _FORMAT, f"{FORMAT}\n")
 
     def folder(self, name: str) -> Path:
         """The path of a subfolder (mode 0700), made on first use."""
         path = self.path / name
         make_private(path)
         return path
+
+    def _check_format(self) -> None:
+        """Raise StoreError for a format that is not known here; a folder that names none is of the first."""
+        path = self.path / _FORMAT
+        said = path.read_bytes()[:20].strip() if path.exists() else b"1"
+        if not said.isdigit():
+            raise StoreError(
+                f"{path} is damaged: it names the format of the folder. Restore it from a backup."
+            )
+        if int(said) > FORMAT:
+            raise StoreError(
+                f"A newer SegPET wrote the state folder {self.path} (format {int(said)}, this one knows "
+                f"{FORMAT}): update SegPET, or restore the backup of before its update."
+            )
 
 
 def open_state(studies: str, state: Path | str | None = None) -> StateFolder:

@@ -86,3 +86,23 @@ def test_the_root_of_the_file_system_has_no_place_for_a_default_state():
     with pytest.raises(StoreError, match="inside the studies folder"):
         open_state("/")
     assert not Path("/.segpet").exists()
+
+
+def test_a_server_writes_the_format_down_and_a_folder_without_it_is_taken(tmp_path):
+    state = StateFolder(tmp_path / "state")
+    assert not (state.path / "format").exists()
+    state.hold()
+    assert (state.path / "format").read_text() == "1\n"
+    StateFolder(tmp_path / "state")
+
+
+@pytest.mark.parametrize(
+    ("format", "said"),
+    [("2\n", r"newer SegPET .*format 2, this one knows 1"), ("x", "damaged"), ("", "damaged")],
+)
+def test_what_a_newer_segpet_wrote_is_refused_and_left_alone(tmp_path, format, said):
+    (tmp_path / "state").mkdir(mode=0o700)
+    (tmp_path / "state/format").write_text(format)
+    with pytest.raises(StoreError, match=said):
+        StateFolder(tmp_path / "state")
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["format"]
