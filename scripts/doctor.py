@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -159,9 +160,10 @@ def _repaired(folder: Path, place: Path, findings: "list[Finding]") -> "tuple[li
         raise InputError("A server is using the state folder: stop it before anything is repaired.")
     aside, done = Aside(place, folder), []
     for one in findings:
-        if one.mend and one.path.exists():
-            one.mend(aside)
-            done.append(one)
+        if one.mend:
+            with suppress(FileNotFoundError):  # it went with what was moved before
+                one.mend(aside)
+                done.append(one)
     return done, _found(folder, place)
 
 
