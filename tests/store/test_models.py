@@ -40,7 +40,25 @@ def test_a_version_keeps_its_weights_and_its_card_and_says_when_it_was_made(mode
     assert version.time.startswith("20")
 
 
-def test_only_the_owner_may_read_weights_and_cards(models, weights):
+def test_files_that_belong_together_are_a_version_too(models, weights, tmp_path):
+    (tmp_path / "adapter.part").mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (tmp_path / "adapter.part" / name).write_text(name)
+    version = models.add(tmp_path / "adapter.part", {})
+    assert (version.name, version.path.name) == ("version-1", "version-1")
+    together = b"adapter_config.jsonadapter_model.safetensors"
+    assert version.digest == hashlib.sha256(together).hexdigest()
+    assert (version.path / "adapter_config.json").read_text() == "adapter_config.json"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StoreError, match="nor holds files"):
+        models.add(tmp_path / "empty", {})
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_only_the_owner_may_read_weights_and_cards(models, weights, folder):
+    if folder:
+        (weights.parent / "folder").mkdir()
+        weights = weights.rename(weights.parent / "folder" / weights.name).parent
     version = models.add(weights, {})
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [*models.folder.rglob("*"), models.folder]}
     assert {mode & 0o077 for mode in modes.values()} == {0}, modes
