@@ -41,8 +41,11 @@ class World:
         return self.folder / "client"
 
     def environment(self) -> dict[str, str]:
-        """Return the environment in which everything of the server's lies in this world."""
+        """Return the environment in which everything of the server's but the viewer lies in this world."""
+        from apps.segpet.viewer_package import FOLDER_VARIABLE, viewer_folder
+
         return {
+            FOLDER_VARIABLE: str(viewer_folder().parent),
             "HOME": str(self.folder / "home"),
             "TMPDIR": str(self.folder / "tmp"),
             "SEGPET_WEIGHTS": str(self.folder / "weights"),
