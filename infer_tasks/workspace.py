@@ -12,7 +12,7 @@ from infer_tasks.annotations import Annotations
 from infer_tasks.sessions import Sessions
 from infer_tasks.volumes import Volumes
 from lib.pet import write_mask
-from lib.store import Journal, LabelVersions, Leases, StateFolder
+from lib.store import Audit, Journal, LabelVersions, Leases, StateFolder
 from lib.store.reports import AcceptedImpressions
 
 
@@ -30,6 +30,7 @@ class Workspace:
         self.labels = tuple(labels)
         self.volumes = Volumes(unit)
         self.journal = Journal(state.folder("journal"))
+        self.audit = Audit(state.folder("audit"))
         self.sessions = Sessions(self.journal)
         self.annotations = Annotations(self.journal, self.labels)
         self.versions = LabelVersions(state.folder("labels"))

@@ -108,7 +108,7 @@ def segmentation(
     from lib.learning.tuning_recipe import FineTuning
     from lib.network import usable_device
     from lib.network.registry import default_weights, resolve_weights
-    from lib.store import open_state
+    from lib.store import Audit, open_state, operator
 
     best = default_weights([BUNDLED])
     if not model and not best:
@@ -120,11 +120,13 @@ def segmentation(
         confident=confident, seed=seed,
     )  # fmt: skip
     opened = open_state(str(studies), state)
+    audit = Audit(opened.folder("audit"))
     job = Job(studies, opened, base, recipe, unit, others, tracer, usable_device(device), phantoms)
 
     stopped: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: stopped.append(number))
+    audit.append("training started", operator(), trainer="segpet")
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[dice]}"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bars:
         bar = bars.add_task("reading", total=1.0, dice="")
@@ -141,6 +143,8 @@ def segmentation(
             typer.echo("Stopped; the same command goes on from here.", err=True)
             raise typer.Exit(130) from None
     result = {**asdict(outcome), "version": outcome.version.number}
+    told = {"trainer": "segpet", "version": outcome.version.number, "promoted": outcome.promoted}
+    audit.append("training ended", operator(), **told)
     if as_json:
         typer.echo(json.dumps(result, indent=2))
         return

@@ -12,7 +12,7 @@ from scripts import InputError
 from scripts.weights import AsJson, weights
 
 if TYPE_CHECKING:
-    from lib.store import Models
+    from lib.store import Audit, Models
 
 Studies = Annotated[Path, typer.Argument(help="The folder that `segpet serve` serves.")]
 State = Annotated[
@@ -30,7 +30,10 @@ def promote(
 
     `segpet weights promote /data/pet 3`
     """
+    from lib.store import operator
+
     promoted = models_of(studies, state).promote(version)
+    audit_of(studies, state).append("promotion", operator(), trainer="segpet", version=version)
     typer.echo(f"{promoted.name} ({promoted.digest[:12]}) is the champion now.")
 
 
@@ -40,7 +43,10 @@ def rollback(studies: Studies, state: State = None) -> None:
 
     `segpet weights rollback /data/pet`
     """
+    from lib.store import operator
+
     champion = models_of(studies, state).rollback()
+    audit_of(studies, state).append("rollback", operator(), trainer="segpet")
     now = f"{champion.name} ({champion.digest[:12]}) is" if champion else "The server's own weights are"
     typer.echo(f"{now} the champion again.")
 
@@ -95,6 +101,13 @@ def models_of(studies: Path, state: Path | None) -> "Models":
     if state is None and not studies.is_dir():
         raise InputError(f"There is no folder {studies}: name the one that `segpet serve` serves.")
     return Models(open_state(str(studies), state).folder("models"))
+
+
+def audit_of(studies: Path, state: Path | None) -> "Audit":
+    """Return the audit log of a studies folder."""
+    from lib.store import Audit, open_state
+
+    return Audit(open_state(str(studies), state).folder("audit"))
 
 
 def list_versions(studies: Path, state: Path | None, as_json: bool) -> None:

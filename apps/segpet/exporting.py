@@ -19,7 +19,7 @@ from lib.export.documents import ExportedObject, ExportError, make_documents
 from lib.export.nifti import nifti_bytes
 from lib.export.pet_series import uid_from
 from lib.pet import Volume, VolumeError, write_mask
-from lib.store import LabelVersion, StoreError, write_atomic
+from lib.store import LabelVersion, StoreError, operator, write_atomic
 from lib.store.locks import locked
 
 #: In the state folder: which case name a study has in exports without its own.
@@ -53,6 +53,8 @@ class Exporter:
             case = self._case_name(study) if self.deidentify else study
             try:
                 self._write(output / case, study, studies.known_image(study), saved, organs)
+                told = {"version": saved.number, "images": self.images, "deidentified": self.deidentify}
+                self.workspace.audit.append("export", operator(), study, **told)
                 yield study, case, None
             except (VolumeError, ExportError, StoreError) as error:
                 yield study, case, error

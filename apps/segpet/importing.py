@@ -16,6 +16,7 @@ from lib.interaction import AnnotatedObject, class_map
 from lib.interaction.label_table import LabelTable, label_of
 from lib.pet import VolumeError
 from lib.pet.outlines import read_outlines
+from lib.store import operator
 
 #: Who saved a label that was imported.
 AUTHOR = "import"
@@ -99,6 +100,7 @@ class Importer:
             studies.save_label(study, str(file), status, {"client_id": AUTHOR}, clicked)
         finally:
             file.unlink(missing_ok=True)
+        self.workspace.audit.append("import", operator(), study, status=status)
         saved = self.workspace.versions.current(study)
         assert saved is not None, "the label was saved"
         left_out = tuple(outline.name for outline, label in meant if not label)

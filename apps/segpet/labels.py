@@ -76,6 +76,8 @@ class LabelKeeper:
                 file.unlink(missing_ok=True)
         yield
         self._workspace.journal.append(study, event)
+        version = event.get("version")
+        self._workspace.audit.append("save", client or "(unknown)", study, status=tag, version=version)
 
 
 def names_of_values(label_info: Any, labels: Sequence[str]) -> dict[int, str]:

@@ -293,6 +293,9 @@ class SegPET(MONAILabelApp):
     def _trained(self) -> None:
         """Take the champion that a training may have made."""
         self.network.follow()
+        ended = self.trainings.progress()
+        told = {key: ended.get(key) for key in ("trainer", "status", "version", "promoted")}
+        self.workspace.audit.append("training ended", "(server)", **told)
 
     def cleanup_sessions(self) -> None:
         """Delete uploads that nobody used for long."""

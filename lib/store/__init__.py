@@ -1,6 +1,7 @@
 """What a team has made: the state folder, journals, versions of labels and of weights, and who is at what."""
 
 from lib.store.atomic import sync, write_atomic
+from lib.store.audit import Audit, operator
 from lib.store.errors import StoreError
 from lib.store.journal import Journal
 from lib.store.labels import LabelVersion, LabelVersions
@@ -9,6 +10,7 @@ from lib.store.models import Models, Split, Version
 from lib.store.state import StateFolder, default_state, open_state
 
 __all__ = [
+    "Audit",
     "Journal",
     "LabelVersion",
     "LabelVersions",
@@ -20,6 +22,7 @@ __all__ = [
     "Version",
     "default_state",
     "open_state",
+    "operator",
     "sync",
     "write_atomic",
 ]

@@ -1,16 +1,12 @@
 """The journal: what happened in each study, one JSON line an event, on the disk before the caller goes on."""
 
-import fcntl
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from lib.store.atomic import sync
 from lib.store.errors import StoreError
+from lib.store.lines import append_line, read_lines
 from lib.store.records import file_name, from_json, to_json
 from lib.store.state import make_private
 
@@ -43,22 +39,7 @@ class Journal:
             )
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = to_json({"time": time, "study": study, **event}).encode() + b"\n"
-        # Unbuffered: a buffer would write its rest after the lock is gone, were the disk full.
-        handle = os.open(self._path(study), os.O_RDWR | os.O_APPEND | os.O_CREAT, mode=0o600)
-        with os.fdopen(handle, "a+b", buffering=0) as file, _locked(file, fcntl.LOCK_EX):
-            kept = _cut_torn_line(file)
-            try:
-                rest = memoryview(line)
-                while rest:
-                    rest = rest[file.write(rest) :]
-                os.fsync(file.fileno())
-                if not kept:
-                    sync(self.folder)
-            except BaseException:
-                # Nobody will be told that it is kept, so it must not come back after a restart either.
-                with suppress(OSError):
-                    file.truncate(kept)
-                raise
+        append_line(self._path(study), line)
         return from_json(line)
 
     def read(self, study: str) -> list[Event]:
@@ -89,38 +70,11 @@ class Journal:
         return self.folder / f"{file_name(study)}.jsonl"
 
     def _events(self, path: Path) -> Iterator[Event]:
-        try:
-            file = path.open("rb")
-        except FileNotFoundError:
-            return
-        with file, _locked(file, fcntl.LOCK_SH):
-            for number, line in enumerate(file, start=1):
-                if not line.endswith(b"\n"):
-                    return
-                try:
-                    yield from_json(line)
-                except StoreError as error:
-                    raise StoreError(
-                        f"Line {number} of the journal {path} is damaged ({error}): take the line out, or "
-                        "restore the file from a backup."
-                    ) from error
-
-
-def _cut_torn_line(file: FileIO) -> int:
-    """Cut what follows the last newline; returns the bytes that stay."""
-    size = kept = os.fstat(file.fileno()).st_size
-    while kept and os.pread(file.fileno(), 1, kept - 1) != b"\n":
-        kept -= 1
-    if kept < size:
-        file.truncate(kept)
-    return kept
-
-
-@contextmanager
-def _locked(file: IO[bytes], kind: int) -> Iterator[None]:
-    # flock holds per opened file: it keeps threads apart as well as processes, and ends with its process.
-    fcntl.flock(file, kind)
-    try:
-        yield
-    finally:
-        fcntl.flock(file, fcntl.LOCK_UN)
+        for number, line in enumerate(read_lines(path), start=1):
+            try:
+                yield from_json(line)
+            except StoreError as error:
+                raise StoreError(
+                    f"Line {number} of the journal {path} is damaged ({error}): take the line out, or "
+                    "restore the file from a backup."
+                ) from error

@@ -13,6 +13,7 @@ from serving import Server, save_image
 
 from apps.segpet.access.tokens import line_of
 from apps.segpet.access.users import Role, User
+from lib.store import Audit
 
 USERS = (User("ann", Role.ANNOTATOR), User("rita@ward.example", Role.REVIEWER), User("adam", Role.ADMIN))
 TOKENS = {user.role: f"{user.name}-0123456789-0123456789" for user in USERS}
@@ -242,3 +243,24 @@ def _becomes(status, ask):
             return True
         time.sleep(0.3)
     return False
+
+
+def test_the_audit_log_says_who_did_what_and_names_no_study(guarded, lesions, phantom, monkeypatch):
+    rita = panel(guarded, monkeypatch, Role.REVIEWER, "second").open()
+    if not rita.objects:
+        rita.click(lps(phantom.volume.affine, lesions[0]))
+    version = rita.save("final", replace=True)["version"]
+    audit = Audit(guarded.state / "audit")
+    requests.post(f"{guarded.url}/train/segpet", json={}, headers=bearer(Role.ANNOTATOR))
+    requests.get(f"{guarded.url}/info/", headers={"Authorization": "Bearer nobody's"})
+    records = list(audit.read())
+    saves = [one for one in records if one["event"] == "save" and one["study"] == audit.pseudonym("second")]
+    assert (saves[-1]["user"], saves[-1]["status"]) == ("rita@ward.example", "final")
+    assert saves[-1]["version"] == version
+    assert records[-1]["event"] == "sign-in refused"
+    assert records[-1]["address"] == "127.0.0.1"
+    assert {"event": "sign-in", "user": "rita@ward.example"}.items() <= next(
+        one for one in reversed(records) if one["event"] == "sign-in"
+    ).items()
+    text = "".join(path.read_text() for path in audit.folder.iterdir())
+    assert not any(name in text for name in ("Doe", "second", *TOKENS.values()))

@@ -9,6 +9,7 @@ from fastapi import HTTPException, Request
 from starlette.responses import Response
 
 from apps.segpet.access.attempts import Attempts
+from apps.segpet.access.record import record_sign_in
 from apps.segpet.access.sessions import LASTS, Sessions
 from apps.segpet.access.tokens import Tokens, digest_of
 from apps.segpet.access.users import AT_THIS_MACHINE, User
@@ -68,6 +69,7 @@ class Access:
         user = self.tokens.user(token)
         if user is None:
             self.attempts.failed(address)
+            record_sign_in("sign-in refused", "", address)
             raise HTTPException(401, _WRONG, {"WWW-Authenticate": "Bearer"})
         self.attempts.succeeded(address)
         return user
@@ -75,6 +77,8 @@ class Access:
     def sign_in(self, request: Request, response: Response, token: str) -> None:
         """Give a browser a cookie for a token that was checked; what it had before ends."""
         self.sessions.end(request.cookies.get(cookie_name(request), ""))
+        if user := self.tokens.user(token):
+            record_sign_in("sign-in", user.name, address_of(request))
         response.set_cookie(
             cookie_name(request),
             self.sessions.begin(digest_of(token)),

@@ -15,6 +15,7 @@ from fastapi.responses import StreamingResponse
 from monailabel.interfaces.utils.app import app_instance
 from pydantic import Field
 
+from apps.segpet.access.record import record
 from apps.segpet.access.users import NAME, name_of
 from apps.segpet.annotation import panel_study as panel
 from apps.segpet.failures import told_to_client
@@ -158,6 +159,8 @@ def accept(request: Request, uid: Uid, body: AcceptBody) -> dict[str, Any]:
             body.drafted,
             body.model,
         )
+        told = {"label": accepted.label, "language": body.language}
+        record(request, "impression accepted", study, body.client, **told)
         return {**asdict(accepted), **in_archive(study, "final")}
 
 

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Depends, HTTPException
+from fastapi import APIRouter, Body, Depends, HTTPException, Request
 from monailabel.interfaces.utils.app import app_instance
 from pydantic import Field
 
+from apps.segpet.access.record import record
 from apps.segpet.annotation.panel_study import check_writable
 from apps.segpet.failures import told_to_client
 from apps.segpet.routes import panel_requests as asked
@@ -62,14 +63,14 @@ def status(all: bool = False, check_if_running: bool = False) -> Any:
 
 
 @router.post("/train/", tags=["Train"], include_in_schema=False)
-def start_all(params: Params = None) -> Any:
+def start_all(request: Request, params: Params = None) -> Any:
     """Start the network's trainer, as OHIF's *Update Model* asks: parameters by its name."""
     given = (params or {}).get("segpet")
-    return {"segpet": start("segpet", given if isinstance(given, dict) else {})}
+    return {"segpet": start(request, "segpet", given if isinstance(given, dict) else {})}
 
 
 @router.post("/train/{model}", tags=["Train"], summary="Start or resume a training")
-def start(model: str, params: Annotated[dict[str, Any] | None, Body()] = None) -> Any:
+def start(request: Request, model: str, params: Annotated[dict[str, Any] | None, Body()] = None) -> Any:
     """Start a training and return its state; one stopped or killed with the same parameters goes on."""
     check_writable()
     app = app_instance()
@@ -77,14 +78,16 @@ def start(model: str, params: Annotated[dict[str, Any] | None, Body()] = None) -
         raise HTTPException(404, f"There is no such trainer; there are {', '.join(app.info()['trainers'])}.")
     asked_for = {key: value for key, value in (params or {}).items() if key != "client_id"}
     app.trainings.start({**asked_for, "trainer": model})
+    record(request, "training started", trainer=model)
     return app.trainings.task()
 
 
 @router.delete("/train/", tags=["Train"], summary="Stop the training")
-def stop() -> Any:
+def stop(request: Request) -> Any:
     """Ask the training to keep its checkpoint and end; returns its state."""
     check_writable()
     app_instance().trainings.stop()
+    record(request, "training stopped")
     return app_instance().trainings.task() or {}
 
 
@@ -97,7 +100,7 @@ def learning() -> dict[str, Any]:
 
 
 @panel.post("/training", summary="Start or resume a training")
-def start_training(body: TrainingBody) -> dict[str, Any]:
+def start_training(request: Request, body: TrainingBody) -> dict[str, Any]:
     """Start a training, or go on with the last one."""
     check_writable()
     trainings = app_instance().trainings
@@ -105,20 +108,22 @@ def start_training(body: TrainingBody) -> dict[str, Any]:
         trainings.resume()
     else:
         trainings.start(body.model_dump(exclude_none=True, exclude={"resume"}))
+    record(request, "training started", trainer=trainings.progress()["trainer"])
     return _learning()
 
 
 @panel.post("/training/stop", summary="Stop the training")
-def stop_training(_: asked.Nothing) -> dict[str, Any]:
+def stop_training(request: Request, _: asked.Nothing) -> dict[str, Any]:
     """Ask the training to keep its checkpoint and end."""
     check_writable()
     app_instance().trainings.stop()
+    record(request, "training stopped")
     return _learning()
 
 
 @panel.post("/weights/promote", summary="Let a version answer")
 @in_a_thread
-def promote(body: PromoteBody) -> dict[str, Any]:
+def promote(request: Request, body: PromoteBody) -> dict[str, Any]:
     """Make a version the champion; returns when it answers."""
     check_writable()
     app = app_instance()
@@ -126,13 +131,14 @@ def promote(body: PromoteBody) -> dict[str, Any]:
         _registry(body.trainer).promote(body.version)
     except StoreError as error:
         raise HTTPException(404, str(error)) from error
+    record(request, "promotion", trainer=body.trainer, version=body.version)
     app.network.follow(wait=True)
     return _learning()
 
 
 @panel.post("/weights/rollback", summary="Let the champion before answer again")
 @in_a_thread
-def rollback(body: TrainerBody) -> dict[str, Any]:
+def rollback(request: Request, body: TrainerBody) -> dict[str, Any]:
     """Make the champion before the present one the champion again; returns when it answers."""
     check_writable()
     app = app_instance()
@@ -140,6 +146,7 @@ def rollback(body: TrainerBody) -> dict[str, Any]:
         _registry(body.trainer).rollback()
     except StoreError as error:
         raise HTTPException(409, str(error)) from error
+    record(request, "rollback", trainer=body.trainer)
     app.network.follow(wait=True)
     return _learning()
 

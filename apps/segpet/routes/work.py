@@ -6,6 +6,7 @@ from fastapi import APIRouter, Body, HTTPException, Request
 from monailabel.endpoints.activelearning import sample
 from monailabel.interfaces.utils.app import app_instance
 
+from apps.segpet.access.record import record
 from apps.segpet.routes.parameters import with_client
 from apps.segpet.routes.replies import refusals
 
@@ -28,10 +29,13 @@ def next_sample(request: Request, strategy: str, params: Params = None) -> dict[
 
 
 @router.post("/batch/infer/{model}", tags=["Infer"], summary="Segment many studies without a click")
-def batch_infer(model: str, images: str = "all", run_sync: bool = False, params: Params = None) -> Any:
+def batch_infer(
+    request: Request, model: str, images: str = "all", run_sync: bool = False, params: Params = None
+) -> Any:
     """Start a batch and return its state, or with `run_sync` wait and return the results by study."""
     app = app_instance()
     batch = app.checked_batch({"images": images, **(params or {}), "model": model})
+    record(request, "batch started", model=batch.model)
     return app.batches.run(batch) if run_sync else app.batches.start(batch)
 
 
