@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.request import urlopen
@@ -20,6 +21,21 @@ Model = Annotated[
     str | None,
     typer.Option(help="Weights: a file, a name that `segpet weights list` shows, or `none`."),
 ]
+
+
+class LogFormat(StrEnum):
+    """Forms of the log."""
+
+    text = "text"
+    json = "json"
+
+
+class LogLevel(StrEnum):
+    """What the log leaves out."""
+
+    info = "info"
+    warning = "warning"
+    error = "error"
 
 
 @app.command()
@@ -86,6 +102,11 @@ def serve(
     impression_model: Annotated[
         str | None, typer.Option(help="The model's name at such a server; its first one if not given.")
     ] = None,
+    log_format: Annotated[
+        LogFormat,
+        typer.Option(help="The log on stderr; json has a line for each request too (docs/load.md)."),
+    ] = LogFormat.text,
+    log_level: Annotated[LogLevel, typer.Option(help="What it has at least.")] = LogLevel.info,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Studies and labels can be viewed; nothing is saved.")
     ] = False,
@@ -123,9 +144,10 @@ def serve(
         "proxy": proxy,
     }
     tls = {"--ssl-certfile": ssl_certfile, "--ssl-keyfile": ssl_keyfile}
-    files = [part for name, file in tls.items() if file for part in (name, str(file))]
+    rest = [part for name, file in tls.items() if file for part in (name, str(file))]
+    rest += ["--log-format", log_format.value, "--log-level", log_level.value]
     # This process becomes the server, so that whoever started it signals the server itself.
-    os.execv(sys.executable, [*_command(studies, host, port, options), *files, "--fetch-viewer"])
+    os.execv(sys.executable, [*_command(studies, host, port, options), *rest, "--fetch-viewer"])
 
 
 @contextlib.contextmanager

@@ -118,6 +118,19 @@ def test_one_that_was_stopped_while_it_began_is_stopped_and_can_go_on(trainings)
     assert trainings.resume()["status"] == "running"
 
 
+def test_one_that_is_stopped_with_the_server_goes_on_at_the_next_start(trainings, state):
+    begun(trainings, "lora")
+    trainings.pause()
+    assert trainings.progress()["status"] == "stopped"
+    later = of(state)
+    later.go_on()
+    assert until(later, lambda told: told["stage"] == "training")["mode"] == "lora"
+    later.stop()
+    until(later, lambda told: told["status"] != "running")
+    of(state).go_on()  # stopped by a person this time
+    assert not later.is_running
+
+
 def test_one_that_could_not_begin_says_why(trainings):
     trainings.start({"mode": "broken"})
     told = until(trainings, lambda told: told["status"] != "running")

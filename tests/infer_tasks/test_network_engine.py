@@ -176,3 +176,17 @@ def test_a_damaged_registry_leaves_the_weights_at_work(weights, models, tmp_path
     assert name_of(engine) == "version-1"
     assert name_of(engine_of(weights, models, tmp_path)) == "base"
     assert "damaged" in caplog.text
+
+
+def test_what_was_computed_is_forgotten_and_sessions_keep_their_weights(weights, models, tmp_path):
+    engine = engine_of(weights, models, tmp_path)
+    session = ("study", "me")
+    before = engine.get(session)
+    models.promote(1)
+    engine.follow(wait=True)
+    champion = engine.get()
+    engine.forget()
+    assert engine.get(session) is not before
+    assert engine.get(session).segmenter.network is before.segmenter.network
+    assert engine.get() is not champion
+    assert engine.get().segmenter.network is champion.segmenter.network

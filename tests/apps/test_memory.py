@@ -1,0 +1,78 @@
+"""Memory that runs out, truly: allocators' errors are known and told with a time, and caches are let go."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from fastapi import HTTPException
+from serving import save_image
+
+from apps.segpet import memory
+from apps.segpet.failures import told_to_client
+from infer_tasks.network_engine import NetworkEngine
+from infer_tasks.workspace import Workspace
+from lib.interaction import Prompts
+from lib.store import StateFolder
+
+TOO_MUCH = 1 << 56
+
+
+@pytest.fixture
+def app(tmp_path, weights, phantom, monkeypatch):
+    """What a server keeps: a volume and what a click has computed."""
+    state = StateFolder(tmp_path / "state")
+    network = NetworkEngine(weights, torch.device("cpu"), state.folder("weights"))
+    app = SimpleNamespace(workspace=Workspace(state, ("background", "lesion")), network=network)
+    monkeypatch.setattr(memory, "app_instance", lambda: app)
+    return app
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda: torch.empty(TOO_MUCH, dtype=torch.uint8),
+        lambda: np.empty(TOO_MUCH, dtype=np.uint8),
+        lambda: bytearray(TOO_MUCH),
+    ],
+    ids=["torch", "numpy", "python"],
+)
+def test_what_an_allocator_refuses_is_told_with_a_time_to_come_back(app, work):
+    with pytest.raises(HTTPException) as refused, told_to_client():
+        work()
+    assert (refused.value.status_code, refused.value.headers) == (503, {"Retry-After": "5"})
+    assert "no memory left" in refused.value.detail
+
+
+def test_other_faults_are_no_lack_of_memory(app):
+    for error in (RuntimeError("shapes do not fit"), ValueError("memory"), OSError(28, "No space left")):
+        assert not memory.is_out_of_memory(error)
+    assert memory.is_out_of_memory(OSError(12, "Cannot allocate memory"))
+    assert memory.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
+
+
+def test_volumes_embeddings_and_the_work_s_own_arrays_are_let_go(app, phantom, lesions, tmp_path):
+    path = tmp_path / "study.nii.gz"
+    save_image(path, phantom.volume.array, phantom.volume.affine)
+    volume = app.workspace.volumes.get(path)
+    engine = app.network.get()
+    prompts = Prompts({"lesion": (tuple(lesions[0]),)})
+    before = engine.update(volume, (), prompts)
+    held = []
+
+    def work():
+        array = np.zeros(1000)
+        held.append(array)
+        np.empty(TOO_MUCH, dtype=np.uint8)
+
+    with pytest.raises(HTTPException) as refused, told_to_client():
+        work()
+    inner = refused.value.__context__.__traceback__
+    while inner.tb_next:
+        inner = inner.tb_next
+    assert "array" not in inner.tb_frame.f_locals
+    assert app.workspace.volumes.get(path) is not volume
+    assert app.network.get() is not engine
+    again = app.network.get().update(volume, (), prompts)
+    assert before.masks
+    assert all(again.masks[number].count == mask.count for number, mask in before.masks.items())
