@@ -55,10 +55,10 @@ def doctor(
     findings: list[Finding] = []
     repaired: list[Finding] = []
     if studies is not None:
-        folder, place = _folders(studies, state)
+        folder, place = folders_of(studies, state)
         checks += _places(folder, place)
         if place.is_dir():
-            findings = _found(folder, place)
+            findings = found_in(folder, place)
             if repair:
                 repaired, findings = _repaired(folder, place, findings)
     elif repair:
@@ -99,8 +99,11 @@ def _machine() -> Iterator[Check]:
         yield Check("weights", False, str(error))
 
 
-def _folders(studies: str, state: Path | None) -> tuple[Path, Path]:
-    """Return the folder of the images and the state folder, which may not be there yet."""
+def folders_of(studies: str, state: Path | None, must_exist: bool = True) -> tuple[Path, Path]:
+    """Return the folder of the images and the state folder, which may not be there yet.
+
+    Raises InputError: there is no such studies folder, or (`must_exist`) no state folder as it was given.
+    """
     from apps.segpet.options import is_url
     from lib.store import default_state
 
@@ -109,7 +112,7 @@ def _folders(studies: str, state: Path | None) -> tuple[Path, Path]:
         return place / "archive", place
     if not Path(studies).expanduser().is_dir():
         raise InputError(f"There is no folder {studies}: name the one that `segpet serve` serves.")
-    if state is not None and not place.is_dir():
+    if must_exist and state is not None and not place.is_dir():
         raise InputError(f"There is no state folder {state}.")
     return Path(studies).expanduser().resolve(), place
 
@@ -140,7 +143,8 @@ def _places(folder: Path, place: Path) -> Iterator[Check]:
     yield Check("running", True, " and ".join(running) or "nothing")
 
 
-def _found(folder: Path, place: Path) -> "list[Finding]":
+def found_in(folder: Path, place: Path) -> "list[Finding]":
+    """Return all that is found in a studies folder and its state folder."""
     from lib.learning.studies import studies_of
     from lib.store.checkup import check_state, check_studies
 
@@ -164,7 +168,7 @@ def _repaired(folder: Path, place: Path, findings: "list[Finding]") -> "tuple[li
             with suppress(FileNotFoundError):  # it went with what was moved before
                 one.mend(aside)
                 done.append(one)
-    return done, _found(folder, place)
+    return done, found_in(folder, place)
 
 
 def _as_dict(finding: "Finding") -> dict[str, Any]:

@@ -6,7 +6,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
@@ -106,24 +106,31 @@ class FaultRun:
         self.server.close()
         self._stop_training()
 
-    def _work_until_killed(self) -> None:
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Have everybody work while the block runs, or until the server is gone."""
         gone = Event()
         threads = [Thread(target=worker.work, args=(gone,)) for worker in self._workers]
-        self._sent.clear()
-        self._target = self._random.choice(self._aimed)
         for thread in threads:
             thread.start()
-        time.sleep(self._random.uniform(0, 1))
-        self._sent.clear()
-        self._sent.wait(_WAITED)
-        took = max((worker.seconds.get(self._target, 0.05) for worker in self._workers), default=0.05)
-        time.sleep(self._random.uniform(0, took))
-        self.server.kill()
-        if self._random.random() < _TRAINING_TOO:
-            self.result.trainings_killed += self._stop_training()
-        gone.set()
-        for thread in threads:
-            thread.join()
+        try:
+            yield
+        finally:
+            gone.set()
+            for thread in threads:
+                thread.join()
+
+    def _work_until_killed(self) -> None:
+        self._target = self._random.choice(self._aimed)
+        with self.working():
+            time.sleep(self._random.uniform(0, 1))
+            self._sent.clear()
+            self._sent.wait(_WAITED)
+            took = max(worker.seconds.get(self._target, 0.05) for worker in self._workers)
+            time.sleep(self._random.uniform(0, took))
+            self.server.kill()
+            if self._random.random() < _TRAINING_TOO:
+                self.result.trainings_killed += self._stop_training()
         flights = sorted(worker.flight for worker in self._workers if worker.flight)
         self.result.kills.update(flights or ["nothing"])
 

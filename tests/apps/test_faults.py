@@ -3,12 +3,16 @@
 import json
 import shutil
 import threading
+import time
 
 import pytest
 import requests
 from panel_client import PanelClient, RefusedError
 
-from lib.store import Journal, LabelVersions
+from lib.learning.studies import studies_of
+from lib.store import Journal, LabelVersions, StoreError
+from lib.store.backup import restore_backup, write_backup
+from lib.store.checkup import check_state, check_studies
 from scripts.faulting.run import FaultRun
 from tests.system_faults import full_disk, obey_modes
 
@@ -156,3 +160,40 @@ def test_two_windows_of_one_client_cannot_both_change_the_same_state(run, panel)
     lines = Journal(run.server.state / "journal").read("patient-3")
     own = [line["revision"] for line in lines if line.get("client") == panel.client]
     assert own == [1, 2, 3]
+
+
+def test_a_backup_taken_while_people_work_is_restored_and_served(run, tmp_path):
+    server = run.server
+    with run.working():
+        time.sleep(0.5)
+        acknowledged = {one.name: (one.head["revision"], dict(one.saved)) for one in run.annotators}
+        write_backup(server.state, server.studies, tmp_path / "backup.tar")
+    run.verify()
+    assert run.result.broken == [] and not any(one.broken for one in run.annotators)
+    server.kill()
+    server.state.rename(tmp_path / "state")
+    (server.studies / "labels").rename(tmp_path / "labels")
+    (server.studies / "datastore_v2.json").unlink()
+
+    with pytest.raises(StoreError, match="There is something in"):
+        restore_backup(tmp_path / "backup.tar", tmp_path / "state", None)
+    restore_backup(tmp_path / "backup.tar", server.state, server.studies)
+    images = {name: image for name, image, _ in studies_of(server.studies)}
+    found = [*check_state(server.state), *check_studies(server.state, server.studies, images)]
+    assert [one for one in found if not one.harmless] == []
+    server.start()
+    for one in run.annotators:
+        revision, saved = acknowledged[one.name]
+        panel = PanelClient(server.url, one.title, one.name).reload()
+        assert panel.head["revision"] >= revision
+        versions = {v.number: v for v in LabelVersions(server.state / "labels").versions(one.title)}
+        assert {n: (versions[n].status, versions[n].author) for n in saved} == saved
+    panel.save("final", replace=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"no tar", b"x" * 20_000])
+def test_what_is_no_backup_is_refused_and_leaves_nothing(tmp_path, content):
+    (tmp_path / "x.tar").write_bytes(content)
+    with pytest.raises(StoreError, match="is no backup of SegPET"):
+        restore_backup(tmp_path / "x.tar", tmp_path / "state", None)
+    assert list(tmp_path.iterdir()) == [tmp_path / "x.tar"]

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from lib.pet import write_mask
 from lib.store import Journal, LabelVersions, Leases, Models, StateFolder
+from lib.store.audit import Audit
 from lib.store.reports import AcceptedImpressions
 from scripts import doctor as command
 from scripts.__main__ import app
@@ -49,6 +50,8 @@ class Store:
         self.models.split({"a": "a", "b": "b"})
         self.accepted.accept("a", 2, "en", "f", "i", "me")
         Leases(self.state / "leases").renew("a", "me")
+        for event in ("save", "train", "save"):
+            Audit(self.state / "audit").append(event, "me", "a")
         (self.state / "training").mkdir()
         (self.state / "training/progress.json").write_text('{"status": "done"}')
 
@@ -122,6 +125,15 @@ def no_nifti(store):
     (folder / "version.json").write_text(json.dumps(version))
 
 
+def other_audit(store):
+    (log,) = (store.state / "audit").glob("*.jsonl")
+    log.write_bytes(log.read_bytes().replace(b'"train"', b'"saves"'))
+
+
+def cut_header(store):
+    (store.studies / "a.nii.gz").write_bytes(b"\x1f\x8b")
+
+
 #: How to break it, a part of the sentence, whether a repair makes it sound.
 DAMAGE = {
     "others may read it": (lambda s: s.state.chmod(0o755), "Other users of this machine may read", True),
@@ -155,17 +167,14 @@ DAMAGE = {
         "list of studies and labels cannot be read",
         True,
     ),
+    "the audit log": (other_audit, "Line 2 of", False),
     "another image": (
         lambda s: write_mask(s.studies / "a.nii.gz", np.ones((9, 9, 9), np.uint8), np.eye(4)),
         "other voxels than its image",
         False,
     ),
-    "an image that cannot be read": (lambda s: cut_header(s), "The image of a cannot be read", False),
+    "an image that cannot be read": (cut_header, "The image of a cannot be read", False),
 }
-
-
-def cut_header(store):
-    (store.studies / "a.nii.gz").write_bytes(b"\x1f\x8b")
 
 
 def test_a_sound_store_is_called_sound_and_nothing_is_changed(store):

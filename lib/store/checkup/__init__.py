@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from lib.store.checkup.audit import check_audit
 from lib.store.checkup.files import check_folder, check_leftovers, check_records
 from lib.store.checkup.finding import Aside, Finding
 from lib.store.checkup.journals import check_journals
@@ -24,5 +25,6 @@ def check_state(state: Path) -> Iterator[Finding]:
         check_labels,
         check_impressions,
         check_models,
+        check_audit,
     ):
         yield from check(state)

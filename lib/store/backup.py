@@ -1,0 +1,136 @@
+"""A store in one file, taken while servers write in it, and put back into an empty place.
+
+What points is read before what it points to: labels in the studies folder, journals, impressions and the
+pointers, and only then the versions. So a copy may hold a version that nothing names yet, and never a name
+without its version; `lib.store.checkup` calls that sound. A journal that grows meanwhile ends in a line that
+is not finished, which readers leave out.
+"""
+
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from lib.store.atomic import sync
+from lib.store.errors import StoreError
+from lib.store.state import make_private
+
+#: Of the state folder: what is a copy of something, can be made anew, or is of the moment.
+_LEFT_OUT = ("archive", "leases", "results", "uploads", "weights", "training/regions", "server.lock")
+_POINTERS = ("current.json", "champion.json")
+_LIST = "datastore_v2.json"
+
+
+def write_backup(state: Path, studies: Path | None, file: Path) -> int:
+    """Write what a team has made into a tar file (mode 0600), which takes its name when it is whole.
+
+    Args:
+        state: the state folder.
+        studies: the studies folder, whose labels are taken too, and not its images; None: there is none.
+        file: to be written.
+
+    Returns:
+        How many files are in it.
+
+    Raises:
+        OSError: it cannot be written or read.
+    """
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".part")
+    part, count = Path(name), 0
+    try:
+        with os.fdopen(handle, "wb") as raw, tarfile.open(fileobj=raw, mode="w") as tar:
+            for path, within in _files(state, studies):
+                try:
+                    tar.add(path, within, recursive=False)
+                except FileNotFoundError:
+                    continue  # of the moment: it had its final name already, and was moved on
+                count += 1
+        sync(part)
+        part.replace(file)
+        sync(file.parent)
+    finally:
+        part.unlink(missing_ok=True)
+    return count
+
+
+def restore_backup(file: Path, state: Path, studies: Path | None) -> int:
+    """Put a backup's files back; returns how many.
+
+    Args:
+        file: that `write_backup` wrote.
+        state: the state folder, not there yet or empty.
+        studies: the studies folder, with no label in it; None: labels of the folder are left out.
+
+    Raises:
+        StoreError: there is something already, or the file is no backup; nothing has changed then.
+        OSError: it cannot be written.
+    """
+    if state.exists() and any(state.iterdir()):
+        raise StoreError(
+            f"There is something in {state} already: move it away, or name another state folder."
+        )
+    if studies and any(path.is_file() for path in (studies / "labels").rglob("*")):
+        raise StoreError(f"There are labels in {studies / 'labels'} already: move them away first.")
+    make_private(state.parent)
+    part = Path(tempfile.mkdtemp(dir=state.parent, prefix=".", suffix=".part"))
+    try:
+        with tarfile.open(file) as tar:
+            members = [one for one in tar if one.isfile() and one.name.split("/")[0] in ("state", "studies")]
+            tar.extractall(part, members, filter="data")
+        if not (part / "state").is_dir():
+            raise StoreError(f"{file} is no backup of SegPET: there is no store in it.")
+        _place(part, state, studies)
+    except tarfile.TarError as error:
+        raise StoreError(f"{file} is no backup of SegPET, or is cut off ({error}).") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return len(members)
+
+
+def _place(part: Path, state: Path, studies: Path | None) -> None:
+    """Move what was unpacked to where it belongs, the state folder last and at once."""
+    for path in sorted((part / "state").rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+        sync(path)
+    (part / "state").chmod(0o700)
+    for path in sorted((part / "studies").rglob("*")) if studies else ():
+        if studies and path.is_file():
+            target = studies / path.relative_to(part / "studies")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+            sync(target)
+    if state.exists():
+        state.rmdir()
+    (part / "state").rename(state)
+    sync(state.parent)
+
+
+def _files(state: Path, studies: Path | None) -> Iterator[tuple[Path, str]]:
+    """Yield files and their names in the backup, what points before what it points to."""
+    if studies and studies.is_dir():
+        labels = sorted((studies / "labels").rglob("*"))
+        for path in [studies / _LIST, *labels]:
+            if path.is_file() and not path.name.startswith("."):
+                yield path, f"studies/{path.relative_to(studies)}"
+    pointers = [path for name in _POINTERS for path in sorted(state.rglob(name))]
+    first = [
+        path for name in ("journal", "impressions", "sent") for path in sorted((state / name).rglob("*"))
+    ]
+    taken = set()
+    # The rest is listed only when it is its turn: what came meanwhile is to be in it.
+    for path in [*first, *pointers]:
+        taken.add(path)
+        yield from _kept(path, state)
+    for path in sorted(state.rglob("*")):
+        if path not in taken and path.name not in _POINTERS:
+            yield from _kept(path, state)
+
+
+def _kept(path: Path, state: Path) -> Iterator[tuple[Path, str]]:
+    within = path.relative_to(state)
+    unfinished = any(name.endswith(".part") for name in within.parts)
+    left_out = any(within.is_relative_to(name) for name in _LEFT_OUT) or within.name == "lock"
+    if not unfinished and not left_out and path.is_file():
+        yield path, f"state/{within}"
