@@ -1,8 +1,22 @@
-"""A small SegAnyPET with random weights: its masks mean nothing, but they are always the same."""
+"""Small networks with random weights: their masks mean nothing, but they are always the same."""
 
 import torch
 
-from lib.network import SegAnyPET, SegAnyPETConfig
+from lib.network import CompactConfig, CompactPET, SegAnyPET, SegAnyPETConfig
+
+#: The smallest compact network there can be.
+TINY = CompactConfig(
+    image_size=16,
+    spacing=8.0,
+    encoder_widths=(8, 8, 8, 8),
+    embedding_widths=(8, 8, 8),
+    decoder_widths=(8, 8, 8),
+)
+
+
+def tiny_compact(seed: int = 3) -> CompactPET:
+    torch.manual_seed(seed)
+    return CompactPET(TINY, "tiny").eval()
 
 
 def small_seganypet(seed: int = 5) -> SegAnyPET:

@@ -5,25 +5,17 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-import torch
 
 from lib.learning.cases import Case
-from lib.network import CompactConfig, CompactPET
+from lib.network import CompactPET
 from lib.pet import Crop, Volume
+from tests.small_network import tiny_compact
 
-TINY = CompactConfig(
-    image_size=16,
-    spacing=8.0,
-    encoder_widths=(8, 8, 8, 8),
-    embedding_widths=(8, 8, 8),
-    decoder_widths=(8, 8, 8),
-)
 AFFINE = np.diag([8.0, 8.0, 8.0, 1.0])
 
 
 def tiny_network() -> CompactPET:
-    torch.manual_seed(3)
-    return CompactPET(TINY, "tiny").eval().requires_grad_(False)
+    return tiny_compact().requires_grad_(False)
 
 
 def ball(centre, radius, shape=(24, 24, 24)):

@@ -10,15 +10,7 @@ from lib.learning.clicks import corrective_clicks
 from lib.learning.losses import segmentation_loss
 from lib.learning.pretraining import Recipe, Training, TrainingError, answers
 from lib.learning.scenes import Scenes
-from lib.network import CompactConfig, CompactPET
-
-TINY = CompactConfig(
-    image_size=16,
-    spacing=8.0,
-    encoder_widths=(8, 8, 8, 8),
-    embedding_widths=(8, 8, 8),
-    decoder_widths=(8, 8, 8),
-)
+from tests.small_network import tiny_compact
 
 
 def boxes(*boxes):
@@ -29,10 +21,9 @@ def boxes(*boxes):
 
 
 def training(folder, steps=6, seed=0, **recipe):
-    torch.manual_seed(seed)
     scenes = Scenes([], [], 16, 8.0, seed)
     recipe = Recipe(steps=steps, seed=seed, rate=1e-3, **recipe)
-    return Training(CompactPET(TINY), scenes, recipe, folder / "checkpoint.safetensors")
+    return Training(tiny_compact(seed), scenes, recipe, folder / "checkpoint.safetensors")
 
 
 def test_a_missed_voxel_is_clicked_positive_and_an_excess_one_negative():
@@ -91,7 +82,7 @@ def test_a_small_target_counts_as_much_as_a_large_one():
 
 
 def test_both_answers_can_teach_encoder_and_decoder(tmp_path):
-    network = CompactPET(TINY)
+    network = tiny_compact()
     batch = {key: value[None] for key, value in Scenes([], [], 16, 8.0, 0)[0].items()}
     for answer in answers(network, batch, np.random.default_rng(0)):
         gradients = torch.autograd.grad(answer.sum(), list(network.parameters()), retain_graph=True)
@@ -160,9 +151,8 @@ def test_training_lowers_the_loss_and_the_average_follows(tmp_path):
         def __getitem__(self, number):
             return super().__getitem__(5)
 
-    torch.manual_seed(0)
     learner = Training(
-        CompactPET(TINY),
+        tiny_compact(0),
         SameScene([], [], 16, 8.0, 0),
         Recipe(steps=40, rate=3e-3, threads=1),
         tmp_path / "checkpoint.safetensors",

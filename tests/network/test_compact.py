@@ -1,7 +1,10 @@
 """The compact network: the protocol, prompts that mean what they say, the fast path, and its files."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import small_network
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -18,13 +21,7 @@ from lib.network import (
 from lib.network.click_maps import click_maps, intensity_at
 from lib.network.convolution import Conv3d, depth_to_space, space_to_depth, upsample_nearest
 
-TINY = CompactConfig(
-    image_size=16,
-    spacing=4.0,
-    encoder_widths=(8, 8, 8, 8),
-    embedding_widths=(8, 8, 8),
-    decoder_widths=(8, 8, 8),
-)
+TINY = replace(small_network.TINY, spacing=4.0)
 
 
 @pytest.fixture
