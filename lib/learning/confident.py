@@ -1,26 +1,88 @@
 """Confident learning from labels that may be wrong: what several prompt sets agree on corrects them.
 
 After SegAnyPET's cross-prompting confident learning (Zhang et al., arXiv 2502.14351): several sets of clicks
-ask for the same object. A label that agrees with the mean answer clearly less than labels usually do is
-doubted (the threshold is the set's own, as in Northcutt et al. 2021, arXiv 1911.00068). There, voxels of
-which the answers are sure are rectified; those of which they are not (entropy of the mean) pull at nothing.
+ask for the same object. Networks learn what labels have in common before they learn single faults, so that
+labels are judged once, after some epochs, by the averaged weights. An object's label is doubted that agrees
+with the mean answers clearly less than labels of this training do (the threshold is the set's own, as in
+Northcutt et al. 2021, arXiv 1911.00068). Where the answers still are about the same object, voxels of which
+they are sure are rectified, and the others (entropy of the mean) pull at nothing; else the label is left out.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lib.learning.kept_regions import Kept, KeptRegions
 from lib.learning.rounds import dice_of
 from lib.network import Embedding, PromptableNetwork
 
 #: Clicks, one at a time, by which the same object is asked for.
 PROMPT_SETS = 4
-#: A label is doubted that agrees less than this share of what is usual.
-SHARE_OF_USUAL = 0.8
+#: A label is doubted that agrees less than the first share of what is usual, left out below the second.
+DOUBTED, LEFT_OUT = 0.8, 0.65
 #: Bits of entropy up to which a mean answer is sure.
 SURE = 0.5
+_REGIONS = 4  # of an object that are asked about
+_TOGETHER = 4
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which regions have a label that is not believed, by their places in what was judged.
+
+    Args:
+        rectified: the answers take the label's place.
+        left_out: nothing is learnt from them.
+    """
+
+    rectified: frozenset[int] = frozenset()
+    left_out: frozenset[int] = frozenset()
+
+
+def judged(
+    network: PromptableNetwork, kept: KeptRegions, regions: Sequence[Kept], random: np.random.Generator
+) -> Verdict:
+    """Judge the labels that nobody vouches for, each object's as a whole; trusted ones are never doubted.
+
+    Args:
+        network: that has learnt from them for a while.
+        kept: where the regions are.
+        regions: to learn from.
+        random: draws the clicks.
+    """
+    objects: dict[tuple[str, int], list[int]] = {}
+    for place, region in enumerate(regions):
+        if not region.trusted:
+            objects.setdefault((region.file.name, region.object), []).append(place)
+    agreements = {
+        key: _agreement(network, kept, [regions[place] for place in places[:_REGIONS]], random)
+        for key, places in objects.items()
+    }
+    usual = float(np.median(list(agreements.values()))) if agreements else 0.0
+
+    def below(low: float, high: float) -> frozenset[int]:
+        found = [objects[key] for key, value in agreements.items() if low * usual <= value < high * usual]
+        return frozenset(place for places in found for place in places)
+
+    return Verdict(rectified=below(LEFT_OUT, DOUBTED), left_out=below(0.0, LEFT_OUT))
+
+
+@torch.no_grad()
+def _agreement(
+    network: PromptableNetwork, kept: KeptRegions, regions: Sequence[Kept], random: np.random.Generator
+) -> float:
+    """Return the mean over an object's regions of the Dice of its label and the mean answer's mask."""
+    found: list[float] = []
+    for at in range(0, len(regions), _TOGETHER):
+        batch = kept.read(regions[at : at + _TOGETHER])
+        embedding = batch.embedding if batch.embedding is not None else network.encode(batch.cubes)  # type: ignore[arg-type]
+        mean = mean_answer(network, embedding, batch.target, batch.point, random)
+        found += dice_of(mean - 0.5, batch.target).tolist()
+    return float(np.mean(found))
 
 
 @torch.no_grad()
@@ -50,23 +112,16 @@ def mean_answer(
     return mean
 
 
-def agreement(target: Tensor, mean: Tensor) -> Tensor:
-    """Return the Dice of each label and the mask of its mean answer: (B,)."""
-    return dice_of(mean - 0.5, target)
-
-
-def rectified(target: Tensor, mean: Tensor, trusted: Tensor, usual: float) -> Tensor:
+def rectified(target: Tensor, mean: Tensor, doubted: Tensor) -> Tensor:
     """Return what to learn: doubted labels rectified, all others as they are; (B, 1, S, S, S), 0 to 1.
 
     Args:
         target: (B, 1, S, S, S), 0 or 1.
         mean: the same shape, what `mean_answer` returned.
-        trusted: (B,) bool; these labels are never doubted.
-        usual: agreement as labels of this set usually have it.
+        doubted: (B,) bool.
     """
-    doubted = (agreement(target, mean) < SHARE_OF_USUAL * usual) & ~trusted.to(target.device)
     corrected = torch.where(entropy(mean) <= SURE, (mean > 0.5).float(), mean)
-    return torch.where(doubted[:, None, None, None, None], corrected, target)
+    return torch.where(doubted.to(target.device)[:, None, None, None, None], corrected, target)
 
 
 def entropy(probability: Tensor) -> Tensor:

@@ -7,10 +7,12 @@ from its checkpoint as if nothing had happened.
 """
 
 import hashlib
+import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from lib.learning.confident import agreement, mean_answer, rectified
+from lib.learning.confident import Verdict, judged, mean_answer, rectified
 from lib.learning.held_out import dice_by_clicks
 from lib.learning.kept_regions import Batch, Kept, KeptRegions
 from lib.learning.losses import segmentation_loss
@@ -36,7 +38,6 @@ _WARM_UP = 20  # steps
 _LAST_RATE = 0.05  # of the learning rate, at the end
 _CLIP = 1.0  # norm of the gradient
 _CHECKPOINT_SECONDS = 60.0
-_ASKED = 64  # regions, to know how labels usually agree
 
 
 class Stopped(Exception):  # noqa: N818 -- nothing went wrong
@@ -131,8 +132,10 @@ class FineTuner:
         self.step, self.seconds = 0, 0.0
         self.curve: list[Epoch] = []
         self._losses: list[float] = []
-        self._usual = 0.0
-        files = [(region.file.name, region.number) for region in (*regions, *held_out, *replay)]
+        self._verdict = Verdict()
+        files = [
+            (region.file.name, region.number, region.trusted) for region in (*regions, *held_out, *replay)
+        ]
         about = {"recipe": asdict(recipe), "base": base.digest, "files": files}
         key = hashlib.sha256(json.dumps(about).encode()).hexdigest()
         self.checkpoint = folder / f"checkpoint-{key[:32]}.safetensors"
@@ -171,7 +174,6 @@ class FineTuner:
         begin, spent = time.monotonic(), self.seconds
         saved = begin
         if not self.curve:
-            self._usual = self._usual_agreement() if self.recipe.confident else 0.0
             self._end_epoch(float("nan"))
         while not self._is_done():
             if stop():
@@ -208,13 +210,23 @@ class FineTuner:
             for name, value in self._average.items():
                 self._best[name].copy_(value)
         self.curve.append(epoch)
+        if self.recipe.confident and epoch.number == self.recipe.trust_epochs:
+            random = np.random.default_rng([self.recipe.seed, 3])
+            with self._averaged():
+                self._verdict = judged(self.tuned.network, self.kept, self.regions, random)
 
     def _measured(self) -> dict[str, float]:
+        with self._averaged():
+            return dice_by_clicks(self.tuned.network, self.kept, self.held_out, self.recipe.batch)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Let the network have the averaged weights for a while."""
         now = {name: value.detach().clone() for name, value in self._weights.items()}
         self._set(self._average)
         try:
             with self._precision():
-                return dice_by_clicks(self.tuned.network, self.kept, self.held_out, self.recipe.batch)
+                yield
         finally:
             self._set(now)
 
@@ -247,30 +259,17 @@ class FineTuner:
     def _loss(self, part: int) -> Tensor:
         recipe, network = self.recipe, self.tuned.network
         random = np.random.default_rng([recipe.seed, self.step, part, 1])
-        batch = self.kept.read(self._drawn(part))
-        epoch = self.step // self.steps_an_epoch
+        drawn = self._drawn(part)
+        batch = self.kept.read([region for region, _ in drawn])
+        doubted = torch.tensor([is_doubted for _, is_doubted in drawn])
         with self._precision():
             embedding = self._embedding(batch)
             wanted = batch.target
-            if self._usual and not batch.trusted.all() and epoch >= recipe.trust_epochs:
+            if doubted.any():
                 mean = mean_answer(network, embedding, batch.target, batch.point, random)
-                wanted = rectified(batch.target, mean, batch.trusted, self._usual)
+                wanted = rectified(batch.target, mean, doubted)
             first, last = corrected(network, embedding, _as_mask(wanted), batch.point, random)
         return segmentation_loss(first, wanted) + segmentation_loss(last, wanted)
-
-    def _usual_agreement(self) -> float:
-        """Return the median agreement of doubtful labels with what is answered before any training."""
-        noisy = [region for region in self.regions if not region.trusted]
-        random = np.random.default_rng([self.recipe.seed, 3])
-        drawn = [noisy[place] for place in random.permutation(len(noisy))[:_ASKED]]
-        agreements: list[float] = []
-        for at in range(0, len(drawn), self.recipe.batch):
-            batch = self.kept.read(drawn[at : at + self.recipe.batch])
-            with torch.no_grad(), self._precision():
-                embedding = self._embedding(batch)
-                mean = mean_answer(self.tuned.network, embedding, batch.target, batch.point, random)
-            agreements += agreement(batch.target, mean).tolist()
-        return float(np.median(agreements)) if agreements else 0.0
 
     def _embedding(self, batch: Batch) -> Embedding:
         if batch.embedding is not None:
@@ -278,16 +277,23 @@ class FineTuner:
         assert batch.cubes is not None
         return self.tuned.network.encode(batch.cubes)
 
-    def _drawn(self, part: int) -> list[Kept]:
-        """Return the regions of a batch: in each epoch's own order, mixed with some of the replay set."""
+    def _drawn(self, part: int) -> list[tuple[Kept, bool]]:
+        """Return the regions of a batch, and of each whether its label is doubted.
+
+        They come in each epoch's own order, mixed with some of the replay set; in the place of a region that
+        is left out comes another one.
+        """
         epoch, at = divmod(self.step, self.steps_an_epoch)
         random = np.random.default_rng([self.recipe.seed, epoch, 2])
         size = self.recipe.batch
         total = self.steps_an_epoch * self.recipe.accumulate * size
-        own: list[Kept] = [self.regions[place] for place in random.permutation(len(self.regions))]
+        places = random.permutation(len(self.regions)).tolist()
+        believed = [place for place in places if place not in self._verdict.left_out]
+        filled = itertools.islice(itertools.cycle(believed), len(places))
+        own = [(self.regions[place], place in self._verdict.rectified) for place in filled]
         if self.replay:
             chosen = random.choice(len(self.replay), max(0, total - len(own)))
-            own += [self.replay[place] for place in chosen]
+            own += [(self.replay[place], False) for place in chosen]
         while len(own) < total:
             own += own[: total - len(own)]
         mixed = [own[place] for place in random.permutation(total)]
@@ -321,7 +327,8 @@ class FineTuner:
             "seconds": self.seconds,
             "curve": [asdict(epoch) for epoch in self.curve],
             "losses": self._losses,
-            "usual": self._usual,
+            "rectified": sorted(self._verdict.rectified),
+            "left_out": sorted(self._verdict.left_out),
         }
         write_atomic(self.checkpoint, save(kept, metadata={"state": json.dumps(about)}))
 
@@ -334,7 +341,8 @@ class FineTuner:
             raise FineTuningError(f"{self.checkpoint.name} is damaged: remove it to begin anew.") from error
         self.step, self.seconds = about["step"], about["seconds"]
         self.curve = [Epoch(**epoch) for epoch in about["curve"]]
-        self._losses, self._usual = about["losses"], about["usual"]
+        self._losses = about["losses"]
+        self._verdict = Verdict(frozenset(about["rectified"]), frozenset(about["left_out"]))
         self._set({name: tensors[f"weights.{name}"] for name in self._weights})
         for name, parameter in self._weights.items():
             self._average[name].copy_(tensors[f"average.{name}"])

@@ -33,11 +33,13 @@ class Kept:
     Args:
         file: of its study.
         number: in the file.
+        object: of the study that it shows, from 0.
         trusted: whether its label is taken for right.
     """
 
     file: Path
     number: int
+    object: int
     trusted: bool
 
 
@@ -50,14 +52,12 @@ class Batch:
         embedding: of B cubes; None where cubes were kept.
         target: (B, 1, S, S, S) float32, 0 or 1.
         point: (B, 1, 3) float32, voxel of the first click.
-        trusted: (B,) bool.
     """
 
     cubes: Tensor | None
     embedding: Embedding | None
     target: Tensor
     point: Tensor
-    trusted: Tensor
 
 
 class KeptRegions:
@@ -94,7 +94,7 @@ class KeptRegions:
             file = self.folder / f"{self._key(source)}.safetensors"
             if (count := _count(file)) is None:
                 count = self._draw(source, file)
-            regions += [Kept(file, at, source.trusted) for at in range(count)]
+            regions += [Kept(file, at, at // self._drawing[0], source.trusted) for at in range(count)]
             report(number)
         return regions
 
@@ -116,7 +116,6 @@ class KeptRegions:
             (joined if len(joined) > 1 else joined[0]) if parts else None,
             torch.from_numpy(target).view(-1, 1, side, side, side).float().to(device),
             torch.stack([row["point"] for row in rows]).float(),
-            torch.tensor([region.trusted for region in regions]),
         )
 
     def _key(self, source: Source) -> str:

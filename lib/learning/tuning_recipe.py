@@ -26,7 +26,7 @@ class FineTuning:
         accumulate: batches to a step.
         replay: share of regions from the replay set, so that what was known stays known.
         confident: doubt labels that nobody vouches for (`lib.learning.confident`).
-        trust_epochs: epochs before labels are doubted.
+        trust_epochs: epochs that learn from all labels as they are, before they are judged.
         average: decay of the weights' moving average.
         rank: of adapters.
         seed: of all chance.
@@ -41,7 +41,7 @@ class FineTuning:
     accumulate: int = 1
     replay: float = 0.5
     confident: bool = True
-    trust_epochs: int = 1
+    trust_epochs: int = 3
     average: float = 0.98
     rank: int = 8
     seed: int = 0

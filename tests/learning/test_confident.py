@@ -1,10 +1,13 @@
 """Labels that may be wrong: what several prompt sets agree on corrects them, trusted ones stay."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from lib.learning.confident import agreement, entropy, mean_answer, rectified
+from lib.learning.confident import Verdict, entropy, judged, mean_answer, rectified
+from lib.learning.kept_regions import Batch, Kept
 
 
 class Oracle:
@@ -35,38 +38,58 @@ def asked(oracle, label):
     return mean_answer(oracle, None, label, torch.full((1, 1, 3), 7.0), np.random.default_rng(0))
 
 
-DOUBTED, TRUSTED = torch.tensor([False]), torch.tensor([True])
+DOUBTED = torch.tensor([True])
 
 
 @pytest.mark.parametrize(
     "label", [cube(6, 10), cube(2, 14), cube(7, 15)], ids=["eroded", "dilated", "shifted"]
 )
-def test_a_label_that_sure_answers_contradict_is_rectified(label):
+def test_a_doubted_label_that_sure_answers_contradict_is_rectified(label):
     truth = cube(4, 12)
     mean = asked(Oracle(truth), label)
-    assert torch.equal(rectified(label, mean, DOUBTED, usual=0.9), truth)
+    assert torch.equal(rectified(label, mean, DOUBTED), truth)
+    assert torch.equal(rectified(label, mean, ~DOUBTED), label)
 
 
-def test_a_trusted_label_stays_as_it_is():
-    label = cube(6, 10)
-    mean = asked(Oracle(cube(4, 12)), label)
-    assert torch.equal(rectified(label, mean, TRUSTED, usual=0.9), label)
+class Cases:
+    """Kept regions of which each number is a label: two regions an object."""
+
+    def __init__(self, *labels):
+        self.labels = labels
+
+    def regions(self, trusted=False):
+        return [Kept(Path("study"), n, n // 2, trusted) for n in range(2 * len(self.labels))]
+
+    def read(self, regions):
+        target = torch.cat([self.labels[region.object] for region in regions])
+        points = torch.full((len(regions), 1, 3), 7.0)
+        return Batch(None, torch.zeros(len(regions)), target, points)
 
 
-def test_a_label_that_agrees_as_usual_stays_and_where_none_agrees_well_less_is_asked():
-    label, mean = cube(4, 12), asked(Oracle(cube(4, 11)), cube(4, 12))
-    assert agreement(label, mean).item() == pytest.approx(2 * 343 / (343 + 512))
-    assert torch.equal(rectified(label, mean, DOUBTED, usual=0.9), label)
+def verdict(cases, trusted=False):
+    return judged(Oracle(cube(4, 12)), cases, cases.regions(trusted), np.random.default_rng(0))
+
+
+def test_objects_that_agree_less_than_usual_are_rectified_and_those_that_hardly_agree_left_out():
+    sound, large, elsewhere = cube(4, 12), cube(3, 13), cube(11, 15)
+    found = verdict(Cases(sound, sound, sound, large, elsewhere))
+    assert found.rectified == {6, 7} and found.left_out == {8, 9}
+
+
+def test_a_trusted_label_is_never_doubted():
+    assert verdict(Cases(cube(4, 12), cube(4, 12), cube(11, 15)), trusted=True) == Verdict()
+
+
+def test_where_no_label_agrees_well_less_is_asked():
     poor = cube(6, 10)
-    mean = asked(Oracle(cube(4, 12)), poor)
-    assert torch.equal(rectified(poor, mean, DOUBTED, usual=0.25), poor)
+    assert verdict(Cases(poor, poor, poor)) == Verdict()
 
 
 def test_voxels_of_which_answers_are_not_sure_pull_at_nothing():
     label = cube(7, 9)
     oracle = Oracle(cube(4, 12), cube(4, 8))
     mean = asked(oracle, label)
-    got = rectified(label, mean, DOUBTED, usual=0.9)
+    got = rectified(label, mean, DOUBTED)
     both, one = cube(4, 8) > 0, (cube(4, 12) - cube(4, 8)) > 0
     assert (got[both] == 1).all() and torch.allclose(got[one], torch.tensor(0.5), atol=1e-3)
     assert (got[cube(4, 12) == 0] == 0).all()

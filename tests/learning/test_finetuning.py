@@ -10,11 +10,13 @@ import psutil
 import pytest
 import torch
 
+from lib.learning.confident import Verdict
 from lib.learning.drawn_regions import draw_regions
 from lib.learning.finetuning import FineTuner, Stopped
 from lib.learning.kept_regions import KeptRegions
 from lib.learning.tuning_recipe import FineTuning, FineTuningError
-from tests.learning.small_studies import TINY, BallStudy, tiny_network
+from tests.learning.small_studies import BallStudy, tiny_network
+from tests.small_network import TINY
 
 PAIR = (BallStudy("a", 1), BallStudy("b", 2))
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,23 +133,51 @@ def test_accumulated_batches_give_the_gradient_of_their_mean(tmp_path):
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(kept, wanted, strict=True))
 
 
-def test_doubt_begins_after_the_first_epochs_and_spares_trusted_labels(tmp_path, monkeypatch):
-    monkeypatch.setattr(FineTuner, "_usual_agreement", lambda _: 2.0)  # better than any: all are doubted
-    noisy = (BallStudy("a", 1, trusted=False), BallStudy("b", 2, trusted=False))
-    same = [
-        tuner(tmp_path / f"{name}", held_out=False, epochs=2, sources=sources, confident=confident).run()
-        for name, sources, confident in (
-            ("plain", noisy, False),
-            ("trusted", PAIR, True),
-            ("doubted", noisy, True),
-        )
-    ]
-    plain, trusted, doubted = (network.state_dict() for network in same)
-    assert all(torch.equal(plain[name], trusted[name]) for name in plain)
+NOISY = (BallStudy("a", 1, trusted=False), BallStudy("b", 2, trusted=False))
+
+
+def noisy(folder, **recipe):
+    return tuner(folder, held_out=False, sources=NOISY, **({"epochs": 2, "trust_epochs": 1} | recipe))
+
+
+def test_labels_are_judged_once_after_the_first_epochs(tmp_path, monkeypatch):
+    asked = []
+
+    def verdict(network, kept, regions, random):
+        asked.append([region.trusted for region in regions])
+        return Verdict(rectified=frozenset(range(4)), left_out=frozenset(range(4, 8)))
+
+    monkeypatch.setattr("lib.learning.finetuning.judged", verdict)
+    plain = noisy(tmp_path / "plain", epochs=3, confident=False).run().state_dict()
+    assert not asked
+    doubting = noisy(tmp_path / "doubting", epochs=3)
+    doubted = doubting.run().state_dict()
+    assert asked == [[False] * 16]
     assert any(not torch.equal(plain[name], doubted[name]) for name in plain)
-    one = tuner(tmp_path / "one", held_out=False, epochs=1, sources=noisy, confident=True).run().state_dict()
-    two = tuner(tmp_path / "two", held_out=False, epochs=1, sources=noisy, confident=False).run().state_dict()
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    drawn = [pair for part in range(doubting.steps_an_epoch) for pair in doubting._drawn(part)]
+    own = {doubting.regions.index(region): doubt for region, doubt in drawn if region in doubting.regions}
+    assert {place for place, doubt in own.items() if doubt} <= set(range(4))
+    assert not own.keys() & set(range(4, 8))
+
+
+def test_trusted_labels_and_a_training_that_ends_before_learn_as_plain_training(tmp_path):
+    for name, changes in (("trusted", {"sources": PAIR}), ("short", {"trust_epochs": 2})):
+        settings = {"held_out": False, "sources": NOISY, "epochs": 2, "trust_epochs": 1} | changes
+        one, two = (
+            tuner(tmp_path / f"{name} {doubt}", **settings, confident=doubt).run().state_dict()
+            for doubt in (True, False)
+        )
+        assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_what_was_judged_is_known_after_a_stop(tmp_path, monkeypatch):
+    verdict = Verdict(rectified=frozenset({1}), left_out=frozenset({5}))
+    monkeypatch.setattr("lib.learning.finetuning.judged", lambda *_: verdict)
+    first = noisy(tmp_path)
+    steps = iter(range(100))
+    with pytest.raises(Stopped):
+        first.run(stop=lambda: next(steps) > first.steps_an_epoch)
+    assert noisy(tmp_path)._verdict == verdict
 
 
 def test_nothing_outlined_is_said(tmp_path):
