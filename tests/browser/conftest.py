@@ -31,6 +31,8 @@ FLAGS = (
 LESIONS = {"lesions": 3, "kinds": ["sphere"], "largest_mm": 90.0}
 #: What the browser says of its own, and OHIF of itself, that is no fault of a page of ours.
 KNOWN_ERRORS = (
+    "status of 429 (Too Many Requests)",  # the panel asks again
+    "status of 507 (Insufficient Storage)",  # the panel keeps the click
     "status of 409 (Conflict)",  # what was refused is a sentence in the panel as well
     "net::ERR_INTERNET_DISCONNECTED",  # so is a server that does not answer
     "getRenderer",  # cornerstone, on leaving the mode: it takes down a viewport twice

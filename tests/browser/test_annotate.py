@@ -3,12 +3,18 @@
 import json
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import nibabel
 import numpy as np
 import pytest
+import requests
 from serving import ROOT
 from viewer import PLANES, hottest
+
+from tests.system_faults import full_disk
 
 
 def of_real_pet(server) -> list[float]:
@@ -280,7 +286,27 @@ def test_errors_are_a_sentence_in_the_panel(viewer, phantom):
     assert browser.state()["waiting"] == []
 
 
-def test_a_server_that_does_not_answer_is_a_sentence_and_loses_nothing(viewer, phantom):
+def test_a_click_that_a_full_disk_refuses_stays_and_is_sent_again(viewer, phantom, server):
+    browser = viewer().open("fourth").emptied()
+    first, second = hottest(phantom), hottest(phantom, 2)
+    with full_disk(0, server.pid):
+        browser.show(first)
+        browser.click(first)
+        browser.page.keyboard.press("n")
+        browser.show(second)
+        browser.click(second)
+        assert browser.page.inner_text("[role=alert]").startswith("The server's disk is full. Nothing is lost")
+        assert (len(browser.state()["waiting"]), browser.objects()) == (2, [])
+        browser.push("send-again")
+        assert browser.said("unsent").startswith("Clicks that are not taken yet: 2.")
+    browser.page.click("[data-test=send-again]")
+    browser.page.wait_for_function("() => !document.querySelector('[data-test=unsent]')")
+    browser.page.wait_for_function("() => document.querySelector('.segpet-panel').dataset.running === ''")
+    assert browser.state()["waiting"] == []
+    assert sum(len(found["clicks"]) for found in browser.objects()) == 2
+
+
+def test_a_server_that_is_away_or_busy_loses_nothing(viewer, phantom, server):
     browser = viewer().open("third").emptied()
     browser.show(hottest(phantom))
     browser.click(hottest(phantom))
@@ -292,3 +318,23 @@ def test_a_server_that_does_not_answer_is_a_sentence_and_loses_nothing(viewer, p
     assert browser.objects() == before
     browser.press("Control+z")
     assert browser.objects() == []
+
+    refused, answered = threading.Event(), threading.Event()
+    browser.page.on("response", lambda reply: reply.status == 429 and refused.set())
+    params = {"params": json.dumps({"client_id": browser.state()["client"]})}
+
+    def keep_the_queue_full():
+        while not (refused.is_set() or answered.is_set()):
+            requests.post(f"{server.url}/infer/segpet_auto?image=third&output=json", data=params, timeout=60)
+
+    with ThreadPoolExecutor(12) as crowd:
+        try:
+            for _ in range(12):
+                crowd.submit(keep_the_queue_full)
+            time.sleep(1)
+            browser.click(hottest(phantom))
+        finally:
+            answered.set()
+    assert refused.is_set()
+    assert len(browser.objects()) == 1  # asked for again, without a second click
+    assert browser.state()["error"] is None
