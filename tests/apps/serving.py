@@ -72,6 +72,11 @@ class Server:
                 time.sleep(0.1)
         raise RuntimeError(f"the server did not start: {self.log.read_text()[-3000:]}")
 
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        return self._process.pid
+
     def kill(self) -> None:
         """Kill -9: nothing is tidied up."""
         self._process.kill()

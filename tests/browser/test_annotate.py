@@ -295,7 +295,7 @@ def test_a_click_that_a_full_disk_refuses_stays_and_is_sent_again(viewer, phanto
         browser.page.keyboard.press("n")
         browser.show(second)
         browser.click(second)
-        assert browser.page.inner_text("[role=alert]").startswith("The server's disk is full. Nothing is lost")
+        assert browser.page.inner_text("[role=alert]").startswith("The server's disk is full. Nothing is")
         assert (len(browser.state()["waiting"]), browser.objects()) == (2, [])
         browser.push("send-again")
         assert browser.said("unsent").startswith("Clicks that are not taken yet: 2.")

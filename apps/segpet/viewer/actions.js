@@ -16,22 +16,50 @@ export function click(point, other, viewportId) {
   if (!can()) {
     return;
   }
-  const positive = state.positive !== other;
-  change({ waiting: [...state.waiting, point] });
   jumpTo(point, viewportId);
+  submit({ point, positive: state.positive !== other });
+}
+
+/** Send a click; one that the server cannot take now stays in the planes, and is offered to be sent again. */
+function submit(one) {
+  const { point, positive } = one;
+  change({ waiting: [...state.waiting, point] });
   inTurn('clicking', async () => {
+    const { selected, label, method } = state;
+    let kept = false;
     try {
-      const { selected, label, method } = state;
       if (!selected && !positive) {
         throw new Refusal(422, text('firstPositive'));
       }
       const fresh = selected ? { object: selected } : { object: null, label, ...method };
       const { changed } = await send('POST', 'clicks', { ...fresh, point, positive });
       select(selected ?? changed[0] ?? null);
+    } catch (error) {
+      if ((kept = error instanceof Refusal && error.passes)) {
+        change({ unsent: [...state.unsent, { ...one, selected }] });
+      }
+      throw error;
     } finally {
-      change({ waiting: state.waiting.filter(one => one !== point) });
+      if (!kept) {
+        change({ waiting: state.waiting.filter(one => one !== point) });
+      }
     }
   }).then(well => well && compareAgain());
+}
+
+/** Send the clicks again that the server could not take, as they came: the first in the object that was chosen then. */
+export function sendAgain() {
+  const clicks = takeUnsent();
+  select(clicks[0]?.selected ?? null);
+  clicks.forEach(submit);
+}
+
+/** Forget the clicks that the server could not take; returns them. */
+export function takeUnsent() {
+  const { unsent, waiting } = state;
+  const points = unsent.map(({ point }) => point);
+  change({ unsent: [], error: null, waiting: waiting.filter(point => !points.includes(point)) });
+  return unsent;
 }
 
 /** Turn what a click means. */

@@ -174,6 +174,7 @@ export function leave() {
     comparison: null,
     marked: [],
     waiting: [],
+    unsent: [],
     tool: null,
   });
 }

@@ -10,6 +10,7 @@ export const state = {
   tool: null, // "click", "brush", "eraser", "window" or null
   method: null, // of the next new object: {method, threshold, value}
   waiting: [], // points (LPS mm) of clicks that are not answered yet
+  unsent: [], // clicks that the server could not take: {point, positive, selected}
   running: null, // key of the text that says what the server is doing
   error: null, // a sentence
   warnings: [], // sentences

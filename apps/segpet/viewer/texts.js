@@ -23,6 +23,9 @@ const TEXTS = {
     'This session went on elsewhere (another tab?); here is where it is now. Try again.',
     '该会话已在别处继续（另一个标签页？）；现已显示最新状态，请重试。',
   ],
+  unsent: ['Clicks that are not taken yet: {count}.', '尚未提交的点击：{count}。'],
+  sendAgain: ['Send again', '重新提交'],
+  dropUnsent: ['Take them back', '撤回'],
   firstPositive: ['An object begins with a positive click.', '新目标须以阳性点击开始。'],
 
   busy: ['The server is busy; waiting …', '服务器繁忙，正在等待……'],
