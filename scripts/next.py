@@ -63,7 +63,7 @@ def next_studies(
     from rich.progress import Progress
 
     from infer_tasks.volumes import Volumes
-    from lib.learning.next_study import SCORED, StudyScores, of_tracer, ranked, score_study
+    from lib.learning.next_study import SCORED, StudyScores, of_tracer, ranked
     from lib.learning.studies import studies_of
     from lib.pet import VolumeError
     from lib.store import Leases, open_state
@@ -82,15 +82,10 @@ def next_studies(
         scores, volumes = StudyScores(opened.folder("scores")), Volumes(unit, limit_bytes=0)
         with Progress(console=Console(stderr=True), transient=True) as bars:
             for name, image in bars.track(images.items(), description="scoring"):
-                known = scores.get(name, image)
-                if known is None or (engine and known.weights != engine.segmenter.digest):
-                    try:
-                        known = score_study(name, image, volumes.get(image), engine)
-                    except VolumeError as error:
-                        typer.echo(f"{name} is left out: {error}", err=True)
-                        continue
-                    scores.put(known)
-                found.append(known)
+                try:
+                    found.append(scores.look(name, image, volumes.get, engine))
+                except VolumeError as error:
+                    typer.echo(f"{name} is left out: {error}", err=True)
     if tracer:
         found = of_tracer(found, tracer)
         images = {score.study: images[score.study] for score in found}

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from apps.segpet.failures import log_unexpected
@@ -12,7 +13,7 @@ from apps.segpet.studies import Studies
 from infer_tasks.network_engine import NetworkEngine
 from infer_tasks.volumes import Volumes
 from lib.interaction import Engine, NetworkSegmenter
-from lib.learning.next_study import StudyScore, StudyScores, score_study
+from lib.learning.next_study import StudyScore, StudyScores
 from lib.network import CheckpointError
 from lib.pet import VolumeError
 
@@ -78,16 +79,9 @@ class Scorer:
         for study in self._unlabelled():
             if self._busy():
                 return
-            engine, image = self._current_engine(), self._image(study)
-            known = self._scores.get(study, image)
-            if known and known.weights == (engine.segmenter.digest if engine else ""):
-                continue
-            self._pause()
-            try:
-                volume = self._volumes.get(image)
-                self._scores.put(score_study(study, image, volume, engine, self._pause))
-            except (VolumeError, OSError):
-                continue  # told to whoever opens it
+            image = self._image(study)
+            with suppress(VolumeError, OSError):  # told to whoever opens it
+                self._scores.look(study, image, self._volumes.get, self._current_engine(), self._pause)
 
     def _current_engine(self) -> Engine | None:
         if self._network.state != "ready":

@@ -61,6 +61,28 @@ class StudyScores:
         """Keep what is known of a study."""
         write_atomic(self.folder / f"{file_name(score.study)}.json", to_json(asdict(score)))
 
+    def look(
+        self,
+        study: str,
+        image: Path,
+        read: Callable[[Path], Volume],
+        engine: Engine | None,
+        pause: Callable[[], None] = lambda: None,
+    ) -> StudyScore:
+        """Return what is known of a study; what the engine's weights have not said yet is found out and kept.
+
+        Args:
+            study, image, engine: see `score_study`; without weights, what other ones said counts.
+            read: reads the image; what it raises is raised.
+            pause: called before the image is read, and before each decoding.
+        """
+        known = self.get(study, image)
+        if known is None or (engine and known.weights != engine.segmenter.digest):
+            pause()
+            known = score_study(study, image, read(image), engine, pause)
+            self.put(known)
+        return known
+
 
 def image_stamp(image: Path) -> tuple[int, int]:
     """Return when a file or folder changed last (ns), and its bytes; OSError where it is gone."""

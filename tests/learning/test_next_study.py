@@ -67,6 +67,21 @@ def test_a_score_is_kept_with_its_image_and_gone_when_that_changes(tmp_path, ima
     assert scores.get("p0", image) is None
 
 
+def test_a_study_is_read_only_where_these_weights_have_not_been_asked(tmp_path, image):
+    scores, read = StudyScores(tmp_path / "state/scores"), []
+
+    def reading(path):
+        read.append(path)
+        return read_volume(path)
+
+    tracer_only = scores.look("p0", image, reading, None)
+    asked = scores.look("p0", image, reading, Engine(RegionGrower()))
+    assert tracer_only.disagreement is None and asked.disagreement is not None
+    assert scores.look("p0", image, reading, Engine(RegionGrower())) == asked
+    assert scores.look("p0", image, reading, None) == asked
+    assert len(read) == 2
+
+
 def test_the_same_study_and_weights_give_the_same_score(image):
     volume = read_volume(image)
     first, second = (score_study("p0", image, volume, Engine(RegionGrower())) for _ in range(2))
