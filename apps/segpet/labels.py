@@ -13,6 +13,7 @@ from infer_tasks.instances import instances
 from infer_tasks.sessions import Clicked
 from infer_tasks.workspace import Workspace
 from lib.pet import Volume, read_mask
+from lib.pet.image_files import check_image_header
 
 READ_ONLY = "This server is read only: studies and labels can be viewed, and nothing is saved."
 
@@ -51,9 +52,11 @@ class LabelKeeper:
         """
         if self._read_only:
             raise HTTPException(403, READ_ONLY)
-        mask, affine = read_mask(label)
         volume = self._workspace.volumes.get(image)
-        _check_grid(mask, affine, volume)
+        # By its header first: a small file may unpack to a huge mask.
+        _check_size(check_image_header(label), volume)
+        mask, affine = read_mask(label)
+        _check_place(affine, volume)
         client = str(params.get("client_id") or "")
         event = {"event": "save", "tag": tag, "client": client, "voxels": int(np.count_nonzero(mask))}
         names = names_of_values(params.get("label_info"), self._workspace.labels)
@@ -117,15 +120,18 @@ def _check_values(mask: NDArray[np.unsignedinteger], names: dict[int, str]) -> N
         )
 
 
-def _check_grid(mask: NDArray, affine: NDArray[np.float64], volume: Volume) -> None:
-    if mask.shape != volume.shape:
-        is_, should = (" x ".join(map(str, shape)) for shape in (mask.shape, volume.shape))
+def _check_size(size: tuple[int, int, int], volume: Volume) -> None:
+    if size != volume.shape:
+        is_, should = (" x ".join(map(str, shape)) for shape in (size, volume.shape))
         raise HTTPException(
             422, f"The label has {is_} voxels, the study {should}; save it on the study's grid."
         )
+
+
+def _check_place(affine: NDArray[np.float64], volume: Volume) -> None:
     if np.array_equal(affine, np.eye(4)):
         return  # it says nothing of where it lies
-    corners = np.array(np.meshgrid(*[(0, size - 1) for size in mask.shape])).reshape(3, -1)
+    corners = np.array(np.meshgrid(*[(0, size - 1) for size in volume.shape])).reshape(3, -1)
     corners = np.vstack([corners, np.ones(corners.shape[1])])
     apart = np.linalg.norm(((affine - volume.affine) @ corners)[:3], axis=0).max()
     if apart > min(volume.spacing) / 2:

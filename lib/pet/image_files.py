@@ -1,11 +1,14 @@
 """NIfTI and NRRD files: one 3-D grid of real numbers each, and where it lies."""
 
+import bz2
 import contextlib
 import gzip
+import io
 import math
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import nibabel
 import nrrd
@@ -27,6 +30,17 @@ _SIGNS_IN_RAS = {  # of the axes of NRRD's named spaces
 _MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
 _DEFLATE_RATIO = 1100  # a little above the highest that deflate reaches, 1032 : 1
 _SLAB_BYTES = 32 << 20
+#: More than any scanner's image has; a header that claims more is not believed.
+MOST_VOXELS = 1 << 29
+_LARGEST_VALUE_BYTES = 8
+_MOST_AFTER = 64 << 20  # bytes that may follow the voxels of a NIfTI file
+
+_UNPACKERS: dict[str, Callable[[], Any]] = {
+    "gzip": lambda: zlib.decompressobj(zlib.MAX_WBITS | 16),
+    "gz": lambda: zlib.decompressobj(zlib.MAX_WBITS | 16),
+    "bzip2": bz2.BZ2Decompressor,
+    "bz2": bz2.BZ2Decompressor,
+}
 
 Grid = tuple[NDArray[np.float32], NDArray[np.float64]]
 
@@ -106,8 +120,11 @@ def _read_nifti(path: Path) -> Grid:
         for start in range(0, shape[2], thickness):
             slab = slice(start, start + thickness)
             array[:, :, slab] = data[(slice(None), slice(None), slab, *further)]
-        while file.read(_SLAB_BYTES):  # gzip compares its checksum when it comes to the end
-            pass
+        after = 0
+        while rest := file.read(_SLAB_BYTES):  # gzip compares its checksum when it comes to the end
+            after += len(rest)
+            if after > _MOST_AFTER:
+                raise VolumeError(f"{path.name} holds more than its header says; nothing of it is taken.")
     affine = np.array(image.affine, dtype=np.float64)
     affine[:3] *= _MILLIMETRES.get(image.header.get_xyzt_units()[0], 1.0)
     return array, affine
@@ -120,12 +137,27 @@ def _read_nrrd(path: Path) -> Grid:
         if detached is not None and Path(detached).name != detached:
             # A header that came over the network must not name any file of this machine.
             raise VolumeError(f"{path.name} keeps its voxels in another folder; they must lie beside it.")
-        values = nrrd.read_data(header, file, str(path))
+        order, affine = _nrrd_axes(path, header)
+        if detached is None and header.get("encoding") in _UNPACKERS:
+            values = _unpacked(path, header, file)
+        else:
+            values = nrrd.read_data(header, file, str(path))
     _check_values(values.dtype)
-    order, affine = _nrrd_axes(path, header)
     values = values.transpose(order)
     shape = _three_axes(values.shape)
     return values.reshape(shape, order="A").astype(np.float32, order="F"), affine
+
+
+def _unpacked(path: Path, header: Any, file: IO[bytes]) -> NDArray:
+    """Return an NRRD's voxels, of which no more is decompressed than the largest type would take."""
+    if {"line skip", "lineskip", "byte skip", "byteskip"} & header.keys():
+        raise VolumeError(f"{path.name} says to skip something before its voxels; save it without that.")
+    most = math.prod(int(size) for size in header["sizes"]) * _LARGEST_VALUE_BYTES
+    content = _UNPACKERS[header["encoding"]]().decompress(file.read(), most + 1)
+    values: NDArray = nrrd.read_data({**header, "encoding": "raw"}, io.BytesIO(content))
+    if len(content) != values.nbytes:
+        raise VolumeError(f"{path.name} holds more than its header says; nothing of it is taken.")
+    return values
 
 
 def _nrrd_axes(path: Path, header: Any) -> tuple[list[int], NDArray[np.float64]]:
@@ -162,4 +194,8 @@ def _three_axes(shape: tuple[int, ...]) -> tuple[int, int, int]:
             f"The image has {math.prod(shape[3:])} frames or channels; choose one and save it as a 3-D image."
         )
     i, j, k = (int(size) for size in shape[:3])
+    if i * j * k > MOST_VOXELS:
+        raise VolumeError(
+            f"The image has {i} x {j} x {k} voxels; at most {MOST_VOXELS >> 20} million are read."
+        )
     return i, j, k

@@ -1,9 +1,7 @@
 """What is settled before the server listens: its names, TLS, tokens and the proxy."""
 
-import shutil
-import subprocess
-
 import pytest
+from certificates import certificate
 from typer.testing import CliRunner
 
 from apps.segpet.access.listening import checked_tls, own_names, settle_access
@@ -106,42 +104,13 @@ def test_the_command_makes_a_token_and_keeps_its_digest_alone(tmp_path):
 
 
 def test_tls_takes_a_certificate_and_its_own_key_without_a_password(tmp_path):
-    if shutil.which("openssl") is None:
-        pytest.skip("apt-get install openssl")
-    for name in ("one", "two"):
-        certificate(tmp_path, name)
-    pem = {name: str(tmp_path / name) for name in ("one.crt", "one.key", "two.key", "locked.key")}
+    crt, key = certificate(tmp_path, "one")
+    locked = certificate(tmp_path, "locked", b"secret")
     assert checked_tls(None, None) == {}
-    assert set(checked_tls(pem["one.crt"], pem["one.key"])) == {"ssl_certfile", "ssl_keyfile"}
-    locked = ["openssl", "pkey", "-in", pem["one.key"], "-aes256", "-passout", "pass:secret"]
-    subprocess.run([*locked, "-out", pem["locked.key"]], check=True, capture_output=True)
-    for key in (pem["two.key"], pem["locked.key"], "/nowhere", None):
+    assert checked_tls(crt, key) == {"ssl_certfile": crt, "ssl_keyfile": key}
+    for pair in ((crt, certificate(tmp_path, "two")[1]), locked, (crt, "/nowhere"), (crt, None)):
         with pytest.raises(OptionError, match="TLS"):
-            checked_tls(pem["one.crt"], key)
-
-
-def certificate(folder, name):
-    """Make a certificate of its own for localhost: NAME.crt and NAME.key."""
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-    ]
-    command += [
-        "-days",
-        "2",
-        "-subj",
-        "/CN=localhost",
-        "-addext",
-        "subjectAltName=DNS:localhost,IP:127.0.0.1",
-    ]
-    command += ["-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.crt")]
-    subprocess.run(command, check=True, capture_output=True)
+            checked_tls(*pair)
 
 
 def test_a_proxy_may_be_a_network():
