@@ -8,8 +8,9 @@ import pytest
 import torch
 from transformers import Qwen2ForCausalLM
 
-from lib.report.backends import Options
-from lib.report.backends.local import LocalBackend, load_model
+from apps.segpet.options import BUNDLED_IMPRESSION
+from lib.report.backends import BackendError, Options
+from lib.report.backends.local import LocalBackend, digest_of, load_model
 from lib.report.demo_model import make_model, make_tokenizer, save_demo_model
 from lib.report.language import ReportError
 from lib.report.recipe import Recipe
@@ -18,7 +19,8 @@ from lib.report.text_pairs import Pair, read_pairs, split_pairs, write_pairs
 from lib.report.tuning import Tuner, TuningStopped, collate, encode
 from lib.report.tuning_job import add_adapter, train_impression, write_impressions
 
-SOME = list(pairs(8, "B", 1, (UNSEEN_TRACER,)))
+#: Short ones, of both languages.
+SOME = [pair for pair in pairs(24, "B", 1, (UNSEEN_TRACER,)) if len(pair.findings) < 400][:8]
 SHORT = [Pair("short", "en", "No lesion was marked.", "FAPI-PET: no sign of disease.")]
 RECIPE = Recipe(rank=4, epochs=2, batch=2, accumulate=2, rate=1e-2, dropout=0.1)
 
@@ -57,6 +59,19 @@ def test_one_step_of_an_adapter_changes_the_adapter_and_nothing_else(
     assert {name.split(".")[-4] for name in changed} >= {"q_proj", "down_proj"}
 
 
+def test_a_few_steps_move_the_bundled_model_towards_another_house_and_leave_the_base(tmp_path: Path) -> None:
+    model, tokenizer = load_model(str(BUNDLED_IMPRESSION), torch.device("cpu"))
+    before = digest_of(model)
+    recipe = Recipe(epochs=3, batch=4, accumulate=1, rate=3e-3, dropout=0.0, bf16=True)
+    tuned = add_adapter(model, recipe)
+    tuner = Tuner(tuned, tokenizer, recipe, SOME, tmp_path / "c.safetensors")
+    losses: list[float] = []
+    while tuner.step < tuner.steps:
+        tuner.run_epoch(lambda: losses.append(tuner.loss))
+    assert sum(losses[-2:]) < 0.8 * sum(losses[:2])
+    assert digest_of(tuned.unload()) == before
+
+
 def test_a_stopped_training_ends_as_one_that_was_not_stopped(folder: Path, tmp_path: Path) -> None:
     def run(output: Path, stop_at: int | None) -> dict[str, torch.Tensor]:
         asked = [0]
@@ -90,6 +105,9 @@ def test_a_stopped_training_ends_as_one_that_was_not_stopped(folder: Path, tmp_p
         merged = model.merge_and_unload()(tokens).logits
     torch.testing.assert_close(merged, unmerged, rtol=1e-4, atol=1e-4)
     assert (base - unmerged).abs().max() > 0.1
+    save_demo_model(make_model(tokenizer, seed=2), tokenizer, tmp_path / "other")
+    with pytest.raises(BackendError, match="trained on another model than other"):
+        load_model(str(tmp_path / "other"), torch.device("cpu"), tmp_path / "whole")
     assert "whole" in backend.name and list(backend.generate(SOME[0].findings, "en", Options(max_tokens=8)))
 
 
@@ -104,7 +122,7 @@ def test_another_trainings_checkpoint_is_refused_unless_fresh(folder: Path, tmp_
 
 def test_a_small_model_learns_to_repeat_what_it_is_shown(folder: Path, tmp_path: Path) -> None:
     model, tokenizer = load_model(str(folder), torch.device("cpu"))
-    shown = [SOME[0]]
+    shown = [SOME[-1]]
     recipe = Recipe(epochs=30, batch=1, accumulate=1, rate=3e-3)
     tuner = Tuner(model, tokenizer, recipe, shown, tmp_path / "c.safetensors")
     while tuner.step < tuner.steps:
@@ -135,7 +153,7 @@ def test_layers_that_are_not_there_and_pairs_that_are_too_long_are_refused(folde
 
 
 def test_pairs_are_the_same_each_time_and_come_back_from_a_file(tmp_path: Path) -> None:
-    assert list(pairs(8, "B", 1, (UNSEEN_TRACER,))) == SOME
+    assert [pair for pair in pairs(24, "B", 1, (UNSEEN_TRACER,)) if pair in SOME] == SOME
     write_pairs(tmp_path / "pairs.jsonl", SOME)
     assert read_pairs(tmp_path / "pairs.jsonl") == SOME
     assert {pair.language for pair in SOME} == {"en", "zh"}
