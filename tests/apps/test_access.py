@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import time
 
 import pytest
@@ -9,6 +10,7 @@ import requests
 from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelClientException
 from panel_client import PanelClient, RefusedError, lps
+from playwright.sync_api import sync_playwright
 from serving import Server, save_image
 
 from apps.segpet.access.tokens import line_of
@@ -17,6 +19,7 @@ from lib.store import Audit
 
 USERS = (User("ann", Role.ANNOTATOR), User("rita@ward.example", Role.REVIEWER), User("adam", Role.ADMIN))
 TOKENS = {user.role: f"{user.name}-0123456789-0123456789" for user in USERS}
+CHROMIUM = "/usr/bin/chromium"
 PAGE = {"Accept": "text/html"}
 
 
@@ -264,3 +267,44 @@ def test_the_audit_log_says_who_did_what_and_names_no_study(guarded, lesions, ph
     ).items()
     text = "".join(path.read_text() for path in audit.folder.iterdir())
     assert not any(name in text for name in ("Doe", "second", *TOKENS.values()))
+
+
+def test_a_real_browser_signs_in_by_form_link_and_other_sites(guarded):
+    """Chromium: the form, a link that is opened, links of another site."""
+    if shutil.which(CHROMIUM) is None:
+        pytest.skip("apt-get install chromium")
+    me, token = f"{guarded.url}/segpet/me", TOKENS[Role.ANNOTATOR]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        context = browser.new_context(locale="zh-CN")
+        page = context.new_page()
+        page.goto(me)
+        assert page.title() == "登录 SegPET"
+        page.fill("#token", "nobody's")
+        page.click("button")
+        page.set_default_timeout(10_000)
+        assert page.inner_text("[role=alert]") == "没有用户使用此令牌。"
+        page.fill("#token", token)
+        page.click("button")
+        assert json.loads(page.inner_text("body")) == {"name": "ann", "role": "annotator"}
+        assert page.url == me
+        assert page.evaluate("document.cookie") == ""
+        links = f"<a href='{me}'>in</a> <a href='{guarded.url}/?token={token}'>as ann</a>"
+        page.route(
+            "http://elsewhere.example/",
+            lambda route: route.fulfill(content_type="text/html", body=links),
+        )
+        page.goto("http://elsewhere.example/")
+        page.click("text=in")
+        page.wait_for_function("document.body.innerText.includes('annotator')")
+        context.clear_cookies()
+        page.goto("http://elsewhere.example/")
+        page.click("text=as ann")
+        page.wait_for_selector("#token")
+        assert not context.cookies()
+        page.goto(f"{me}?token={token}")
+        assert page.url == me
+        page.evaluate("fetch('/sign-out', { method: 'POST' })")
+        page.goto(me)
+        page.wait_for_selector("#token")
+        browser.close()

@@ -1,9 +1,13 @@
 """What must not be possible: other files, other paths, other origins, huge bodies, and a look inside."""
 
+import gzip
 import json
 import os
 import shutil
+import time
 
+import nibabel
+import numpy as np
 import pytest
 import requests
 
@@ -94,6 +98,23 @@ def test_a_label_of_no_study_is_not_written(server, image):
         f"{server.url}/datastore/label", params={"image": image}, files={"label": ("a.nii.gz", b"x")}
     )
     assert reply.status_code == 404
+    assert server.files() == before
+
+
+def test_a_label_that_unpacks_to_more_than_its_study_is_refused(server):
+    """1 MB that says it is 2 GB of zeros: its header is enough to refuse it, in little time."""
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(np.uint8)
+    header.set_data_shape((800, 800, 800))
+    bomb = gzip.compress(header.binaryblock + bytes(4)) + gzip.compress(bytes(1 << 20)) * 512
+    before, begun = server.files(), time.monotonic()
+    for tag in ("final", "draft"):
+        reply = requests.put(
+            f"{server.url}/datastore/label?image=second&tag={tag}", files={"label": ("a.nii.gz", bomb)}
+        )
+        assert reply.status_code == 422
+        assert "800 x 800 x 800 voxels" in reply.json()["detail"]
+    assert time.monotonic() - begun < 5
     assert server.files() == before
 
 

@@ -72,7 +72,11 @@ def sign_in_page(
 <input name="onward" type="hidden" value="{escape(onward)}">
 <button>{text["go"]}</button><p>{text["hint"]}</p></form></body></html>
 """
-    headers = {"Content-Security-Policy": _POLICY, "WWW-Authenticate": "Bearer"}
+    headers = {
+        "Content-Security-Policy": _POLICY,
+        "Referrer-Policy": "same-origin",  # without a referrer, browsers hide a form's origin too
+        "WWW-Authenticate": "Bearer",
+    }
     if seconds:
         headers["Retry-After"] = str(seconds)
     return HTMLResponse(page, status, headers)

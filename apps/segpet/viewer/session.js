@@ -27,6 +27,8 @@ export const enter = () => register();
 export async function prepare(studyUids) {
   change({ phase: 'opening', study: null, head: null, selected: null, error: null, client: clientName() });
   try {
+    const { name: user, role } = await ask('GET', 'me');
+    change({ user, role, ...(user && { client: user }) });
     const lists = await Promise.all(studyUids.map(uid => ask('GET', `studies?study_uid=${encodeURIComponent(uid)}`)));
     const [first] = lists.flatMap(list => list.studies);
     const strategies = lists[0]?.strategies ?? [];
@@ -232,7 +234,7 @@ function firstMethod(study) {
 /** The name under which this browser annotates; labels have it as author. */
 function clientName() {
   const known = localStorage.getItem('segpet.client');
-  if (/^[A-Za-z0-9._-]{1,64}$/.test(known ?? '')) {
+  if (/^[A-Za-z0-9._@-]{1,64}$/.test(known ?? '')) {
     return known;
   }
   const name = `reader-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}`;

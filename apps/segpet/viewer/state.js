@@ -28,6 +28,8 @@ export const state = {
   displaySet: null, // OHIF's name of the PET series
   help: false,
   client: null,
+  user: '', // who is signed in, '' where the server knows no users
+  role: 'admin', // annotator, reviewer or admin
 };
 
 const hearers = new Set();

@@ -131,7 +131,12 @@ const TEXTS = {
   'status.reviewed': ['reviewed', '已审核'],
   'status.final': ['final', '定稿'],
   you: ['You annotate as', '标注者'],
-  youHint: ['Labels carry this name; letters, digits, . _ -', '标注将以此名保存；限字母、数字、. _ -'],
+  signOut: ['Sign out', '退出登录'],
+  finalHint: ['A reviewer makes it final: submit it', '由审阅者定稿：请提交'],
+  'role.annotator': ['annotator', '标注员'],
+  'role.reviewer': ['reviewer', '审阅者'],
+  'role.admin': ['admin', '管理员'],
+  youHint: ['Labels carry this name; letters, digits, . _ @ -', '标注将以此名保存；限字母、数字、. _ @ -'],
   close: ['Close', '关闭'],
 
   'label.lesion': ['lesion', '病灶'],

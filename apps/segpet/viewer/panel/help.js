@@ -13,12 +13,25 @@ function rename({ target }) {
   }
 }
 
+async function signOut() {
+  await fetch('/sign-out', { method: 'POST' });
+  window.location.assign('/');
+}
+
 export function Help() {
   return html`<aside class="segpet-help" data-test="help">
     <div class="segpet-line"><h3>${text('shortcuts')}</h3>
       <button class="segpet-icon" title=${text('close')} onClick=${() => change({ help: false })}>×</button></div>
     <dl>${LIST.map(([keys, what]) => html`<dt>${keys.split(' ').map(key => (key === '–' ? '–' : html`<kbd>${key}</kbd>`))}</dt><dd>${text(what)}</dd>`)}</dl>
     <label class="segpet-line segpet-quiet segpet-small">${text('you')}
-      <input class="segpet-input" value=${state.client} title=${text('youHint')} pattern="[A-Za-z0-9._-]{1,64}" onChange=${rename} /></label>
+      ${
+        state.user
+          ? html`<b>${state.user}</b>, ${text(`role.${state.role}`)}`
+          : html`<input class="segpet-input" value=${state.client} title=${text('youHint')} pattern="[A-Za-z0-9._@-]{1,64}" onChange=${rename} />`
+      }</label>
+    ${
+      state.user &&
+      html`<button class="segpet-link" data-test="sign-out" onClick=${signOut}>${text('signOut')}</button>`
+    }
   </aside>`;
 }

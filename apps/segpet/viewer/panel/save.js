@@ -12,7 +12,7 @@ export function Save({ state }) {
       <${Notice} notice=${state.notice} />${labelOf(state.head)} ${ready && html`<${Restore} saved=${state.head.saved} />`}
     </p>
     <div class="segpet-line">
-      ${ready && html`<${Statuses} />`}
+      ${ready && html`<${Statuses} role=${state.role} />`}
       <span class="segpet-space"></span>
       <${Strategies} state=${state} />
       <button class="segpet-button" data-test="next" title="G" onClick=${() => actions.nextStudy(state.strategy)}>
@@ -43,12 +43,13 @@ function Restore({ saved }) {
   );
 }
 
-const Statuses = () => html`
+const Statuses = ({ role }) => html`
   <button class="segpet-button" data-test="save-draft" title=${`${text('saveDraft')} (Ctrl S)`}
     onClick=${() => actions.save('draft')}>${text('save')}</button>
   <button class="segpet-button" data-test="save-submitted" title="Ctrl Shift S"
     onClick=${() => actions.save('submitted')}>${text('submit')}</button>
-  <button class="segpet-button segpet-primary" data-test="save-final"
+  <button class="segpet-button segpet-primary" data-test="save-final" disabled=${role === 'annotator'}
+    title=${role === 'annotator' ? text('finalHint') : ''}
     onClick=${() => actions.save('final')}>${text('final')}</button>`;
 
 function Strategies({ state: { strategies, strategy } }) {
