@@ -192,14 +192,16 @@ def test_memory_that_runs_out_is_a_sentence_and_the_next_click_works(loaded, poi
 
 def test_a_team_at_work_sees_no_error(loaded, points):
     names = ("Doe_Jane", "second", "third", "fourth", "fifth")
-    load = run_load(
-        loaded.url, dict.fromkeys(names, points), 4, 8, loaded.process.pid, pace=(0.2, 1.2), seed=1
-    )
-    rows = load.rows()
-    assert load.faults == []
-    assert rows["clicks"] >= 5
-    assert len(load.health) >= 10
-    assert len(load.waits) == rows["clicks"]
+    clicks, health = 0, 0
+    for seed in range(10):  # once or twice, but on a machine that is busy with other things
+        load = run_load(loaded.url, dict.fromkeys(names, points), 4, 3, loaded.process.pid, (0.1, 0.6), seed)
+        assert load.faults == []
+        assert load.rows()["clicks"] == len(load.waits)
+        clicks, health = clicks + len(load.waits), health + len(load.health)
+        if clicks >= 8:
+            break
+    assert clicks >= 8
+    assert health >= 4
 
 
 def test_a_stop_answers_what_has_begun_refuses_the_rest_and_ends_with_0(loaded):

@@ -1,10 +1,12 @@
 """`/health` and `/ready`: does the process answer, and should it be sent work? No login, no names."""
 
+import functools
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from monailabel.interfaces.utils.app import app_instance
@@ -30,8 +32,20 @@ async def health() -> dict[str, str]:
 
 
 @router.get("/ready", summary="Should it be sent work?", responses=refusals(503))
-def ready() -> JSONResponse:
+async def ready() -> JSONResponse:
     """Return 200, or 503 with the reasons: weights not loaded, disk full or shut, stopping."""
+    reasons = await to_thread.run_sync(_reasons, limiter=_limiter())
+    told: dict[str, Any] = {"ready": not reasons, "reasons": reasons}
+    return JSONResponse(told, 503 if reasons else 200)
+
+
+@functools.cache
+def _limiter() -> CapacityLimiter:
+    """A thread of its own: those of other routes may all wait for an archive."""
+    return CapacityLimiter(1)
+
+
+def _reasons() -> list[str]:
     app = app_instance()
     reasons = ["The server is stopping."] if stopping.is_set() else []
     if sentence := _WEIGHTS.get(app.network.state):
@@ -39,8 +53,7 @@ def ready() -> JSONResponse:
     if not app.options.read_only:
         folders = [app.options.state.path, *([] if is_url(app.studies) else [Path(app.studies)])]
         reasons += dict.fromkeys(filter(None, map(_disk, folders)))
-    told: dict[str, Any] = {"ready": not reasons, "reasons": reasons}
-    return JSONResponse(told, 503 if reasons else 200)
+    return reasons
 
 
 def _disk(folder: Path) -> str:
