@@ -89,10 +89,9 @@ def learning(
     ):  # fmt: skip
         if any((one.strategy, one.seed) == (name, seed) for one in done):
             continue
-        same = next(
-            (replace(one, strategy=name) for one in done if (one.seed, one.labels) == (seed, 0)), None
-        )
-        results = run(campaign, name, strategy, seed, lambda text: typer.echo(text, err=True), same)
+        # Of the same wrong labels, plain and confident training make different things.
+        known = [one for one in done if corrupt is None or not one.labels]
+        results = run(campaign, name, strategy, seed, lambda text: typer.echo(text, err=True), known)
         with file.open("a", encoding="utf-8") as lines:
             lines.writelines(json.dumps(one.as_dict()) + "\n" for one in results)
         done += [replace(one, chosen=tuple(one.chosen)) for one in results]
@@ -177,12 +176,13 @@ def _studies(
 
 
 def _strategies(text: str) -> "dict[str, Strategy]":
-    from lib.learning.campaign import STRATEGIES
+    from lib.learning.campaign import strategies
 
+    all_of_them = strategies()
     names = [name.strip() for name in text.split(",") if name.strip()]
-    if unknown := [name for name in names if name not in STRATEGIES]:
-        raise InputError(f"There is no strategy {unknown[0]}; there are {', '.join(STRATEGIES)}.")
-    return {name: STRATEGIES[name] for name in names}
+    if unknown := [name for name in names if name not in all_of_them]:
+        raise InputError(f"There is no strategy {unknown[0]}; there are {', '.join(all_of_them)}.")
+    return {name: all_of_them[name] for name in names}
 
 
 def _numbers(text: str) -> list[int]:

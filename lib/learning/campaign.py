@@ -7,7 +7,7 @@ them, and measured on studies that nobody labels, and on phantoms of the tracers
 import functools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from lib.interaction import Engine, NetworkSegmenter, propose_seeds
 from lib.learning.blending import blended
+from lib.learning.cases import number_of
 from lib.learning.finetuning import FineTuner
 from lib.learning.held_out import CLICKS, Scores, mean_of, measure
 from lib.learning.informativeness import informativeness
@@ -67,7 +68,7 @@ class Result:
         strategy: which chose the studies.
         seed: of the campaign's chance.
         labels: how many there were.
-        dice: on the test studies by clicks, and `old` on phantoms of what was known.
+        dice: on the test studies by clicks, and `old` on phantoms of what was known; empty without such.
         seconds: of drawing, encoding and training.
         share: of the tuned weights in the result, see `lib.learning.blending`.
         chosen: the studies labelled so far.
@@ -96,20 +97,26 @@ def at_random(
 
 def by_scores(
     strategy: str,
+    known: dict[tuple[str, str], StudyScore],
     network: Network,
     sources: Sequence[Source],
     labels: int,
     random: np.random.Generator,
 ) -> list[Source]:
-    """Return studies as a server proposes them (`lib.learning.next_study`); those without a score last."""
+    """Return studies as a server proposes them (`lib.learning.next_study`); those without a score last.
+
+    What the same weights said of a study is in `known`, by digest and name: the first choice of every
+    strategy and seed is by the base.
+    """
     engine = Engine(NetworkSegmenter(network, _EMBEDDING_BYTES), _STATE_BYTES)
-    left: dict[str, StudyScore] = {}
     for source in sources:
-        volume = source.read().volume
-        told = informativeness(engine, volume, propose_seeds(volume), random)
-        left[source.name] = StudyScore(
-            source.name, (0, 0), network.digest, None, told.disagreement, told.entropy
-        )
+        if (network.digest, source.name) not in known:
+            volume, jitter = source.read().volume, np.random.default_rng(number_of(source.name))
+            told = informativeness(engine, volume, propose_seeds(volume), jitter)
+            known[network.digest, source.name] = StudyScore(
+                source.name, (0, 0), network.digest, None, told.disagreement, told.entropy
+            )
+    left = {source.name: known[network.digest, source.name] for source in sources}
     order: list[str] = []
     while names := ranked(strategy, left.values(), labels + len(order), random):
         order.append(names[0])
@@ -118,10 +125,10 @@ def by_scores(
     return [of[name] for name in (*order, *left)]
 
 
-STRATEGIES: dict[str, Strategy] = {
-    "random": at_random,
-    **{name: functools.partial(by_scores, name) for name in SCORED},
-}
+def strategies() -> dict[str, Strategy]:
+    """Return the strategies by name; those that go by scores share what they find out."""
+    known: dict[tuple[str, str], StudyScore] = {}
+    return {"random": at_random, **{name: functools.partial(by_scores, name, known) for name in SCORED}}
 
 
 def run(
@@ -130,7 +137,7 @@ def run(
     strategy: Strategy,
     seed: int,
     report: Callable[[str], None] = lambda _: None,
-    before: Result | None = None,
+    known: Sequence[Result] = (),
 ) -> list[Result]:
     """Run one campaign; return a result for each budget, that without labels first.
 
@@ -140,20 +147,29 @@ def run(
         strategy: proposes the next study.
         seed: of the order and of every training.
         report: called with a few words as it goes on.
-        before: the result without labels, where the same base was measured on the same studies already.
+        known: results of campaigns with the same base, studies and recipe; where the same studies were
+            labelled in the same seed, in whatever order, theirs is taken.
     """
     network = campaign.base
-    results = [before or _result(campaign, name, seed, network, (), 0.0, 0.0)]
+    same = {frozenset(one.chosen): one for one in known if one.seed == seed}
+    last = max(campaign.budgets)
+    results: list[Result] = []
     labelled: list[Source] = []
-    for budget in campaign.budgets:
-        random = np.random.default_rng([seed, len(labelled)])
-        left = [source for source in campaign.pool if source not in labelled]
-        labelled += strategy(network, left, len(labelled), random)[: budget - len(labelled)]
+    for budget in (0, *campaign.budgets):
+        if wanted := budget - len(labelled):
+            random = np.random.default_rng([seed, len(labelled)])
+            left = [source for source in campaign.pool if source not in labelled]
+            is_all = len(left) <= wanted
+            labelled += left if is_all else strategy(network, left, len(labelled), random)[:wanted]
+        chosen = tuple(source.name for source in labelled)
+        found = same.get(frozenset(chosen))
+        if found and budget in (0, last):  # between, the trained network proposes what comes next
+            results.append(replace(found, strategy=name, chosen=chosen))
+            continue
         report(f"{name}, seed {seed}: {len(labelled)} labels")
         begin = time.monotonic()
-        network, share = trained(campaign, labelled, seed)
-        seconds = time.monotonic() - begin
-        chosen = tuple(source.name for source in labelled)
+        network, share = trained(campaign, labelled, seed) if labelled else (network, 0.0)
+        seconds = time.monotonic() - begin if labelled else 0.0
         results.append(_result(campaign, name, seed, network, chosen, seconds, share))
     return results
 
@@ -167,7 +183,8 @@ def trained(campaign: Campaign, labelled: Sequence[Source], seed: int) -> tuple[
     """
     recipe = campaign.recipe
     kept = KeptRegions(campaign.folder / "regions", campaign.base, recipe.mode == "decoder", campaign.each)
-    regions, replay = kept.of(labelled), kept.of(campaign.rehearsed)
+    regions = kept.of(sorted(labelled, key=lambda source: source.name))  # whoever chose them, in one order
+    replay = kept.of(campaign.rehearsed)
     recipe = FineTuning(**{**asdict(recipe), "seed": seed})
     tuner = FineTuner(campaign.base, recipe, kept, regions, [], replay, campaign.folder)
     network = tuner.run()
@@ -190,4 +207,4 @@ def _result(
 
 
 def _means(scores: Scores) -> dict[str, float]:
-    return {str(clicks): round(mean_of(scores, clicks), 5) for clicks in CLICKS}
+    return {str(clicks): round(mean_of(scores, clicks), 5) for clicks in CLICKS} if scores else {}

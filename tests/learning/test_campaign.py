@@ -9,7 +9,7 @@ import torch
 from typer.testing import CliRunner
 
 from lib.learning.blending import blended
-from lib.learning.campaign import STRATEGIES, Campaign, Result, at_random, run
+from lib.learning.campaign import Campaign, Result, at_random, run, strategies
 from lib.learning.campaign_report import plot, summarise_campaigns, table
 from lib.learning.kept_regions import KeptRegions
 from lib.learning.phantom_studies import rehearsed, retained, watched
@@ -46,11 +46,22 @@ def test_labels_help_and_the_order_is_the_seeds(tmp_path):
     assert again[1].chosen == results[1].chosen and again[1].dice == results[1].dice
 
 
+def test_what_others_learnt_from_the_same_labels_is_not_learnt_again(tmp_path, monkeypatch):
+    settings = {"pool": [BallStudy(f"p{n}", n) for n in range(2)], "budgets": (2,)}
+    first = run(campaign(tmp_path, **settings), "random", at_random, 0)
+    monkeypatch.setattr("lib.learning.campaign.trained", None)
+    second = run(campaign(tmp_path, **settings), "other", at_random, 0, known=first)
+    assert [one.dice for one in second] == [one.dice for one in first]
+    assert {one.strategy for one in second} == {"other"} and second[1].seconds == first[1].seconds
+    with pytest.raises(TypeError):  # in another seed it is
+        run(campaign(tmp_path, **settings), "other", at_random, 1, known=first)
+
+
 @pytest.mark.parametrize("name", ["uncertain", "mixed"])
 def test_a_strategy_orders_all_studies_and_the_same_way_again(name):
     pool = [BallStudy(f"p{n}", n) for n in range(4)]
     network = tiny_network()
-    orders = [STRATEGIES[name](network, pool, 5, np.random.default_rng(1)) for _ in range(2)]
+    orders = [strategies()[name](network, pool, 5, np.random.default_rng(1)) for _ in range(2)]
     assert orders[0] == orders[1] and {one.name for one in orders[0]} == {one.name for one in pool}
 
 
