@@ -105,6 +105,8 @@ class _Session:
     crops: dict[Bits, Crop] = field(default_factory=dict)
     """The masks of the objects as they are now."""
     scene: Scene = field(default_factory=Scene)
+    independent: bool = True
+    """Whether nobody's label ever was in it."""
     is_read: bool = False
     """Whether the journal's lines are in it."""
     turn: Lock = field(default_factory=Lock)
@@ -163,6 +165,7 @@ class Annotations:
                 first, saved = begun()
                 self._journal.append(key.study, self._line(key, "open", 1, session.now, first, saved))
                 session.past, session.at, session.revision, session.saved = [first], 0, 1, saved
+                session.independent = saved is None
                 session.show(self._labels)
             return self._view(session, session.scene.filled_slices(volume.shape), complete=True)
 
@@ -221,7 +224,7 @@ class Annotations:
             line = self._line(key, "restore", session.revision + 1, before, after, saved)
             self._journal.append(key.study, line)
             session.add(after)
-            session.saved = saved or session.saved
+            session.saved, session.independent = saved or session.saved, False
             return self._moved(session, volume, before)
 
     def undo(self, key: AnnotationKey, volume: Volume, revision: int) -> View:
@@ -233,21 +236,25 @@ class Annotations:
         return self._step(key, volume, revision, "redo", 1)
 
     def save(
-        self, key: AnnotationKey, revision: int, save: Callable[[Snapshot, Scene, Saved | None], Saved]
+        self,
+        key: AnnotationKey,
+        revision: int,
+        save: Callable[[Snapshot, Scene, Saved | None, bool], Saved],
     ) -> Saved:
         """Save what a session holds.
 
         Args:
             key: whose session.
             revision: that which the client means.
-            save: saves it, unless it is saved already, and returns the label that there is then.
+            save: saves it, unless it is saved already, and returns the label that there is then. It is told
+                the label that there was, and whether the session was begun without anybody's.
 
         Raises:
             RequestError, SessionMovedError, StoreError: as `change`; and what `save` raises.
         """
         with self._turn(key) as session:
             _check(session, revision)
-            saved = save(session.now, session.scene, session.saved)
+            saved = save(session.now, session.scene, session.saved, session.independent)
             if saved != session.saved:
                 line = {"event": _ANNOTATION, "op": "save", "client": key.client, "image": key.image}
                 self._journal.append(
@@ -311,7 +318,7 @@ class Annotations:
                 for line in self._lines(key):
                     _replay(read, line)
                 session.past, session.at, session.revision = read.past, read.at, read.revision
-                session.saved, session.is_read = read.saved, True
+                session.saved, session.independent, session.is_read = read.saved, read.independent, True
                 session.show(self._labels)
             if opened and session.revision == 0:
                 raise RequestError("This study is not open in this session: open it first.")
@@ -380,5 +387,6 @@ def _replay(session: _Session, line: Event) -> None:
         session.revision = line["revision"]
         if label := line.get("label"):
             session.saved = Saved(label["version"], label["status"], label["base"], session.now.items)
+            session.independent &= line["op"] == "save"
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise StoreError("A line of an annotation session in the journal cannot be read.") from error

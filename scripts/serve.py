@@ -107,6 +107,12 @@ def serve(
         typer.Option(help="The log on stderr; json has a line for each request too (docs/load.md)."),
     ] = LogFormat.text,
     log_level: Annotated[LogLevel, typer.Option(help="What it has at least.")] = LogLevel.info,
+    readers: Annotated[
+        int,
+        typer.Option(
+            min=1, max=9, help="Double reading: so many read each study without seeing what others read."
+        ),
+    ] = 1,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Studies and labels can be viewed; nothing is saved.")
     ] = False,
@@ -139,6 +145,7 @@ def serve(
         "impression": impression,
         "impression_adapter": impression_adapter,
         "impression_model": impression_model,
+        "readers": readers if readers > 1 else None,
         "read_only": "yes" if read_only else None,
         "tokens": tokens,
         "proxy": proxy,

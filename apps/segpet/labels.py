@@ -74,6 +74,7 @@ class LabelKeeper:
                     author=client or None,
                     status=cast(Any, tag),
                     instance_file=file,
+                    independent=params.get("independent") is True,
                 )
             finally:
                 file.unlink(missing_ok=True)

@@ -26,7 +26,7 @@ UNITS = ("SUVbw", "Bq/ml")
 #: Environment variables with what a DICOMweb server wants to know; `_FILE` at the end names a file with it.
 USER, PASSWORD, TOKEN = "SEGPET_DICOMWEB_USER", "SEGPET_DICOMWEB_PASSWORD", "SEGPET_DICOMWEB_TOKEN"
 _KEYS = (
-    "labels", "model", "state", "unit", "device", "hosts", "read_only", "dicomweb", "impression",
+    "labels", "model", "state", "unit", "device", "hosts", "read_only", "readers", "dicomweb", "impression",
     "impression_adapter", "impression_model", "tokens", "proxy",
 )  # fmt: skip
 
@@ -47,6 +47,7 @@ class Options:
         device: where the network runs.
         read_only: studies and labels can be viewed, and nothing is saved.
         impression: what writes impressions; None: nothing does.
+        readers: so many read each study without seeing what others read.
     """
 
     labels: tuple[str, ...]
@@ -56,6 +57,7 @@ class Options:
     device: torch.device
     read_only: bool = False
     impression: Backend | None = None
+    readers: int = 1
 
 
 def read_options(conf: Mapping[str, str], studies: str) -> Options:
@@ -81,7 +83,10 @@ def read_options(conf: Mapping[str, str], studies: str) -> Options:
     except (PromptError, StoreError, DeviceError) as error:
         raise OptionError(str(error)) from error
     read_only = _is_yes(conf.get("read_only", "no"))
-    return Options(labels, model, state, unit, device, read_only, _impression(conf))
+    readers = conf.get("readers", "1")
+    if readers not in list("123456789"):
+        raise OptionError(f"The option readers must be a number from 1 to 9, not {readers}.")
+    return Options(labels, model, state, unit, device, read_only, _impression(conf), int(readers))
 
 
 def dicomweb_url(conf: Mapping[str, str], studies: str) -> str | None:

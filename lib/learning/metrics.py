@@ -124,6 +124,18 @@ def surface_dice(
     return near / total
 
 
+def match(first: Sequence[Crop], second: Sequence[Crop]) -> list[tuple[int, int, int]]:
+    """Match masks one to one at an intersection over union of at least 0.1, as `lesion_f1` does.
+
+    Returns:
+        Of each match the places in `first` and in `second`, and the voxels in common.
+    """
+    common = np.array([[a.count - a.minus(b).count for b in second] for a in first], np.int64)
+    common = common.reshape(len(first), len(second))
+    sizes = [np.array([mask.count for mask in masks], np.int64) for masks in (first, second)]
+    return [(int(at), int(to), int(common[at, to])) for at, to in _matches(common, *sizes)]
+
+
 def area_over_clicks(clicks: Sequence[int], values: Sequence[float]) -> float:
     """Return the mean height of a curve over clicks (trapezoids); NaN for fewer than two points.
 
@@ -154,12 +166,19 @@ def _parts(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64
 def _matched_f1(
     common: NDArray[np.int64], true_sizes: NDArray[np.int64], mask_sizes: NDArray[np.int64]
 ) -> float:
-    iou = common / (true_sizes[:, None] + mask_sizes[None, :] - common)
+    found = len(_matches(common, true_sizes, mask_sizes))
+    return 2 * found / (true_sizes.size + mask_sizes.size)
+
+
+def _matches(
+    common: NDArray[np.int64], sizes: NDArray[np.int64], other_sizes: NDArray[np.int64]
+) -> list[tuple[int, int]]:
+    """Return the places of what is matched, of voxels in common and the sizes of both."""
+    iou = common / (sizes[:, None] + other_sizes[None, :] - common)
     matches = iou >= MATCHING_IOU
     # Most matches first; among these, the best overlaps.
     pairs = linear_sum_assignment(matches + iou / (iou.size + 1), maximize=True)
-    found = int(np.count_nonzero(matches[pairs]))
-    return 2 * found / (true_sizes.size + mask_sizes.size)
+    return [(at, to) for at, to in zip(*pairs, strict=True) if matches[at, to]]
 
 
 def _surface(crop: Crop) -> NDArray[np.int64]:

@@ -34,6 +34,8 @@ class LabelVersion:
     """The class map, in the format it was handed in."""
     instances: Path | None = None
     """The instance map, likewise; None where none was."""
+    independent: bool = False
+    """Whether its author began it without anybody's label: a reading of its own."""
 
     def objects(self) -> dict[str, Any]:
         """What was saved as `objects.json`."""
@@ -74,6 +76,7 @@ class LabelVersions:
         author: str | None,
         status: Status,
         instance_file: Path | None = None,
+        independent: bool = False,
     ) -> int:
         """Keep a copy of a class map, its objects and their instance map as the study's new current version.
 
@@ -99,6 +102,7 @@ class LabelVersions:
                 "status": status,
                 "author": author,
                 "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "independent": independent,
                 **names,
                 "digests": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
             }
@@ -135,6 +139,18 @@ class LabelVersions:
         versions = self.versions(study)
         return max(versions, key=lambda one: (STATUSES.index(one.status), one.number), default=None)
 
+    def studies(self) -> list[str]:
+        """Return the studies that have a label, sorted."""
+        newest = ((folder, max(_numbers(folder), default=0)) for folder in self.folder.iterdir())
+        return sorted(str(_read(folder / f"{at}/version.json")["study"]) for folder, at in newest if at)
+
+    def readings(self, study: str) -> list[LabelVersion]:
+        """Return the newest submitted or further version of each author who read the study independently."""
+        newest = {
+            one.author: one for one in self.versions(study) if one.independent and one.status != "draft"
+        }
+        return sorted(newest.values(), key=lambda one: one.author or "")
+
     def _folder(self, study: str) -> Path:
         return self.folder / file_name(study)
 
@@ -166,6 +182,7 @@ def read_version(folder: Path) -> LabelVersion:
         time=fields["time"],
         mask=folder / fields["mask"],
         instances=folder / fields["instances"] if "instances" in fields else None,
+        independent=fields.get("independent", False),
     )
 
 

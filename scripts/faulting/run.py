@@ -20,6 +20,8 @@ from scripts.faulting.worker import Worker
 
 #: Studies that annotators work on, and who works on which; two are at the same one.
 _WORK = {"reader-1": "patient-1", "reader-2": "patient-1", "reader-3": "patient-2"}
+#: A study that nobody works on, and that has no label.
+UNREAD = "patient-7"
 _SHAPE, _SPACING = (48, 48, 80), (8.0, 8.0, 8.0)
 #: A kill is aimed at one of these; where nothing of the kind is sent for so long (s), it comes anyway.
 _AIMED = ("click", "click", "undo", "save", "save", "impression", "promote", "rollback")
@@ -74,7 +76,8 @@ class FaultRun:
         for _ in range(3):
             models.add(folder / "tiny.safetensors", {"mode": "decoder"})
         weights = folder / "tiny.safetensors"
-        self.server = WarmServer(folder, before, model=weights, labels="lesion", impression="none")
+        conf: dict[str, str | Path] = {"model": weights, "labels": "lesion", "readers": "2"}
+        self.server = WarmServer(folder, before, impression="none", **conf)
         state, url = self.server.state, self.server.url
         self.annotators = [
             Annotator(url, name, seed + at, self._on_sent, study, self.points[study], state)
@@ -190,7 +193,7 @@ def _prepare(folder: Path) -> dict[str, list[list[float]]]:
     final = folder / "studies/labels/final"
     final.mkdir(parents=True)
     points = {}
-    for number in range(1, 7):
+    for number in range(1, 8):
         phantom, name = make_phantom(number, _SHAPE, _SPACING), f"patient-{number}"
         volume = phantom.volume
         nibabel.save(nibabel.Nifti1Image(volume.array, volume.affine), folder / f"studies/{name}.nii.gz")
@@ -199,7 +202,7 @@ def _prepare(folder: Path) -> dict[str, list[list[float]]]:
         points[name] = [
             to_lps(volume, np.argwhere(lesions == at)[0].tolist()) for at in np.unique(lesions)[1:]
         ]
-        if name not in _WORK.values():
+        if name not in (*_WORK.values(), UNREAD):
             write_mask(final / f"{name}.nii.gz", (lesions > 0).astype(np.uint8), volume.affine)
     torch.manual_seed(0)
     narrow = (8, 8, 8)

@@ -10,6 +10,8 @@ from small_network import small_seganypet
 
 from lib.network import save_network
 from lib.pet import Phantom, make_phantom
+from scripts.faulting.run import FaultRun
+from tests.system_faults import obey_modes
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +51,14 @@ def server(tmp_path_factory, weights, phantom) -> Iterator[Server]:
         yield server.start()
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory) -> Iterator[FaultRun]:
+    """A server for double reading that has been killed three times while four people worked."""
+    run = FaultRun(tmp_path_factory.mktemp("faults"), seed=5, trains=False, before=obey_modes)
+    try:
+        run.run(3)
+        yield run
+    finally:
+        run.close()

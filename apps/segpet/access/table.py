@@ -40,6 +40,7 @@ annotator  GET DELETE       /session/{session_id}
 annotator  GET              /segpet/studies
 annotator  GET              /segpet/studies/{uid}
 annotator  GET              /segpet/studies/{uid}/label
+reviewer   GET              /segpet/studies/{uid}/agreement
 annotator  POST             /segpet/next
 annotator  GET PUT          /segpet/studies/{uid}/sessions/{client}
 annotator  POST DELETE      /segpet/studies/{uid}/sessions/{client}/seen

@@ -74,26 +74,43 @@ class SavedLabels:
         time = datetime.fromtimestamp(saved, UTC).isoformat(timespec="milliseconds") if known else None
         return Label(0, status, time, None)
 
+    def is_read_blind(self, study: str, client: str, readers: int) -> bool:
+        """Whether a client is to read a study as if nobody had: readings of others are still wanted."""
+        counting = self.counting(study)
+        if readers == 1 or counting is None or counting.status in ("reviewed", "final"):
+            return False
+        by = {one.author for one in self._workspace.versions.readings(study)}
+        return len(by - {client}) < readers
+
     def of_version(self, study: str, number: int) -> Label | None:
         """Return a version of a study's label; None where there is none of that number."""
         versions = self._workspace.versions.versions(study)
         found = next((one for one in versions if one.number == number), None)
         return Label(found.number, found.status, found.time, found.author) if found else None
 
-    def objects(self, study: str, volume: Volume, method: Method) -> tuple[Snapshot, Saved | None]:
+    def objects(
+        self, study: str, volume: Volume, method: Method, number: int | None = None
+    ) -> tuple[Snapshot, Saved | None]:
         """Return the objects of the label that counts, else those that a batch proposed; and the label.
 
         Args:
             study: its id.
             volume: its image.
             method: of objects that do not say what answered them.
+            number: of the version to take instead; 0: none, as if the study had no label.
 
         Raises:
             VolumeError: the label cannot be read.
-            HTTPException: it is on another grid, or holds too many objects.
+            HTTPException: it is on another grid, or holds too many objects; there is no such version.
         """
-        label = self.counting(study)
+        label = counting = self.counting(study)
         version = self._workspace.versions.counting(study)
+        if number is not None:
+            versions = self._workspace.versions.versions(study)
+            version = next((one for one in versions if one.number == number), None)
+            label = self.of_version(study, number)
+            if number and label is None:
+                raise HTTPException(404, f"This study has no version {number} of a label.")
         if version is not None:
             grid, stored = self._of_version(version, volume)
         else:
@@ -106,11 +123,20 @@ class SavedLabels:
             if not label:
                 stored = [{**obj, "status": "proposed"} for obj in stored]
         now = Snapshot().having(*self._items(grid, stored, method))
-        if label is None:
+        if label is None or counting is None:
             return now, None
-        return now, Saved(label.version, label.status, label.version, now.items)
+        return now, Saved(label.version, label.status, counting.version, now.items)
 
-    def save(self, study: str, volume: Volume, client: str, status: str, now: Snapshot, scene: Scene) -> int:
+    def save(
+        self,
+        study: str,
+        volume: Volume,
+        client: str,
+        status: str,
+        now: Snapshot,
+        scene: Scene,
+        independent: bool = False,
+    ) -> int:
         """Save what is seen of a session's objects as a study's label; returns the version's number.
 
         Raises HTTPException: as `Studies.save_label`.
@@ -124,7 +150,8 @@ class SavedLabels:
             for number, item in now.items.items()
         ]
         try:
-            self._studies.save_label(study, str(path), status, {"client_id": client}, clicked)
+            told = {"client_id": client, "independent": independent}
+            self._studies.save_label(study, str(path), status, told, clicked)
         finally:
             path.unlink(missing_ok=True)
         event = workspace.journal.last(study, event="save", client=client, tag=status)

@@ -165,6 +165,7 @@ def described(study: PanelStudy) -> dict[str, Any]:
     top = tracer.window if tracer and volume.unit == "SUVbw" else _brightest_shown(volume)
     return {
         "read_only": app.options.read_only,
+        "readers": app.options.readers,
         "preflight": preflight.sentence if preflight else "",
         "unit": volume.unit,
         "scale": preflight.scale if preflight else 1.0,

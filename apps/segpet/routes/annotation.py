@@ -1,5 +1,6 @@
 """`/segpet/studies/ID/sessions/CLIENT`: what an annotator does in the panel, and what is to be seen then."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
@@ -7,6 +8,7 @@ from fastapi.responses import Response
 from monailabel.interfaces.utils.app import app_instance
 from pydantic import ValidationError
 
+from apps.segpet.access.users import Role, demand
 from apps.segpet.annotation import panel_study as panel
 from apps.segpet.annotation.frames import read_frame
 from apps.segpet.failures import told_to_client
@@ -120,14 +122,17 @@ def redo(request: Request, uid: Uid, client: Client, body: asked.Change) -> Resp
 
 @router.post("/restore", summary="Go on from the saved label", response_class=Frame)
 @in_a_thread
-def restore(request: Request, uid: Uid, client: Client, body: asked.Change) -> Response:
-    """Put the saved label that counts in the place of the session's objects; this can be undone."""
+def restore(request: Request, uid: Uid, client: Client, body: asked.RestoreBody) -> Response:
+    """Put the saved label that counts, or a reading, in the place of the session's objects; can be undone."""
+    if body.version is not None:
+        demand(request, Role.REVIEWER)
     with told_to_client():
         one = Panel(request, uid, client)
         annotations = one.workspace.annotations
         if panel.saved_labels().counting(one.study.name) is None:
             raise HTTPException(409, "This study has no saved label to go back to.")
-        return one.answer(lambda: annotations.restore(one.key, one.study.volume, body.revision, one.labelled))
+        begun = partial(one.labelled, body.version)
+        return one.answer(lambda: annotations.restore(one.key, one.study.volume, body.revision, begun))
 
 
 @router.patch("/objects/{number}", summary="Change what is said of an object", response_class=Frame)

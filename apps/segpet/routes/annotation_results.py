@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
+from monailabel.interfaces.utils.app import app_instance
 
 from apps.segpet.access.table import STATUSES
 from apps.segpet.access.users import demand
@@ -85,20 +86,23 @@ def save(request: Request, uid: Uid, client: Client, body: asked.SaveBody) -> di
         one, labels = Panel(request, uid, client), panel.saved_labels()
         name, volume = one.study.name, one.study.volume
 
-        def saved(now: Snapshot, scene: Scene, before: Saved | None) -> Saved:
+        def saved(now: Snapshot, scene: Scene, before: Saved | None, independent: bool) -> Saved:
             if before and before.items == now.items and body.status in (before.status, "draft"):
                 return before
             base = before.base if before else 0
             counting = labels.counting(name)
             if body.status != "draft" and not body.replace and counting is not None:
                 is_news = counting.version > base and counting.status != "draft"
-                if is_news and counting.author != client:
+                # Who reads independently is not to look at what others read.
+                apart = independent and app_instance().options.readers > 1
+                apart = apart and body.status == counting.status == "submitted"
+                if is_news and counting.author != client and not apart:
                     raise HTTPException(
                         409,
                         f"{counting.author or 'Somebody else'} has saved a label ({counting.status}) of this "
                         "study since you opened it: look at it first, or save yours in its place.",
                     )
-            version = labels.save(name, volume, client, body.status, now, scene)
+            version = labels.save(name, volume, client, body.status, now, scene, independent)
             return Saved(version, body.status, base if body.status == "draft" else version, now.items)
 
         done = one.workspace.annotations.save(one.key, body.revision, saved)

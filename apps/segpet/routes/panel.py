@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from monailabel.endpoints.activelearning import sample
 from monailabel.interfaces.utils.app import app_instance
 
-from apps.segpet.access.users import name_of
+from apps.segpet.access.users import Role, name_of, user_of
 from apps.segpet.annotation import panel_study as panel
 from apps.segpet.annotation.frames import frame
 from apps.segpet.annotation.table import saved, table
@@ -15,8 +15,10 @@ from apps.segpet.failures import told_to_client
 from apps.segpet.routes.panel_requests import NextBody, Uid, checked_type
 from apps.segpet.routes.replies import Frame, refusals
 from apps.segpet.routes.threads import in_a_thread
+from apps.segpet.strategies import awaiting_review
 from lib.interaction.scene import Scene
 from lib.interaction.segmenter import Stopwatch
+from lib.learning.agreement import agreements
 
 router = APIRouter(
     prefix="/segpet",
@@ -92,6 +94,19 @@ def get_label(request: Request, uid: Uid) -> Response:
         return frame(told, slices, study.instances, study.volume.shape, _accepted(request))
 
 
+@router.get("/studies/{uid}/agreement", summary="How well independent readers agree")
+@in_a_thread
+def get_agreement(uid: Uid) -> dict[str, Any]:
+    """Return the independent readings of a study, and each pair of them lesion by lesion."""
+    with told_to_client():
+        name, versions = panel.name_of(uid), app_instance().workspace.versions
+        readings = [
+            {"version": one.number, "author": one.author, "status": one.status, "time": one.time}
+            for one in versions.readings(name)
+        ]
+        return {"readings": readings, "pairs": [one.as_dict() for one in agreements(versions, name)]}
+
+
 @router.post("/next", summary="The next study by strategy")
 @in_a_thread
 def next_study(request: Request, asked: NextBody) -> dict[str, Any]:
@@ -99,6 +114,8 @@ def next_study(request: Request, asked: NextBody) -> dict[str, Any]:
     with told_to_client():
         leases, client = app_instance().workspace.leases, name_of(request, asked.client)
         current = [panel.name_of(asked.current)] if asked.current else []
+        if user_of(request).role is Role.ANNOTATOR:
+            current += awaiting_review(panel.studies())
         wanted = {"client_id": client, "but_not": current, "tracer": asked.tracer}
         found = sample(asked.strategy, wanted)
         if not found:

@@ -77,6 +77,12 @@ class ObjectBody(Change, Answered):
     status: Literal["draft", "accepted"] | None = None
 
 
+class RestoreBody(Change):
+    """The version of the label to go on from; null: the one that counts."""
+
+    version: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+
+
 class MergeBody(Change):
     """Objects that become part of another one."""
 

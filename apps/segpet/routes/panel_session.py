@@ -54,15 +54,19 @@ class Panel:
         """Return what answers clicks by a method."""
         return panel.reader(self.study, self.client, method, self.watch)
 
-    def labelled(self) -> tuple[Snapshot, Saved | None]:
-        """Return the objects of the saved label, and the label."""
-        return panel.saved_labels().objects(self.study.name, self.study.volume, panel.default_method())
+    def labelled(self, number: int | None = None) -> tuple[Snapshot, Saved | None]:
+        """Return the objects of the saved label, or of a version of it (0: none), and the label."""
+        return panel.saved_labels().objects(
+            self.study.name, self.study.volume, panel.default_method(), number
+        )
 
     def begun(self) -> tuple[Snapshot, Saved | None]:
         """Return what a session begins with; a label that cannot be read must not lock a study up."""
         try:
             with told_to_client():
-                return self.labelled()
+                readers = app_instance().options.readers
+                blind = panel.saved_labels().is_read_blind(self.study.name, self.client, readers)
+                return self.labelled(0 if blind else None)
         except HTTPException as error:
             self.notes.append(f"The session begins empty, for the saved label cannot be used. {error.detail}")
             return Snapshot(), None
