@@ -21,6 +21,13 @@ from lib.pet.series import find_series
 from lib.store import Leases
 
 
+def awaiting_review(datastore: Datastore) -> list[str]:
+    """Return the studies without a final label that an annotator has done all for that annotators may."""
+    waiting = {"submitted", "reviewed"}
+    studies = datastore.get_unlabeled_images()
+    return [study for study in studies if waiting & set(datastore.get_labels_by_image_id(study))]
+
+
 class NextStudy(Strategy):
     """What all strategies have in common: which studies may come.
 

@@ -7,8 +7,10 @@ from monailabel.endpoints.activelearning import sample
 from monailabel.interfaces.utils.app import app_instance
 
 from apps.segpet.access.record import record
+from apps.segpet.access.users import Role, user_of
 from apps.segpet.routes.parameters import with_client
 from apps.segpet.routes.replies import refusals
+from apps.segpet.strategies import awaiting_review
 
 router = APIRouter(responses=refusals(404))
 
@@ -25,6 +27,8 @@ def info() -> dict[str, Any]:
 def next_sample(request: Request, strategy: str, params: Params = None) -> dict[str, Any]:
     """Return the study that is to be labelled next; {} where all have a label."""
     told = with_client(params or {}, request)
+    if user_of(request).role is Role.ANNOTATOR:
+        told["but_not"] = awaiting_review(app_instance().datastore())
     return sample(strategy, {key: value for key, value in told.items() if key != "strategy"})
 
 
