@@ -27,7 +27,7 @@ _SHAPE, _SPACING = (48, 48, 80), (8.0, 8.0, 8.0)
 _AIMED = ("click", "click", "undo", "save", "save", "impression", "promote", "rollback")
 _WAITED = 3.0
 #: Beside the server, the training is killed in so many of the kills.
-_TRAINING_TOO = 0.1
+_TRAINING_TOO = 0.05
 
 
 @dataclass
@@ -156,7 +156,7 @@ class FaultRun:
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 words = (process / "cmdline").read_bytes().split(b"\0")
-                if b"train" in words and os.fsencode(self.server.state) in words:
+                if b"train" in words and b"--state=" + os.fsencode(self.server.state) in words:
                     os.kill(int(process.name), signal.SIGKILL)
                     killed += 1
         return killed
