@@ -20,6 +20,9 @@ from lib.pet import Crop, Volume
 #: An object is looked at in at most so many regions; a spine of 70 cm needs seven.
 MAX_REGIONS = 8
 
+#: A region of a lattice: its first voxel, and its logits (1, 1, L, L, L).
+Look = tuple[Lattice, Index, torch.Tensor]
+
 
 @dataclass(frozen=True, eq=False)
 class NetworkState(State):
@@ -27,10 +30,12 @@ class NetworkState(State):
 
     Args:
         logits: of the regions at the network's spacing, by the region's first lattice voxel.
+        wide: the same of the one region at the wide spacing.
         close: the same of the one region at the fine spacing, while the object is small enough for it.
     """
 
     logits: tuple[tuple[Index, torch.Tensor], ...] = ()
+    wide: tuple[Index, torch.Tensor] | None = None
     close: tuple[Index, torch.Tensor] | None = None
 
 
@@ -41,6 +46,9 @@ class NetworkSegmenter:
     that it opens. A region that got a click is decoded anew with all clicks in it and its logits of the step
     before. An object that reaches a region's face grows through it into overlapping neighbours; these are
     derived anew at each step.
+
+    A network that has learnt a wider spacing looks around as well: one region of that spacing about the
+    anchor counts in the mean of logits like the others, and alone where they do not reach.
 
     A network that has learnt a finer spacing looks at a small object a second time, in a region of that
     spacing about its first click, and keeps to it until the object or a click leaves that region.
@@ -57,6 +65,7 @@ class NetworkSegmenter:
         self.name, self.digest = network.name, network.digest
         self._size = network.config.image_size
         self._fine_spacing = network.config.fine_spacing
+        self._wide_spacing = network.config.wide_spacing
         self._embeddings: LRUCache[tuple[str, float, Index], Any] = LRUCache(
             cache_bytes, getsizeof=embedding_bytes
         )
@@ -87,10 +96,9 @@ class NetworkSegmenter:
         new = points[len(points) - len(steps[-1]) :]
         logits = dict(before.logits) if before else {}
 
-        if before and not before.close and not any(click.positive for click, _ in new):
-            looked_at = [tuple(region["lattice_start"]) for region in before.regions]
-            if not any(regions.in_cube(point, start, self._size) for _, point in new for start in looked_at):
-                return before
+        matters = any(click.positive or self._is_seen(volume, click, before) for click, _ in new)
+        if before and not before.close and not matters:
+            return before
 
         candidates = list(logits) + ([lattice.cube_at(anchor)] if anchor else [])
         clicked = set(logits)
@@ -108,19 +116,53 @@ class NetworkSegmenter:
                 logits[start] = self._decode(lattice, start, prompts, logits.get(start), watch)
 
         grown, warnings = self._grow(lattice, logits, points, watch)
+        looks = [(lattice, start, low) for start, low in (logits | grown).items()]
+        wide = (
+            self._seen_wide(volume, anchor, before, steps, watch) if self._wide_spacing and logits else None
+        )
+        if wide:
+            looks.append((self._lattice(volume, self._wide_spacing), *wide))
         with watch.stage("mask"):
-            mask = _mask(lattice, logits | grown, points)
+            mask = _mask(looks, points)
         state = NetworkState(
             mask=mask,
-            bytes=mask.array.nbytes + sum(low.nbytes for low in logits.values()),
-            regions=tuple(self._describe(lattice, start, start in grown) for start in (logits | grown)),
+            bytes=mask.array.nbytes + sum(low.nbytes for *_, low in looks),
+            regions=tuple(
+                self._describe(of, start, of is lattice and start in grown) for of, start, _ in looks
+            ),
             warnings=warnings,
             logits=tuple(logits.items()),
+            wide=wide,
         )
-        # Without a region there is no positive click yet, as in an object that was painted only.
         if self._fine_spacing and logits and not was_close and self._is_small(volume, mask):
             return self._seen_close(volume, state, steps, watch) or state
         return state
+
+    def _is_seen(self, volume: Volume, click: Click, state: NetworkState | None) -> bool:
+        """Whether a click lies in a region that was looked at."""
+        for region in state.regions if state else ():
+            lattice = self._lattice(volume, region["edge_mm"] / self._size)
+            if regions.in_cube(lattice.from_source(click.index), region["lattice_start"], self._size):
+                return True
+        return False
+
+    def _seen_wide(
+        self,
+        volume: Volume,
+        anchor: Index | None,
+        before: NetworkState | None,
+        steps: Sequence[Step],
+        watch: Stopwatch,
+    ) -> tuple[Index, torch.Tensor] | None:
+        """Return the region at the wide spacing and its logits; None where no positive click lies in it."""
+        lattice = self._lattice(volume, self._wide_spacing)
+        points = _points(lattice, steps)
+        first = next(click.index for click, _ in points if click.positive)
+        start, logits = (before and before.wide) or (lattice.cube_at(anchor or first), None)
+        prompts = self._prompts(points, start)
+        if not any(label for _, label in prompts):
+            return None
+        return start, self._decode(lattice, start, prompts, logits, watch)
 
     def _is_small(self, volume: Volume, mask: Crop) -> bool:
         """Whether an object about a voxel of it lies within a region of the fine spacing for certain."""
@@ -131,7 +173,7 @@ class NetworkSegmenter:
         self, volume: Volume, state: NetworkState, steps: Sequence[Step], watch: Stopwatch
     ) -> NetworkState | None:
         """Return the state with a look at the fine spacing; None where the object turns out to be larger."""
-        lattice = Lattice(volume, self._fine_spacing, self._size)
+        lattice = self._lattice(volume, self._fine_spacing)
         points = _points(lattice, steps)
         first = next(click.index for click, _ in points if click.positive)
         start, before = state.close or (lattice.cube_at(first), None)
@@ -144,7 +186,7 @@ class NetworkSegmenter:
         if regions.faces_reached(regions.component_with(low[0, 0].numpy() > 0, seeds)):
             return None
         with watch.stage("mask"):
-            mask = _mask(lattice, {start: low}, points)
+            mask = _mask([(lattice, start, low)], points)
         return replace(
             state,
             mask=mask,
@@ -159,14 +201,14 @@ class NetworkSegmenter:
     ) -> NetworkState | None:
         """Return the state after a step of an object that is looked at closely; None where it left that."""
         assert before.close
-        new = _points(Lattice(volume, self._fine_spacing, self._size), steps[-1:])
+        new = _points(self._lattice(volume, self._fine_spacing), steps[-1:])
         inside = [regions.in_cube(point, before.close[0], self._size) for _, point in new]
         if not any(inside) and not any(click.positive for click, _ in new):
             return before
         return self._seen_close(volume, before, steps, watch)
 
-    def _lattice(self, volume: Volume) -> Lattice:
-        return Lattice(volume, self.network.config.spacing, self._size)
+    def _lattice(self, volume: Volume, spacing: float | None = None) -> Lattice:
+        return Lattice(volume, spacing or self.network.config.spacing, self._size)
 
     def _describe(self, lattice: Lattice, start: Index, grown: bool) -> dict[str, Any]:
         return {"lattice_start": list(start), "edge_mm": self._size * lattice.spacing, "grown": grown}
@@ -267,30 +309,28 @@ def _continues(lattice: Lattice, start: Index, face: tuple[int, int]) -> bool:
     return start[axis] > 0 if side < 0 else start[axis] + lattice.size < lattice.shape[axis]
 
 
-def _mask(
-    lattice: Lattice, logits: dict[Index, torch.Tensor], points: list[tuple[Click, np.ndarray]]
-) -> Crop:
+def _mask(looks: list[Look], points: list[tuple[Click, np.ndarray]]) -> Crop:
     """Return the mask of the logits, clicked voxels as told; where the network finds nothing, nothing."""
-    mask = _merge(lattice, logits)
+    mask = _merge(looks)
     return as_told(mask, (click for click, _ in points)).tight() if mask.any() else mask
 
 
-def _merge(lattice: Lattice, logits: dict[Index, torch.Tensor]) -> Crop:
-    """Return where the mean logits, weighted by the distance to the regions' faces, are above 0."""
-    boxes = [(start, *lattice.to_source(low[0, 0], start)) for start, low in logits.items()]
-    boxes = [box for box in boxes if box[2].size]
+def _merge(looks: list[Look]) -> Crop:
+    """Return where the mean logits are above 0, weighted by the share of the way from face to middle."""
+    boxes = [(lattice, start, *lattice.to_source(low[0, 0], start)) for lattice, start, low in looks]
+    boxes = [box for box in boxes if box[3].size]
     if not boxes:
         return Crop.empty()
     if len(boxes) == 1:
-        _, first, values = boxes[0]
+        _, _, first, values = boxes[0]
         return Crop(first, values > 0).tight()
-    begin = np.min([first for _, first, _ in boxes], axis=0)
-    end = np.max([np.add(first, values.shape) for _, first, values in boxes], axis=0)
+    begin = np.min([first for _, _, first, _ in boxes], axis=0)
+    end = np.max([np.add(first, values.shape) for _, _, first, values in boxes], axis=0)
     total = np.zeros(end - begin, dtype=np.float32)
-    cells = next(iter(logits.values())).shape[-1]
+    cells = looks[0][2].shape[-1]
     inward = np.minimum(np.arange(cells), np.arange(cells)[::-1]) + 0.5
     weight = torch.from_numpy(np.minimum.reduce(np.meshgrid(inward, inward, inward))).float()
-    for start, first, values in boxes:
+    for lattice, start, first, values in boxes:
         where = tuple(slice(a, a + n) for a, n in zip(np.subtract(first, begin), values.shape, strict=True))
         # The sign of the weighted mean is the sign of the weighted sum.
         total[where] += values * lattice.to_source(weight, start)[1]

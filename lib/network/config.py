@@ -50,6 +50,11 @@ class SegAnyPETConfig:
         """SegAnyPET has learnt one spacing only: 0."""
         return 0.0
 
+    @property
+    def wide_spacing(self) -> float:
+        """SegAnyPET has learnt one spacing only: 0."""
+        return 0.0
+
     def __post_init__(self) -> None:
         for field in fields(self):
             _check_type(field.name, getattr(self, field.name))

@@ -24,6 +24,10 @@ class NetworkConfig(Protocol):
     def fine_spacing(self) -> float:
         """Spacing in mm of a second look at small objects that the network has learnt as well; 0: none."""
 
+    @property
+    def wide_spacing(self) -> float:
+        """Spacing in mm of a look around, for large objects, that it has learnt as well; 0: none."""
+
 
 class PromptableNetwork(Protocol):
     """A network that encodes a cube once and decodes it again at every click.

@@ -11,6 +11,7 @@ class Size:
     image_size: int = 32
     spacing: float = 4.0
     fine_spacing: float = 0.0
+    wide_spacing: float = 0.0
 
 
 class IsocontourNetwork(nn.Module):

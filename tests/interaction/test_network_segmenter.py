@@ -139,7 +139,8 @@ def test_a_neighbour_is_decoded_with_the_logits_where_it_overlaps(engine, networ
 def test_where_regions_disagree_the_one_whose_middle_is_nearer_wins():
     lattice = Lattice(volume_of(np.zeros((60, 60, 60), dtype=np.float32)), SPACING, 32)
     yes, no = torch.ones((1, 1, 16, 16, 16)), -torch.ones((1, 1, 16, 16, 16))
-    grid = _merge(lattice, {(14, 14, 4): yes, (14, 14, 20): no}).to_grid((60, 60, 60))
+    looks = [(lattice, (14, 14, 4), yes), (lattice, (14, 14, 20), no)]
+    grid = _merge(looks).to_grid((60, 60, 60))
     assert grid[30, 30, 22]
     assert not grid[30, 30, 34]
     assert grid[30, 30, 5]
