@@ -99,8 +99,8 @@ _STYLES: dict[Style, dict[Language, tuple[str, str, str]]] = {
         "zh": ("病灶{}，位于{}：{}。", "\n", "{}\n全部病灶：{means}。"),
     },
     "B": {
-        "en": ("({}) {}, {}", "; ", "Viable tumour with {means} at {count} site(s): {}."),
-        "zh": ("（{}）{}，{}", "；", "存活肿瘤，{means}，共 {count} 处：{}。"),
+        "en": ("lesion {} {}: {}", "; ", "Viable tumour with {means} at {count} site(s): {}."),
+        "zh": ("病灶{}，位于{}：{}", "；", "存活肿瘤，{means}，共 {count} 处：{}。"),
     },
 }
 _BURDEN: dict[Style, dict[Language, str]] = {
