@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from guarded import SECRET, TOKENS, USERS, bearer
 from serving import LABELS, Server, save_image, sts_pet
 from small_network import small_seganypet
 
+from apps.segpet.access.tokens import line_of
+from apps.segpet.access.users import Role
 from lib.network import save_network
 from lib.pet import Phantom, make_phantom
 from scripts.faulting.run import FaultRun
@@ -62,3 +65,24 @@ def run(tmp_path_factory) -> Iterator[FaultRun]:
         yield run
     finally:
         run.close()
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory, phantom) -> Iterator[Server]:
+    """A server on which nobody works without a token, but for whom a proxy on this machine has signed in."""
+    folder = tmp_path_factory.mktemp("guarded")
+    (folder / "studies").mkdir()
+    for name in ("Doe_Jane", "second"):
+        save_image(folder / f"studies/{name}.nii.gz", phantom.volume.array, phantom.volume.affine)
+    users = folder / "users.txt"
+    users.write_text("# users\n" + "".join(line_of(one, TOKENS[one.role]) for one in USERS))
+    options = {"model": "none", "impression": "none", "unit": "SUVbw", "tokens": users}
+    server = Server(folder, hosts="localhost", proxy="127.0.0.1", **options)
+    server.headers = bearer(Role.ADMIN)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SEGPET_PROXY_SECRET", SECRET)
+            server.start()
+        yield server
+    finally:
+        server.stop()

@@ -14,14 +14,12 @@ import numpy as np
 import pytest
 import requests
 from certificates import certificate
-from serving import ROOT, Server, save_image
+from guarded import SECRET, TOKENS
+from serving import ROOT, Server
 
-from apps.segpet.access.tokens import line_of
-from apps.segpet.access.users import Role, User
+from apps.segpet.access.users import Role
 from lib.store import Audit
 
-SECRET = "the-proxy's-secret-0123456789"
-TOKEN = "ann-token-0123456789-0123456789"
 DOCUMENTED = re.compile(r"^    # segpet\.conf\n((?:    .*\n|\n)+)", re.MULTILINE)
 #: In the place of oauth2-proxy: whoever brings the cookie is its user.
 SIGN_ON = """
@@ -66,42 +64,29 @@ def configuration(folder: Path, segpet: int, port: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def proxied(tmp_path_factory, phantom) -> Iterator[tuple[Server, requests.Session]]:
+def proxied(guarded, tmp_path_factory) -> Iterator[tuple[Server, requests.Session]]:
     """A server behind nginx, and a browser that knows nginx's certificate; `browser.root` is its address."""
     nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if nginx is None:
         pytest.skip("apt-get install nginx-light")
-    folder = tmp_path_factory.mktemp("nginx")
-    (folder / "studies").mkdir()
-    save_image(folder / "studies/second.nii.gz", phantom.volume.array, phantom.volume.affine)
-    (folder / "users.txt").write_text(line_of(User("ann", Role.ANNOTATOR), TOKEN))
-    server = Server(
-        folder, model="none", impression="none", unit="SUVbw", hosts="localhost", proxy="127.0.0.1",
-        tokens=folder / "users.txt",
-    )  # fmt: skip
-    server.headers = {"Authorization": f"Bearer {TOKEN}"}
-    port = free_port()
+    folder, port = tmp_path_factory.mktemp("nginx"), free_port()
     places = "".join(
         f"{kind}_temp_path {folder}/{kind}; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     (folder / "nginx.conf").write_text(
         f"daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;\n"
-        f"events {{}}\nhttp {{ access_log off; {places}\n{configuration(folder, server.port, port)}\n}}\n"
+        f"events {{}}\nhttp {{ access_log off; {places}\n{configuration(folder, guarded.port, port)}\n}}\n"
     )
     process = subprocess.Popen([nginx, "-p", str(folder), "-c", str(folder / "nginx.conf")])
     browser = requests.Session()
     browser.verify, browser.trust_env = str(folder / "nginx.crt"), False
     browser.root = f"https://localhost:{port}"
     try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("SEGPET_PROXY_SECRET", SECRET)
-            server.start()
         _wait_for(port)
-        yield server, browser
+        yield guarded, browser
     finally:
         process.terminate()
         process.wait(10)
-        server.stop()
 
 
 def _wait_for(port):
@@ -186,7 +171,9 @@ def test_the_address_of_who_guesses_is_the_one_that_the_proxy_saw(proxied):
 def test_a_cookie_behind_tls_is_for_tls_alone(proxied):
     server, _ = proxied
     told = {"X-Forwarded-Proto": "https", "Origin": f"https://127.0.0.1:{server.port}"}
-    reply = requests.post(f"{server.url}/sign-in", data={"token": TOKEN}, headers=told, allow_redirects=False)
+    reply = requests.post(
+        f"{server.url}/sign-in", data={"token": TOKENS[Role.ANNOTATOR]}, headers=told, allow_redirects=False
+    )
     assert reply.headers["Set-Cookie"].startswith("__Host-segpet-")
     assert "Secure" in reply.headers["Set-Cookie"]
 
