@@ -16,7 +16,7 @@ _PR_CAPBSET_DROP = 24
 
 @contextmanager
 def full_disk(most: int = 0, pid: int = 0) -> Iterator[None]:
-    """Let a process (0: this one) write no file beyond so many bytes; the system says EFBIG, as for a quota."""
+    """Let a process (0: this one) write no file beyond so many bytes; the system answers EFBIG."""
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, before[1]))
     try:
@@ -42,7 +42,7 @@ def obeying_modes() -> Iterator[None]:
 
 
 def obey_modes() -> None:
-    """In a process that is about to run another program: that one will obey modes, also where it is root's."""
+    """Before another program is run in this process: have that one obey modes, also where it is root's."""
     if os.geteuid() == 0:
         libc = ctypes.CDLL(None)
         assert all(libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) == 0 for number in (1, 2))
