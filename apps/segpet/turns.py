@@ -130,8 +130,16 @@ class Turns:
 
     @contextmanager
     def turn(self, client: str, long: bool = False) -> Iterator[None]:
-        """Wait in this thread for a turn, and keep it inside the `with`; raises as `ask`."""
-        ticket = self.ask(client, long)
+        """Wait in this thread for a turn, for a place in the queue too, and keep it inside the `with`.
+
+        Raises StoppingError: as `ask`.
+        """
+        ticket = None
+        while ticket is None:
+            try:
+                ticket = self.ask(client, long)
+            except BusyError as busy:
+                time.sleep(busy.seconds)
         try:
             ticket.begins.result()
             yield

@@ -114,6 +114,15 @@ def test_at_the_end_who_waits_is_told_so_and_what_has_begun_goes_on():
     assert turns.is_idle
 
 
+def test_a_thread_waits_for_a_place_in_the_queue():
+    turns = Turns(at_a_time=1, most=1)
+    running, waiting = turns.ask("a"), turns.ask("b")
+    threading.Timer(0.2, lambda: (turns.leave(waiting), turns.leave(running))).start()
+    with turns.turn("batch", long=True):
+        assert not turns.is_idle
+    assert turns.is_idle
+
+
 def test_threads_share_it_and_never_more_than_allowed_work_at_a_time():
     turns, working, most, done = Turns(at_a_time=2, most=100, share=10), Counter(), [], Counter()
 
