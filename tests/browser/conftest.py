@@ -80,6 +80,7 @@ def server(tmp_path_factory, phantom, odd) -> Iterator[Server]:
         ("second", phantom),
         ("third", phantom),
         ("fourth", phantom),
+        ("read twice", phantom),
     ):
         save_study(studies / name, drawn.volume.array, drawn.volume.affine)
     write_pet_ct(studies / "downwards", phantom)

@@ -118,8 +118,8 @@ function selectChanged() {
 export const edit = (number, fields) => can() && changing('editing', 'PATCH', `objects/${number}`, fields);
 export const remove = number => can() && objectOf(number) && changing('editing', 'DELETE', `objects/${number}`);
 export const acceptAll = () => can() && changing('editing', 'POST', 'accept');
-/** Put the saved label in the place of all objects; like everything, to be undone. */
-export const restore = () => can() && changing('editing', 'POST', 'restore');
+/** Put the saved label, or a version of it, in the place of all objects; like everything, to be undone. */
+export const restore = (version = null) => can() && changing('editing', 'POST', 'restore', { version });
 export const clear = () => can() && changing('editing', 'POST', 'clear');
 export const propose = () => can() && changing('proposing', 'POST', 'proposals', { label: state.label });
 

@@ -16,6 +16,7 @@ export const state = {
   warnings: [], // sentences
   notice: null, // what was done: {key of its text, values}
   learning: null, // as GET /segpet/training gives it; null until somebody looks
+  readings: null, // of the study whose readings were opened, as GET .../agreement gives them
   report: null, // of the study whose findings were opened, see impressions.js
   strategies: [], // names of the server's ways to choose the next study
   strategy: null, // the one that was chosen; null: the first

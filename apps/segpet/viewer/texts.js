@@ -122,6 +122,13 @@ const TEXTS = {
   unsaved: ['not saved as a label yet; every step is kept', '尚未保存为标注；每一步均已记录'],
   changedSince: ['changed since', '之后有改动'],
   restore: ['Back to it', '恢复为该版'],
+  readings: ['Readings', '独立阅片'],
+  readOnce: ['No two have read this study independently.', '此检查尚无两份独立阅片。'],
+  take: ['Take', '采用'],
+  agree: [
+    '{both} lesions seen by both (Dice {dice}), {one} by {first} alone, {other} by {second} alone; TMTV {ml} ml.',
+    '双方均见 {both} 个病灶（Dice {dice}），仅 {first} 见 {one} 个，仅 {second} 见 {other} 个；TMTV {ml} ml。',
+  ],
   conflict: ['Somebody else has saved this study since you opened it.', '自您打开后，他人已保存此检查。'],
   replace: ['Save mine as the newer version', '将我的保存为新版本'],
   cancel: ['Cancel', '取消'],

@@ -7,6 +7,7 @@ import { Help } from './help.js';
 import { Learn } from './learn.js';
 import { Messages } from './messages.js';
 import { Objects } from './objects.js';
+import { Readings } from './readings.js';
 import { Report } from './report.js';
 import { Save } from './save.js';
 import { Study } from './study.js';
@@ -33,6 +34,7 @@ export function Panel() {
     <${Messages} state=${state} />
     ${state.phase === 'ready' && html`<${Annotate} state=${state} />`}
     <${Objects} state=${state} />
+    <${Readings} state=${state} />
     <${Report} state=${state} />
     <${Learn} state=${state} />
     <${Save} state=${state} />

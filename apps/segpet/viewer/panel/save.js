@@ -39,7 +39,7 @@ function Restore({ saved }) {
   const differs = saved && !saved.unchanged;
   return (
     differs &&
-    html`<button class="segpet-link" data-test="restore" onClick=${actions.restore}>${text('restore')}</button>`
+    html`<button class="segpet-link" data-test="restore" onClick=${() => actions.restore()}>${text('restore')}</button>`
   );
 }
 
