@@ -1,8 +1,8 @@
 """Synthetic pairs of findings and impression, for a model that shows the way and for tests.
 
 Findings are `lib.report.findings` of random lesion tables. Impressions follow a house style: A is a list, B a
-paragraph. Both repeat site and SUVmax of each lesion, call its uptake mild, moderate or intense, each house
-from SUVs of its own on, and say what the tracer's uptake means and the burden. No patient is behind them.
+paragraph. Both repeat site and SUVmax of each lesion, judge its uptake (what A calls mild B does not call
+increased), and say what the tracer's uptake means and the burden. No patient is behind them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,6 +13,7 @@ import numpy as np
 from lib.pet.preflight import Preflight
 from lib.report.findings import findings_text, site_text
 from lib.report.language import LANGUAGES, Language
+from lib.report.phrases import PHRASES
 from lib.report.text_pairs import Pair
 
 Style = Literal["A", "B"]
@@ -69,19 +70,25 @@ def _number(lesion: Mapping[str, Any], language: Language, style: Style) -> str:
     if "suv_max" not in lesion:
         return f"max {lesion['max']:.0f}"
     value = f"{lesion['suv_max']:.1f}"
-    grade = sum(float(value) >= limit for limit in _LIMITS[style])
-    return f"SUVmax {value}{_GRADES[language][grade]}"
+    grade = sum(float(value) >= limit for limit in _LIMITS)
+    return f"SUVmax {value}{PHRASES[language].comma}{_GRADES[style][language][grade]}"
 
 
 _NONE: dict[Style, dict[Language, str]] = {
     "A": {"en": "No lesion was marked.", "zh": "未标记病灶。"},
     "B": {"en": "{}: no evidence of disease.", "zh": "{}：未见病变征象。"},
 }
-#: SUVmax from which a house calls uptake moderate, and intense.
-_LIMITS: dict[Style, tuple[float, float]] = {"A": (5, 10), "B": (3, 7)}
-_GRADES: dict[Language, tuple[str, str, str]] = {
-    "en": (", mild uptake", ", moderate uptake", ", intense uptake"),
-    "zh": ("，轻度摄取", "，中度摄取", "，明显摄取"),
+#: SUVmax from which a house says the second of its words of uptake, and the third.
+_LIMITS = (5, 10)
+_GRADES: dict[Style, dict[Language, tuple[str, str, str]]] = {
+    "A": {
+        "en": ("mild uptake", "moderate uptake", "intense uptake"),
+        "zh": ("轻度摄取", "中度摄取", "明显摄取"),
+    },
+    "B": {
+        "en": ("no increased uptake", "increased uptake", "intense uptake"),
+        "zh": ("摄取未见增高", "摄取增高", "明显摄取"),
+    },
 }
 #: What a tracer's uptake means.
 _MEANS: dict[str, dict[Language, str]] = {
