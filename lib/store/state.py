@@ -48,9 +48,16 @@ class StateFolder:
         import, export) need not hold the folder: they add to it under locks of their own.
 
         Raises:
-            StoreError: another server has it.
+            StoreError: another server has it, or it cannot be written.
         """
-        if not hold(self.path / "server.lock"):
+        try:
+            held = hold(self.path / "server.lock")
+        except OSError as error:
+            raise StoreError(
+                f"The state folder {self.path} cannot be written ({error.strerror}): "
+                "`segpet doctor` says where."
+            ) from error
+        if not held:
             raise StoreError(
                 f"Another server is using the state folder {self.path}: stop it first, or name another "
                 "folder with --state."

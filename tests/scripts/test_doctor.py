@@ -162,6 +162,7 @@ DAMAGE = {
     "the split": (lambda s: cut(s.models.folder / "split.json"), "Restore the file from a backup", False),
     "a training's record": (lambda s: cut(s.state / "training/progress.json"), "record cannot be read", True),
     "a lease": (lambda s: cut(s.state / "leases/a/me"), "It says who had a study open", True),
+    "the format": (lambda s: (s.state / "format").write_text("?"), "names the format of this folder", True),
     "the list of studies": (
         lambda s: (s.studies / "datastore_v2.json").write_text("{"),
         "list of studies and labels cannot be read",

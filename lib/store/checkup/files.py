@@ -49,6 +49,10 @@ def check_leftovers(state: Path) -> Iterator[Finding]:
 
 def check_records(state: Path) -> Iterator[Finding]:
     """Find small records that cannot be read and can be done without."""
+    layout = state / "format"
+    if layout.exists() and not layout.read_bytes().strip().isdigit():
+        what = "What names the format of this folder cannot be read, and no server starts with it."
+        yield moved_aside(layout, what, "the folder counts as of the first format, the only one so far")
     for pattern, then in _RECORDS.items():
         for path in sorted(state.glob(pattern)):
             if path.is_file() and not path.name.endswith(".part"):
