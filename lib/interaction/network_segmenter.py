@@ -47,8 +47,9 @@ class NetworkSegmenter:
     before. An object that reaches a region's face grows through it into overlapping neighbours; these are
     derived anew at each step.
 
-    A network that has learnt a wider spacing looks around as well: one region of that spacing about the
-    anchor counts in the mean of logits like the others, and alone where they do not reach.
+    A network that has learnt a wider spacing looks around as well. Where that shows an object longer than
+    half a region, this one region of the wide spacing about the anchor counts in the mean of logits like the
+    others, and alone where they do not reach.
 
     A network that has learnt a finer spacing looks at a small object a second time, in a region of that
     spacing about its first click, and keeps to it until the object or a click leaves that region.
@@ -120,8 +121,8 @@ class NetworkSegmenter:
         wide = (
             self._seen_wide(volume, anchor, before, steps, watch) if self._wide_spacing and logits else None
         )
-        if wide:
-            looks.append((self._lattice(volume, self._wide_spacing), *wide))
+        if wide and (large := self._large_object(volume, wide, points)) is not None:
+            looks.append((self._lattice(volume, self._wide_spacing), wide[0], large))
         with watch.stage("mask"):
             mask = _mask(looks, points)
         state = NetworkState(
@@ -164,6 +165,26 @@ class NetworkSegmenter:
             return None
         return start, self._decode(lattice, start, prompts, logits, watch)
 
+    def _large_object(
+        self, volume: Volume, wide: tuple[Index, torch.Tensor], points: list[tuple[Click, np.ndarray]]
+    ) -> torch.Tensor | None:
+        """Return the wide region's logits, 0 where they show other objects; None where this one is small."""
+        start, low = wide
+        lattice = self._lattice(volume, self._wide_spacing)
+        clicks = [(click, lattice.from_source(click.index)) for click, _ in points]
+        found = low[0, 0].numpy() > 0
+        component = regions.component_with(found, self._cells(self._prompts(clicks, start), low))
+        extent = np.array([np.ptp(at) + 1 if at.size else 0 for at in component.nonzero()])
+        cell_mm = self._size * self._wide_spacing / low.shape[-1]
+        if (extent * cell_mm <= self._size * self.network.config.spacing / 2).all():
+            return None
+        return low.masked_fill(torch.from_numpy(found & ~component), 0.0)
+
+    def _cells(self, prompts: list[tuple[list[int], int]], low: torch.Tensor) -> list[list[int]]:
+        """Return the cells of a region's logits in which its positive clicks lie."""
+        per_cell = self._size // low.shape[-1]
+        return [[at // per_cell for at in voxel] for voxel, label in prompts if label]
+
     def _is_small(self, volume: Volume, mask: Crop) -> bool:
         """Whether an object about a voxel of it lies within a region of the fine spacing for certain."""
         extent = np.array(mask.array.shape) * volume.spacing
@@ -181,9 +202,7 @@ class NetworkSegmenter:
             return None
         prompts = self._prompts(points, start)
         low = self._decode(lattice, start, prompts, before, watch)
-        per_cell = self._size // low.shape[-1]
-        seeds = [[at // per_cell for at in voxel] for voxel, label in prompts if label]
-        if regions.faces_reached(regions.component_with(low[0, 0].numpy() > 0, seeds)):
+        if regions.faces_reached(regions.component_with(low[0, 0].numpy() > 0, self._cells(prompts, low))):
             return None
         with watch.stage("mask"):
             mask = _mask([(lattice, start, low)], points)
