@@ -53,7 +53,7 @@ def packages_fit() -> bool:
 
 def misfits() -> list[str]:
     """Return the lines of `pip check` but for those on monailabel, whose requirements are partly left out."""
-    command = [sys.executable, "-m", "pip", "check", "--disable-pip-version-check"]
+    command = [sys.executable, "-m", "pip", "check"]
     checked = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, check=False)
     if checked.returncode and not checked.stdout:
         return ["pip check failed."]
