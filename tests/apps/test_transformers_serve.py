@@ -1,5 +1,6 @@
 """The demonstration model behind `transformers serve`, a real OpenAI-compatible server on loopback."""
 
+import json
 import os
 import socket
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import requests
+from panel_client import PanelClient, lps
+from serving import Server, save_image
 
 from lib.report.backends import Cancelled, Options, open_backend
 from lib.report.synthetic_pairs import pairs
@@ -63,3 +66,28 @@ def test_cancelling_leaves_a_server_that_still_answers(url: str) -> None:
         for piece in backend.generate(pair.findings, "en", Options(max_tokens=200), lambda: bool(got)):
             got.append(piece)
     assert "".join(backend.generate(pair.findings, "en", Options(max_tokens=200))).strip()
+
+
+def test_a_saved_label_becomes_an_impression_that_the_other_server_writes(
+    url, tmp_path, phantom, lesions
+) -> None:
+    """From a click to a streamed and checked impression, as with a model in SegPET's own process."""
+    (tmp_path / "studies").mkdir()
+    save_image(tmp_path / "studies/one.nii.gz", phantom.volume.array, phantom.volume.affine)
+    server = Server(tmp_path, model="none", unit="SUVbw", impression=url, impression_model=str(MODEL))
+    try:
+        client = PanelClient(server.start().url, "one", "reader-1")
+        client.open()
+        client.click(lps(phantom.volume.affine, lesions[0]))
+        client.save("final")
+        route = f"{client.study_url}/impression"
+        findings = requests.get(route, timeout=60).json()["findings"]
+        body = {"findings": findings, "language": "en", "max_tokens": 200}
+        with requests.post(f"{route}/stream", json=body, stream=True, timeout=120) as reply:
+            *lines, last = [json.loads(line) for line in reply.iter_lines()]
+        assert sum("text" in line for line in lines) > 3
+        assert "SUVmax" in last["done"]["text"] and set(last["done"]["check"]) >= {"marks", "missing"}
+        told = requests.post(f"{server.url}/train/impression", json={}, timeout=30)
+        assert told.status_code == 422 and "own process" in told.json()["detail"]
+    finally:
+        server.stop()
