@@ -187,8 +187,6 @@ def bundled(
 
     `segpet train bundled CASES -o compact.safetensors --work DIR --minutes 60`
     """
-    from dataclasses import replace
-
     import torch
     from rich.progress import Progress as Bar
 
@@ -200,13 +198,9 @@ def bundled(
 
     recipe = Recipe(steps=steps, minutes=minutes, seed=seed, batch=batch, rate=rate, threads=threads)
     torch.manual_seed(seed)
-    network = CompactPET(CompactConfig(fine_spacing=2.0, wide_spacing=8.0))
-    if start is not None:
-        begun = load_network(start)
-        if not isinstance(begun, CompactPET):
-            raise InputError(f"{start} holds no compact network: begin with one, or with none.")
-        network = CompactPET(replace(begun.config, fine_spacing=2.0, wide_spacing=8.0), begun.name)
-        network.load_state_dict(begun.state_dict())
+    network = CompactPET(CompactConfig(fine_spacing=2.0)) if start is None else load_network(start)
+    if not isinstance(network, CompactPET):
+        raise InputError(f"{start} holds no compact network: begin with one, or with none.")
     config = network.config
     work.mkdir(parents=True, exist_ok=True)
     patients = read_patients(cases) if cases else []
@@ -216,9 +210,7 @@ def bundled(
     if cases and not patients:
         raise InputError("No case is left to learn from: leave fewer out.")
     bodies = make_training_phantoms(phantoms, config.spacing, work / "phantoms")
-    scenes = Scenes(
-        patients, bodies, config.image_size, config.spacing, seed, config.fine_spacing, config.wide_spacing
-    )
+    scenes = Scenes(patients, bodies, config.image_size, config.spacing, seed, config.fine_spacing)
     training = Training(network, scenes, recipe, work / "checkpoint.safetensors")
 
     with Bar() as bar, (work / "log.jsonl").open("a") as log:

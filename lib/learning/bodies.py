@@ -78,30 +78,6 @@ def phantom_scene(
     phantom: TrainingPhantom, side: int, random: np.random.Generator
 ) -> tuple[Field, NDArray[np.bool_], NDArray[np.int64]]:
     """Cut a cube about one lesion or organ; return SUVs, the target's mask, and the first click's voxel."""
-    labels, number, click = _clicked(phantom, random)
-    wanted = side // 2 + region_offset(side, random)
-    start = click - wanted
-    return _cut(phantom.image, start, side), _cut(labels, start, side) == number, wanted
-
-
-def wide_scene(
-    phantom: TrainingPhantom, side: int, random: np.random.Generator
-) -> tuple[Field, NDArray[np.bool_], NDArray[np.int64]]:
-    """Cut a cube of twice the edge about one lesion or organ, at twice the voxel size, as `phantom_scene`."""
-    labels, number, click = _clicked(phantom, random)
-    wanted = side // 2 + region_offset(side, random)
-    start = click - 2 * wanted - random.integers(0, 2, 3)
-    both = np.stack((_cut(phantom.image, start, 2 * side), _cut(labels, start, 2 * side) == number))
-    image, share = F.avg_pool3d(torch.from_numpy(both)[None], 2)[0].numpy()
-    mask = share >= 0.5
-    mask[tuple(wanted)] = True  # of a target smaller than a voxel nothing else may be left
-    return image, mask, wanted
-
-
-def _clicked(
-    phantom: TrainingPhantom, random: np.random.Generator
-) -> tuple[NDArray[np.uint8], int, NDArray[np.int64]]:
-    """Choose a lesion or an organ; return the labels that hold it, its number there, and a click on it."""
     labels, boxes = phantom.organs, phantom.organ_boxes
     if phantom.lesion_boxes and (random.random() < _LESION_SHARE or not boxes):
         labels, boxes = phantom.lesions, phantom.lesion_boxes
@@ -110,7 +86,10 @@ def _clicked(
         weights = phantom.weights[list(boxes)]
         number = int(random.choice(list(boxes), p=weights / weights.sum()))
     box = boxes[number]
-    return labels, number, choose_click(labels[box] == number, random) + [part.start for part in box]
+    click = choose_click(labels[box] == number, random) + [part.start for part in box]
+    wanted = side // 2 + region_offset(side, random)
+    start = click - wanted
+    return _cut(phantom.image, start, side), _cut(labels, start, side) == number, wanted
 
 
 def magnified_scene(

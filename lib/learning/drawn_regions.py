@@ -66,9 +66,7 @@ def _spacings(case: Case, truth: Crop, config: NetworkConfig) -> tuple[float, ..
     fine = config.fine_spacing
     is_small = fine and (extent <= config.image_size * fine / 2).all()
     # The second look decides on a small object's mask; the first only on whether there is a second.
-    if is_small:
-        return (fine, fine, fine, config.spacing)
-    return (config.spacing, config.wide_spacing) if config.wide_spacing else (config.spacing,)
+    return (fine, fine, fine, config.spacing) if is_small else (config.spacing,)
 
 
 def _region(
@@ -84,7 +82,7 @@ def _region(
     i, j, k = (choose_click(truth.array, random) + truth.start).tolist()
     point = lattice.from_source((i, j, k))
     start = np.array(lattice.cube_at((i, j, k)))
-    if spacing == config.spacing:  # other looks are centred
+    if spacing == config.spacing:  # the second look is always centred
         start = start - region_offset(size, random)
     where: Index = (int(start[0]), int(start[1]), int(start[2]))
     assert in_cube(point, where, size)

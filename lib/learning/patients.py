@@ -29,11 +29,6 @@ SEAM_MM, SEAM_OUTSIDE_MM = 15.0, 5.0
 _AIR_GOES_ON = 0.65
 _QUIET_SUV = (0.1, 1.5)  # soft tissue without disease, air and organs left out
 _CLEAR_MM = 15.0  # what is nearer to the tumour is not quiet tissue
-#: Chance and strength of what makes another tumour of one: its shape bent (mm), its uptake uneven
-#: (deviation of the logarithm), its contrast (factors).
-_BENT, _BEND_MM = 0.5, 8.0
-_UNEVEN, _UNEVENNESS = 0.4, 0.5
-_OTHER_CONTRAST, _CONTRASTS = 0.5, (0.3, 1.6)
 _ENOUGH = 100  # voxels of quiet tissue; with fewer, level and noise are the typical ones
 _TYPICAL = (0.5, 0.12)
 
@@ -110,10 +105,6 @@ def patient_scene(
     # A voxel's place in the crop (mm from its corner); the click lies somewhere in its voxel.
     offset = click_mm - matrix @ ((wanted + random.uniform(-0.4, 0.4, 3)) * spacing)
     places = _grid(side) * spacing @ matrix.T + offset
-    if random.random() < _BENT:
-        bend = np.stack([smooth_field(side, 6.0, random) for _ in range(3)], axis=-1)
-        bend -= bend[tuple(wanted)]  # the click stays where it is
-        places = places + random.uniform(0, _BEND_MM) * bend
     grid = torch.from_numpy(
         (2 * places / size - 1)[..., ::-1].astype(np.float32)
     )  # grid_sample wants K, J, I
@@ -125,23 +116,9 @@ def patient_scene(
     share = np.clip((depth + SEAM_OUTSIDE_MM) / SEAM_MM, 0, 1).astype(np.float32)
     image, target = values[0], values[1]
     background = background_scene(side, spacing, patient.level, patient.noise, random)
-    image = share * _another_uptake(image, target, patient.level, random) + (1 - share) * background
+    image = share * image + (1 - share) * background
     target = np.where(share > 0, target, 0)
     return image, _outlined(target, wanted, random), wanted
-
-
-def _another_uptake(
-    image: Field, target: NDArray[np.float32], level: float, random: np.random.Generator
-) -> Field:
-    """Vary the tumour's uptake: hot and faint parts, more or less contrast to the tissue about it."""
-    factor = np.ones_like(image)
-    if random.random() < _UNEVEN:
-        sigma = float(random.choice((2.5, 6.0)))
-        factor *= np.exp(random.uniform(0, _UNEVENNESS) * smooth_field(len(image), sigma, random))
-    if random.random() < _OTHER_CONTRAST:
-        factor *= np.float32(np.exp(random.uniform(*np.log(_CONTRASTS))))
-    soft = ndimage.gaussian_filter(target, 1.0, truncate=3)  # the scanner's blur has no edge
-    return image + soft * (factor - 1) * np.maximum(image - level, 0)
 
 
 def _turn_and_zoom(random: np.random.Generator) -> NDArray[np.float64]:

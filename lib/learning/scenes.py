@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lib.learning.analytic import analytic_scene
-from lib.learning.bodies import TrainingPhantom, magnified_scene, phantom_scene, wide_scene
+from lib.learning.bodies import TrainingPhantom, magnified_scene, phantom_scene
 from lib.learning.patients import Patient, patient_scene
 from lib.learning.textures import Field, noise_field, smooth_field
 
@@ -28,8 +28,6 @@ FINE_SHARE = 0.3
 FINE_SHARES = (0.15, 0.4, 0.45)
 #: Patients whose tumour is at most so long are seen so.
 _SMALL_TUMOUR_MM = 70.0
-#: Share of scenes as the look around sees them.
-WIDE_SHARE = 0.3
 
 
 class Scene(TypedDict):
@@ -56,7 +54,6 @@ class Scenes(Dataset[Scene]):
         spacing: mm.
         seed: of all scenes.
         fine_spacing: mm, of scenes with a small target as a second look sees them; 0: there are none.
-        wide_spacing: mm, of scenes as the look around sees them; 0: there are none.
     """
 
     patients: list[Patient]
@@ -65,18 +62,15 @@ class Scenes(Dataset[Scene]):
     spacing: float
     seed: int
     fine_spacing: float = 0.0
-    wide_spacing: float = 0.0
 
     def __getitem__(self, number: int) -> Scene:
         random = np.random.default_rng((self.seed, number))
-        spacing, part = self.spacing, random.random()
-        if self.fine_spacing and part < FINE_SHARE:
+        spacing = self.spacing
+        if self.fine_spacing and random.random() < FINE_SHARE:
             spacing = self.fine_spacing
             image, target, click = self._draw_fine(random)
         else:
-            if self.wide_spacing and part > 1 - WIDE_SHARE:
-                spacing = self.wide_spacing
-            image, target, click = self._draw(spacing, random)
+            image, target, click = self._draw(random)
         image = _augmented(image, spacing, random)
         previous = np.zeros_like(image)
         if target.sum() > 0.02 * target.size and random.random() < 0.3:
@@ -91,19 +85,16 @@ class Scenes(Dataset[Scene]):
         """What the scenes are drawn from."""
         return [patient.name for patient in self.patients] + [f"{len(self.phantoms)} phantoms"]
 
-    def _draw(
-        self, spacing: float, random: np.random.Generator
-    ) -> tuple[Field, NDArray[np.bool_], NDArray[np.int64]]:
+    def _draw(self, random: np.random.Generator) -> tuple[Field, NDArray[np.bool_], NDArray[np.int64]]:
         shares = np.array(SHARES) * (bool(self.patients), True, bool(self.phantoms))
         origin = random.choice(3, p=shares / shares.sum())
         if origin == 0:
             patient = self.patients[random.integers(len(self.patients))]
-            return patient_scene(patient, self.side, spacing, random)
+            return patient_scene(patient, self.side, self.spacing, random)
         if origin == 1:
-            return analytic_scene(self.side, spacing, random)
+            return analytic_scene(self.side, self.spacing, random)
         phantom = self.phantoms[random.integers(len(self.phantoms))]
-        scene = phantom_scene if spacing == self.spacing else wide_scene
-        return scene(phantom, self.side, random)
+        return phantom_scene(phantom, self.side, random)
 
     def _draw_fine(self, random: np.random.Generator) -> tuple[Field, NDArray[np.bool_], NDArray[np.int64]]:
         patients = [patient for patient in self.patients if patient.extent_mm <= _SMALL_TUMOUR_MM]

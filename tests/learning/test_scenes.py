@@ -6,10 +6,10 @@ import torch
 from scipy import ndimage
 
 from lib.learning.analytic import analytic_scene
-from lib.learning.bodies import TrainingPhantom, magnified_scene, on_lattice, phantom_scene, wide_scene
+from lib.learning.bodies import TrainingPhantom, magnified_scene, on_lattice, phantom_scene
 from lib.learning.cases import Case, CaseError
 from lib.learning.first_click import choose_click, deepest_voxel, region_offset
-from lib.learning.patients import Patient, _another_uptake, as_patient, patient_scene, read_patients
+from lib.learning.patients import Patient, as_patient, patient_scene, read_patients
 from lib.learning.scenes import Scenes
 from lib.learning.textures import smooth_field
 from lib.pet import Crop, Volume
@@ -213,35 +213,6 @@ def test_a_magnified_scene_shows_a_small_lesion_twice_as_large(phantom):
         # The uptake lies where the mask is: the magnified image is not shifted against it.
         hot = image > np.percentile(image[mask], 60)
         assert (hot & mask).any()
-
-
-def test_a_wide_scene_shows_twice_as_much_of_the_body_and_holds_its_click(phantom):
-    for seed in range(10):
-        image, mask, click = wide_scene(phantom, SIDE, np.random.default_rng(seed))
-        assert image.shape == mask.shape == (SIDE,) * 3
-        assert image.dtype == np.float32
-        assert mask[tuple(click)]
-        # In voxels of twice the edge a body has an eighth of its voxels, and those in part.
-        assert (image > 0.1).sum() <= (phantom.image > 0.1).sum() / 4
-        assert mask.sum() <= max(1, (phantom.organs > 0).sum() / 4)
-
-
-def test_scenes_of_a_wide_spacing_come_from_every_origin(patient, phantom):
-    scenes = Scenes([patient], [phantom], SIDE, SPACING, 0, wide_spacing=2 * SPACING)
-    for number in range(12):
-        image, mask, click = scenes._draw(2 * SPACING, np.random.default_rng(number))
-        assert image.dtype == np.float32 and mask.any() and mask[tuple(click)]
-
-
-def test_a_tumour_with_another_uptake_keeps_what_lies_about_it():
-    image = np.full((SIDE,) * 3, 0.5, dtype=np.float32)
-    target = np.zeros_like(image)
-    target[10:20, 10:20, 10:20] = 1
-    image[target > 0] = 6.0
-    changed = [_another_uptake(image, target, 0.5, np.random.default_rng(seed)) for seed in range(8)]
-    assert all(np.array_equal(one[target == 0][:500], image[target == 0][:500]) for one in changed)
-    assert all(one.min() >= 0.5 for one in changed)
-    assert max(abs(one[15, 15, 15] - 6.0) for one in changed) > 1
 
 
 def test_scenes_of_a_fine_spacing_have_small_targets_only(patient, phantom):
