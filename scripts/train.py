@@ -198,7 +198,11 @@ def bundled(
 
     recipe = Recipe(steps=steps, minutes=minutes, seed=seed, batch=batch, rate=rate, threads=threads)
     torch.manual_seed(seed)
-    network = CompactPET(CompactConfig(fine_spacing=2.0)) if start is None else load_network(start)
+    network = (
+        CompactPET(CompactConfig(fine_spacing=2.0, wide_spacing=6.0))
+        if start is None
+        else load_network(start)
+    )
     if not isinstance(network, CompactPET):
         raise InputError(f"{start} holds no compact network: begin with one, or with none.")
     config = network.config

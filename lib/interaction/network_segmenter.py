@@ -47,7 +47,7 @@ class NetworkSegmenter:
     before. An object that reaches a region's face grows through it into overlapping neighbours; these are
     derived anew at each step.
 
-    A network that has learnt a wider spacing looks around as well. Where that shows an object longer than
+    A network with a wider spacing looks around as well. Where that shows an object longer than
     half a region, this one region of the wide spacing about the anchor counts in the mean of logits like the
     others, and alone where they do not reach.
 

@@ -19,7 +19,7 @@ class CompactConfig:
     fine_spacing: float = 0.0
     """Voxel spacing in mm of a second look at small objects, on which it was trained too; 0: none."""
     wide_spacing: float = 0.0
-    """Voxel spacing in mm of a look around, for large objects, on which it was trained too; 0: none."""
+    """Voxel spacing in mm of a look around, for large objects, as if they were smaller; 0: none."""
     encoder_widths: tuple[int, int, int, int] = (32, 64, 112, 128)
     """Channels of the encoder's maps at 1/2, 1/4, 1/8 and 1/16 of the cube's resolution."""
     embedding_widths: tuple[int, int, int] = (32, 64, 96)

@@ -52,7 +52,7 @@ class SegAnyPETConfig:
 
     @property
     def wide_spacing(self) -> float:
-        """SegAnyPET has learnt one spacing only: 0."""
+        """Nobody has measured SegAnyPET at another spacing: 0."""
         return 0.0
 
     def __post_init__(self) -> None:

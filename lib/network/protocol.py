@@ -26,7 +26,7 @@ class NetworkConfig(Protocol):
 
     @property
     def wide_spacing(self) -> float:
-        """Spacing in mm of a look around, for large objects, that it has learnt as well; 0: none."""
+        """Spacing in mm of a look around, which shows large objects as if they were smaller; 0: none."""
 
 
 class PromptableNetwork(Protocol):

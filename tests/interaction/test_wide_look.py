@@ -1,4 +1,4 @@
-"""A network that has learnt a wider spacing looks around: large objects are seen whole at the first click."""
+"""A network with a wider spacing looks around: large objects are seen whole at the first click."""
 
 import numpy as np
 import pytest
