@@ -47,12 +47,12 @@ class NetworkSegmenter:
     before. An object that reaches a region's face grows through it into overlapping neighbours; these are
     derived anew at each step.
 
-    A network with a wider spacing looks around as well. Where that shows an object longer than
-    half a region, this one region of the wide spacing about the anchor counts in the mean of logits like the
-    others, and alone where they do not reach.
-
     A network that has learnt a finer spacing looks at a small object a second time, in a region of that
     spacing about its first click, and keeps to it until the object or a click leaves that region.
+
+    With a wider spacing it looks around for any other object. Where that shows one longer than half a region,
+    this one wide region about the anchor counts in the mean of logits like the others, and alone where they
+    do not reach.
 
     A voxel that was clicked is in the mask or not as the click says.
 
@@ -118,13 +118,17 @@ class NetworkSegmenter:
 
         grown, warnings = self._grow(lattice, logits, points, watch)
         looks = [(lattice, start, low) for start, low in (logits | grown).items()]
-        wide = (
-            self._seen_wide(volume, anchor, before, steps, watch) if self._wide_spacing and logits else None
-        )
-        if wide and (large := self._large_object(volume, wide, points)) is not None:
-            looks.append((self._lattice(volume, self._wide_spacing), wide[0], large))
         with watch.stage("mask"):
             mask = _mask(looks, points)
+        # Without a region there is no positive click yet, as in an object that was painted only.
+        small = bool(logits and self._fine_spacing) and not was_close and self._is_small(volume, mask)
+        wide = None
+        if logits and self._wide_spacing and not small:
+            wide = self._seen_wide(volume, anchor, before, steps, watch)
+            if wide and (large := self._large_object(volume, wide, points)) is not None:
+                looks.append((self._lattice(volume, self._wide_spacing), wide[0], large))
+                with watch.stage("mask"):
+                    mask = _mask(looks, points)
         state = NetworkState(
             mask=mask,
             bytes=mask.array.nbytes + sum(low.nbytes for *_, low in looks),
@@ -135,9 +139,7 @@ class NetworkSegmenter:
             logits=tuple(logits.items()),
             wide=wide,
         )
-        if self._fine_spacing and logits and not was_close and self._is_small(volume, mask):
-            return self._seen_close(volume, state, steps, watch) or state
-        return state
+        return (small and self._seen_close(volume, state, steps, watch)) or state
 
     def _is_seen(self, volume: Volume, click: Click, state: NetworkState | None) -> bool:
         """Whether a click lies in a region that was looked at."""
