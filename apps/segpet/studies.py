@@ -226,8 +226,16 @@ def checked_tag(tag: str) -> str:
     return tag
 
 
+_DEEPEST = 64  # json reads ten times more than copy.deepcopy, with which MONAI Label hands records out
+
+
 def refuse_unreadable(value: Any) -> None:
-    """Raise HTTPException 422 for what could be kept but not read or sent again: NaN, broken Unicode."""
+    """Raise HTTPException 422 for what could be kept but not read or sent again: NaN, bad Unicode, depth."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [part for whole in level for part in _parts(whole)]
+    if level:
+        raise HTTPException(422, f"JSON may be nested {_DEEPEST} deep here; send it flatter.")
     try:
         json.dumps(value, allow_nan=False, ensure_ascii=False, default=str).encode()
     except (ValueError, RecursionError) as error:
@@ -236,6 +244,10 @@ def refuse_unreadable(value: Any) -> None:
             "JSON can only hold finite numbers and valid Unicode here; leave out NaN, Infinity and lone "
             "surrogates.",
         ) from error
+
+
+def _parts(value: Any) -> Any:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _is_text(name: str) -> bool:

@@ -132,6 +132,13 @@ def test_parameters_that_are_no_json_object_are_refused(server, params):
     assert "params" in reply.json()["detail"]
 
 
+def test_what_is_nested_too_deep_to_be_read_again_is_not_kept(server):
+    deep = '{"note": ' + "[" * 400 + "]" * 400 + "}"
+    kept = requests.put(f"{server.url}/datastore/image/info?image=Doe_Jane", data={"info": deep})
+    assert kept.status_code == 422 and "nested" in kept.json()["detail"]
+    assert requests.get(f"{server.url}/datastore/?output=all").status_code == 200
+
+
 def test_clicks_in_a_json_body_are_not_taken_for_no_clicks(server):
     reply = requests.post(f"{server.url}/infer/suv_region?image=Doe_Jane", json={"lesion": [[1, 1, 1]]})
     assert reply.status_code == 415
