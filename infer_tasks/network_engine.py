@@ -11,7 +11,7 @@ from threading import Lock, Thread
 import torch
 
 from lib.interaction import Engine, NetworkSegmenter
-from lib.network import CheckpointError, load_network
+from lib.network import CheckpointError, PromptableNetwork, load_network
 from lib.store import Models, StoreError, Version
 
 logger = logging.getLogger("segpet")
@@ -26,6 +26,8 @@ IDLE_SECONDS = 1800.0
 _MOST_SESSIONS = 512
 #: Networks in memory at most, the present one among them; sessions on older ones go on with the present one.
 _MOST_NETWORKS = 3
+#: Of each: embeddings of regions, and objects as they were after each step.
+_EMBEDDING_BYTES, _STATE_BYTES = 512 << 20, 256 << 20
 
 #: Whose clicks in which study: (study, client).
 Session = tuple[str, str]
@@ -129,10 +131,7 @@ class NetworkEngine:
         """Let go of what the engines have computed, with the present weights and those of sessions."""
         with self._keeping:
             kept = {one for one, _ in self._sessions.values()} | ({self._now} if self._now else set())
-            fresh = {
-                one: _Loaded(Engine(NetworkSegmenter(one.engine.segmenter.network)), one.version)
-                for one in kept
-            }
+            fresh = {one: _Loaded(_engine_of(one.engine.segmenter.network), one.version) for one in kept}
             self._now = fresh[self._now] if self._now else None
             for session, (one, last) in self._sessions.items():
                 self._sessions[session] = (fresh[one], last)
@@ -209,7 +208,7 @@ class NetworkEngine:
         logger.info("Loading the weights %s; a checkpoint is converted once.", path.name)
         network = load_network(path, self._device, cache=self._cache)
         logger.info("The weights %s are ready on %s.", path.name, self._device)
-        return _Loaded(Engine(NetworkSegmenter(network)), _number(version))
+        return _Loaded(_engine_of(network), _number(version))
 
     def _kept(self, session: Session) -> _Loaded | None:
         with self._keeping:
@@ -235,6 +234,10 @@ class NetworkEngine:
     def _note(self, session: Session, loaded: _Loaded) -> None:
         self._sessions[session] = (loaded, self._clock())
         self._sessions.move_to_end(session)
+
+
+def _engine_of(network: PromptableNetwork) -> Engine:
+    return Engine(NetworkSegmenter(network, _EMBEDDING_BYTES), _STATE_BYTES)
 
 
 def _number(version: Version | None) -> int:

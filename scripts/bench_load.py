@@ -307,7 +307,9 @@ class Annotator:
             body = {**revision, "object": number, "point": point, "positive": positive}
             if number is None:
                 body["label"] = "lesion"
-            reply = self._ask(action, "POST", f"{self._session}/clicks", body)
+            reply = self._ask(action, "POST", f"{self._session}/clicks", body, refusals=(422,))
+            if not reply.ok:
+                return  # there was a click in this voxel already
             self._load.waits.append(float(reply.headers["Server-Timing"].partition("dur=")[2]) / 1000)
             self._shown(reply)
 
@@ -319,7 +321,9 @@ class Annotator:
         (length,) = struct.unpack_from("<I", reply.content)
         self._head = json.loads(reply.content[4 : 4 + length])
 
-    def _ask(self, what: str, method: str, path: str, body: Any = None) -> Any:
+    def _ask(
+        self, what: str, method: str, path: str, body: Any = None, refusals: tuple[int, ...] = ()
+    ) -> Any:
         """Ask the server, again where it says when; as the panel does."""
         begun = time.perf_counter()
         while True:
@@ -330,7 +334,7 @@ class Annotator:
             self._load.came_back[reply.status_code] += 1
             time.sleep(pause)
         self._load.seconds[what].append(time.perf_counter() - begun)
-        if not reply.ok:
+        if not reply.ok and reply.status_code not in refusals:
             self._load.faults.append(f"{what}: {reply.status_code} {reply.text[:200]}")
             reply.raise_for_status()
         return reply

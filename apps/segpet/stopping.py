@@ -25,6 +25,8 @@ logger = logging.getLogger("segpet")
 stopping = threading.Event()
 #: Seconds for what has begun, for replies on their way, and until the process ends in any case.
 _WORK, _REPLIES, _IN_ANY_CASE = 6.0, 2, 10.0
+#: Seconds that a connection may rest: longer than people pause between clicks, and than proxies keep theirs.
+_KEEP_ALIVE = 75
 _OPEN = ("/health", "/ready")
 
 
@@ -81,7 +83,8 @@ def serve(app: ASGIApp, **options: Any) -> None:
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)  # uvicorn sends itself what it was stopped by, when it has stopped
-    server = _Server(uvicorn.Config(app, timeout_graceful_shutdown=_REPLIES, **options))
+    kept = {"timeout_graceful_shutdown": _REPLIES, "timeout_keep_alive": _KEEP_ALIVE}
+    server = _Server(uvicorn.Config(app, **kept, **options))
     with suppress(SystemExit):
         server.run()
     # Taking the libraries apart would take seconds, and serves nobody.
