@@ -125,7 +125,10 @@ def test_a_batch_can_be_waited_for(bare):
 
 
 def test_requests_for_a_batch_that_cannot_be_used_get_a_sentence(bare):
-    before = bare.files()
+    def work():  # that somebody asked is in the audit log
+        return {file: state for file, state in bare.files().items() if "/audit/" not in str(file)}
+
+    before = work()
     for status, path, body in (
         (404, "nothing", {}),
         (422, "suv_region", {}),
@@ -145,7 +148,7 @@ def test_requests_for_a_batch_that_cannot_be_used_get_a_sentence(bare):
         json={"images": ["one"], "result_extension": ".exe"},
     )
     assert "result_extension" in reply.json()["one"]["error"]
-    assert bare.files() == before
+    assert work() == before
 
 
 def test_the_network_answers_where_it_has_weights(server):
