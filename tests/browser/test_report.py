@@ -40,7 +40,7 @@ def test_findings_become_an_impression_with_marks_that_is_accepted(viewer, serve
     url = f"{server.url}/segpet/studies/{browser.study('fourth')['id']}/impression"
     body = {"text": drafted, "findings": findings, "language": "en"}
     found = requests.post(f"{url}/check", json=body, timeout=30).json()
-    assert page.locator("[data-test=mark]").count() == len(found["marks"])
+    assert page.locator("mark[data-test=mark]").count() == len(found["marks"])
 
     page.fill("[data-test=impression]", f"{drafted} Metastasis in the left kidney, SUVmax 77.7.")
     page.wait_for_selector("[data-test=mark] >> text=77.7")
