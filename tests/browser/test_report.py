@@ -34,7 +34,7 @@ def test_findings_become_an_impression_with_marks_that_is_accepted(viewer, serve
     )
     drafted = page.input_value("[data-test=impression]")
     grown = page.evaluate("() => [...window.grown]")
-    assert len(grown) > 3 and all(drafted.startswith(text) for text in grown)  # piece by piece
+    assert len(grown) > 1 and all(drafted.startswith(text) for text in grown)  # what came was the beginning
     for number in (r"SUVmax [\d.]+", r"TMTV [\d.]+ ml"):
         assert re.search(number, findings).group() in drafted
     url = f"{server.url}/segpet/studies/{browser.study('fourth')['id']}/impression"
