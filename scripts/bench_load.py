@@ -6,7 +6,6 @@ import platform
 import random
 import socket
 import statistics
-import struct
 import tempfile
 import threading
 import time
@@ -318,8 +317,9 @@ class Annotator:
         self._ask(f"save {status}", "POST", f"{self._session}/label", body)
 
     def _shown(self, reply: Any) -> None:
-        (length,) = struct.unpack_from("<I", reply.content)
-        self._head = json.loads(reply.content[4 : 4 + length])
+        from apps.segpet.annotation.frames import head_of
+
+        self._head, _ = head_of(reply.content)
 
     def _ask(
         self, what: str, method: str, path: str, body: Any = None, refusals: tuple[int, ...] = ()

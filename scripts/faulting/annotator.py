@@ -1,11 +1,10 @@
 """An annotator in the panel: clicks, undoes, saves, accepts impressions, and finds it all again."""
 
-import json
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from apps.segpet.annotation.frames import head_of
 from lib.store import Journal, LabelVersions
 from lib.store.checkup.labels import fault_of
 from lib.store.reports import AcceptedImpressions
@@ -84,7 +83,7 @@ class Annotator(Worker):
             self._path = f"/segpet/studies/{uid}"
             self._session = f"{self._path}/sessions/{self.name}"
         if reply := self.send("open", "PUT", self._session, {}):
-            self.head = _head(reply.content)
+            self.head, _ = head_of(reply.content)
             self._ops[self.head["revision"]] = "open"
 
     def _click(self, numbers: list[int]) -> None:
@@ -100,7 +99,7 @@ class Annotator(Worker):
         if body is not None:
             body = {**body, "revision": self.head["revision"]}
         if reply := self.send(op, method, f"{self._session}/{route}", body):
-            head = _head(reply.content)
+            head, _ = head_of(reply.content)
             if head["revision"] != self.head["revision"]:
                 self._ops[head["revision"]] = op
             self.head = head
@@ -124,7 +123,8 @@ class Annotator(Worker):
         if not kept.ok:
             self.broken.append(f"{self.name}: the session is answered with {kept.status_code}")
             return
-        self.head = now = _head(kept.content)
+        self.head, _ = head_of(kept.content)
+        now = self.head
         went_on = now["revision"] - before.get("revision", 0)
         if went_on not in ((0, 1) if self.flight else (0,)):
             self.broken.append(
@@ -158,10 +158,3 @@ class Annotator(Worker):
             one = accepted.get(self.title, number)
             if one is None or one.impression != text:
                 self.broken.append(f"{self.name}: impression {number} was acknowledged and is not there")
-
-
-def _head(frame: bytes) -> dict[str, Any]:
-    """Return the head of a frame (docs/viewer-api.md)."""
-    (length,) = struct.unpack_from("<I", frame)
-    head: dict[str, Any] = json.loads(frame[4 : 4 + length])
-    return head

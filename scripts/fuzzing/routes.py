@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from apps.segpet.annotation.frames import head_of
 from scripts.fuzzing.damage import damaged
 from scripts.fuzzing.openapi import Known
 
@@ -233,8 +234,7 @@ def frame(known: Known, chance: random.Random, send: Send) -> None:
     opened = send(Asked("PUT", place, sent_json, b"{}"))
     revision = 0
     if opened.status == 200:
-        (length,) = struct.unpack_from("<I", opened.body)
-        revision = json.loads(opened.body[4 : 4 + length])["revision"]
+        revision = head_of(opened.body)[0]["revision"]
     uids = [chance.choice(known.instances) for _ in range(chance.choice((1, 1, 2, 5)))]
     head: dict[str, Any] = {"revision": revision, "slices": uids, "label": "lesion"}
     if chance.random() < 0.4:

@@ -42,6 +42,13 @@ def frame(
     return Response(body, media_type=MEDIA_TYPE, headers=headers)
 
 
+def head_of(body: bytes) -> tuple[dict[str, Any], int]:
+    """Return a frame's head, and where its slices begin; struct.error or ValueError for what is no frame."""
+    (length,) = _LENGTH.unpack_from(body)
+    begin = _LENGTH.size + length
+    return json.loads(body[_LENGTH.size : begin]), begin
+
+
 def read_frame(
     body: bytes, instances: Sequence[str], shape: Sequence[int]
 ) -> tuple[dict[str, Any], dict[int, NDArray[np.uint8]]]:
@@ -51,14 +58,13 @@ def read_frame(
     """
     size = shape[0] * shape[1]
     try:
-        (length,) = _LENGTH.unpack_from(body)
-        head = json.loads(body[_LENGTH.size : _LENGTH.size + length])
+        head, begin = head_of(body)
         uids = head.pop("slices")
     except (struct.error, ValueError, RecursionError, AttributeError, KeyError, TypeError) as error:
         raise HTTPException(422, _NO_FRAME) from error
     if not isinstance(uids, list) or not all(isinstance(uid, str) for uid in uids):
         raise HTTPException(422, _NO_FRAME)
-    if len(body) != _LENGTH.size + length + len(uids) * size:
+    if len(body) != begin + len(uids) * size:
         raise HTTPException(
             422, f"A slice of this study has {shape[1]} x {shape[0]} bytes, as many as pixels."
         )
@@ -67,5 +73,5 @@ def read_frame(
     place = {uid: k for k, uid in enumerate(instances)}
     if any(uid not in place for uid in uids):
         raise HTTPException(422, "A slice is none of this study's instances.")
-    pixels = np.frombuffer(body, np.uint8, offset=_LENGTH.size + length).reshape(-1, shape[1], shape[0])
+    pixels = np.frombuffer(body, np.uint8, offset=begin).reshape(-1, shape[1], shape[0])
     return head, {place[uid]: part for uid, part in zip(uids, pixels, strict=True)}
