@@ -2,6 +2,7 @@
 
 import random
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from threading import Event
@@ -13,7 +14,7 @@ import requests
 _LONGEST = 60.0
 
 
-class Worker:
+class Worker(ABC):
     """Sends one request after the other until the server is gone.
 
     Args:
@@ -34,13 +35,13 @@ class Worker:
         self.broken: list[str] = []
         """What the server did that it must not do."""
 
+    @abstractmethod
     def act(self) -> None:
         """Send one request."""
-        raise NotImplementedError
 
+    @abstractmethod
     def verify(self) -> None:
         """Look whether all that was acknowledged is there; adds to `broken`."""
-        raise NotImplementedError
 
     def work(self, gone: Event) -> None:
         """Work until the server is gone."""
