@@ -124,6 +124,11 @@ class LabelVersions:
         folder = self._folder(study)
         return [read_version(folder / str(number)) for number in sorted(_numbers(folder))]
 
+    def get(self, study: str, number: int) -> LabelVersion | None:
+        """The version of a study's label with a number; None where there is none."""
+        folder = self._folder(study)
+        return read_version(folder / str(number)) if number in _numbers(folder) else None
+
     def current(self, study: str) -> LabelVersion | None:
         """The version that counts: the one saved last; None for a study without a label."""
         folder = self._folder(study)

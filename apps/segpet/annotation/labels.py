@@ -49,6 +49,10 @@ class Label:
     author: str | None
 
 
+def _label_of(version: LabelVersion) -> Label:
+    return Label(version.number, version.status, version.time, version.author)
+
+
 class SavedLabels:
     """The labels of a studies folder, as sessions need them.
 
@@ -64,7 +68,7 @@ class SavedLabels:
         """Return the label that counts: the newest of the furthest status; None where there is none."""
         version = self._workspace.versions.counting(study)
         if version is not None:
-            return Label(version.number, version.status, version.time, version.author)
+            return _label_of(version)
         tags = self._studies.get_labels_by_image_id(study)
         status = next((tag for tag in reversed(STATUSES) if tag in tags), None)
         if status is None:
@@ -84,9 +88,8 @@ class SavedLabels:
 
     def of_version(self, study: str, number: int) -> Label | None:
         """Return a version of a study's label; None where there is none of that number."""
-        versions = self._workspace.versions.versions(study)
-        found = next((one for one in versions if one.number == number), None)
-        return Label(found.number, found.status, found.time, found.author) if found else None
+        version = self._workspace.versions.get(study, number)
+        return _label_of(version) if version else None
 
     def objects(
         self, study: str, volume: Volume, method: Method, number: int | None = None
@@ -106,9 +109,8 @@ class SavedLabels:
         label = counting = self.counting(study)
         version = self._workspace.versions.counting(study)
         if number is not None:
-            versions = self._workspace.versions.versions(study)
-            version = next((one for one in versions if one.number == number), None)
-            label = self.of_version(study, number)
+            version = self._workspace.versions.get(study, number)
+            label = _label_of(version) if version else None
             if number and label is None:
                 raise HTTPException(404, f"This study has no version {number} of a label.")
         if version is not None:
