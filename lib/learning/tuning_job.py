@@ -4,9 +4,7 @@ A job is one process with the state folder's `training/` to itself. It can be st
 moment; the same job goes on from there.
 """
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ from lib.learning.tuning_recipe import FineTuning, FineTuningError
 from lib.network import load_network, save_network
 from lib.network.checkpoints import Network
 from lib.store import StateFolder
-from lib.store.locks import try_lock
+from lib.store.locks import held
 from lib.store.models import Models, Version
 
 #: Regions of held-out studies that are measured after each epoch.
@@ -99,7 +97,11 @@ def train_segmentation(
         CheckpointError: the weights cannot be used.
     """
     folder = job.state.folder("training")
-    with _alone(folder):
+    with held(folder / "lock") as is_alone:
+        if not is_alone:
+            raise FineTuningError(
+                "Another training of this state folder is running: wait for it, or stop it first."
+            )
         about = {"trainer": "segpet", "mode": job.recipe.mode, "epochs": job.recipe.epochs}
         told = ProgressFile(folder / "progress.json", **about)
         try:
@@ -279,17 +281,3 @@ def _forget_others(folder: Path, used: Sequence[Kept]) -> None:
     for file in folder.glob("*.safetensors"):
         if file not in names:
             file.unlink()
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; it ends with its process, however that ends."""
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if not try_lock(handle):
-            raise FineTuningError(
-                "Another training of this state folder is running: wait for it, or stop it first."
-            )
-        yield
-    finally:
-        os.close(handle)

@@ -26,7 +26,7 @@ from lib.report.text_pairs import Pair, accepted_pairs, split_pairs
 from lib.report.tuning import TuningStopped
 from lib.report.tuning_job import CARD, TextProgress, means, scores_on, train_impression
 from lib.store import Models, StateFolder
-from lib.store.locks import hold
+from lib.store.locks import held
 from lib.store.models import Version
 from lib.store.reports import AcceptedImpressions
 
@@ -94,8 +94,22 @@ def train_adapter(
         TuningStopped: `stopped` became true.
     """
     folder = job.state.folder(TRAINING)
-    if not hold(folder / "lock"):
-        raise ReportError("Another training of this state folder is running: wait for it, or stop it first.")
+    with held(folder / "lock") as is_alone:
+        if not is_alone:
+            raise ReportError(
+                "Another training of this state folder is running: wait for it, or stop it first."
+            )
+        return _watched(job, folder, told, stopped, fresh)
+
+
+def _watched(
+    job: AdapterJob,
+    folder: Path,
+    told: Callable[[TextProgress], None],
+    stopped: Callable[[], bool],
+    fresh: bool,
+) -> AdapterOutcome:
+    """Train, and keep `progress.json` up to date."""
     progress = ProgressFile(folder / "progress.json", trainer="impression", epochs=job.recipe.epochs)
 
     def tell(now: TextProgress) -> None:

@@ -31,15 +31,24 @@ def hold(file: Path) -> bool:
     if file in _held:
         return True
     handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    if not try_lock(handle):
+    if not _try_lock(handle):
         os.close(handle)
         return False
     _held[file] = handle
     return True
 
 
-def try_lock(handle: int) -> bool:
-    """Lock an open file for this process alone; whether that could be done."""
+@contextmanager
+def held(file: Path) -> Iterator[bool]:
+    """Lock a file for a while, at most until this process ends; yields whether that could be done."""
+    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        yield _try_lock(handle)
+    finally:
+        os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
     for _ in range(_TRIES):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from lib.learning import tuning_job
 from lib.learning.cases import CaseError
 from lib.learning.finetuning import Stopped
 from lib.learning.studies import labelled_studies
@@ -18,6 +17,7 @@ from lib.learning.tuning_job import Job, train_segmentation
 from lib.learning.tuning_recipe import FineTuning, FineTuningError
 from lib.network import load_network, save_network
 from lib.store import LabelVersions, StateFolder, StoreError
+from lib.store.locks import held
 from lib.store.models import Models
 from tests.learning.small_studies import tiny_network, write_studies
 
@@ -83,7 +83,7 @@ def test_a_stopped_job_goes_on_where_it_was(job):
 
 
 def test_a_second_job_of_the_same_state_folder_is_refused(job):
-    with tuning_job._alone(job.state.folder("training")), pytest.raises(FineTuningError, match="is running"):
+    with held(job.state.folder("training") / "lock"), pytest.raises(FineTuningError, match="is running"):
         train_segmentation(job)
 
 
