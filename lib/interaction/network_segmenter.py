@@ -97,8 +97,11 @@ class NetworkSegmenter:
         new = points[len(points) - len(steps[-1]) :]
         logits = dict(before.logits) if before else {}
 
-        matters = any(click.positive or self._is_seen(volume, click, before) for click, _ in new)
-        if before and not before.close and not matters:
+        if (
+            before
+            and not before.close
+            and not any(click.positive or self._is_seen(volume, click, before) for click, _ in new)
+        ):
             return before
 
         candidates = list(logits) + ([lattice.cube_at(anchor)] if anchor else [])
@@ -124,9 +127,10 @@ class NetworkSegmenter:
         small = bool(logits and self._fine_spacing) and not was_close and self._is_small(volume, mask)
         wide = None
         if logits and self._wide_spacing and not small:
-            wide = self._seen_wide(volume, anchor, before, steps, watch)
-            if wide and (large := self._large_object(volume, wide, points)) is not None:
-                looks.append((self._lattice(volume, self._wide_spacing), wide[0], large))
+            around = self._lattice(volume, self._wide_spacing)
+            wide, large = self._seen_wide(around, anchor, before, steps, watch)
+            if wide and large is not None:
+                looks.append((around, wide[0], large))
                 with watch.stage("mask"):
                     mask = _mask(looks, points)
         state = NetworkState(
@@ -141,9 +145,9 @@ class NetworkSegmenter:
         )
         return (small and self._seen_close(volume, state, steps, watch)) or state
 
-    def _is_seen(self, volume: Volume, click: Click, state: NetworkState | None) -> bool:
+    def _is_seen(self, volume: Volume, click: Click, state: NetworkState) -> bool:
         """Whether a click lies in a region that was looked at."""
-        for region in state.regions if state else ():
+        for region in state.regions:
             lattice = self._lattice(volume, region["edge_mm"] / self._size)
             if regions.in_cube(lattice.from_source(click.index), region["lattice_start"], self._size):
                 return True
@@ -151,36 +155,31 @@ class NetworkSegmenter:
 
     def _seen_wide(
         self,
-        volume: Volume,
+        lattice: Lattice,
         anchor: Index | None,
         before: NetworkState | None,
         steps: Sequence[Step],
         watch: Stopwatch,
-    ) -> tuple[Index, torch.Tensor] | None:
-        """Return the region at the wide spacing and its logits; None where no positive click lies in it."""
-        lattice = self._lattice(volume, self._wide_spacing)
+    ) -> tuple[tuple[Index, torch.Tensor] | None, torch.Tensor | None]:
+        """Return the region at the wide spacing with its logits, and what of these counts.
+
+        There is no region where no positive click lies in it; nothing counts where the object is small. The
+        logits that count are 0 where they show other objects.
+        """
         points = _points(lattice, steps)
         first = next(click.index for click, _ in points if click.positive)
         start, logits = (before and before.wide) or (lattice.cube_at(anchor or first), None)
         prompts = self._prompts(points, start)
         if not any(label for _, label in prompts):
-            return None
-        return start, self._decode(lattice, start, prompts, logits, watch)
-
-    def _large_object(
-        self, volume: Volume, wide: tuple[Index, torch.Tensor], points: list[tuple[Click, np.ndarray]]
-    ) -> torch.Tensor | None:
-        """Return the wide region's logits, 0 where they show other objects; None where this one is small."""
-        start, low = wide
-        lattice = self._lattice(volume, self._wide_spacing)
-        clicks = [(click, lattice.from_source(click.index)) for click, _ in points]
+            return None, None
+        low = self._decode(lattice, start, prompts, logits, watch)
         found = low[0, 0].numpy() > 0
-        component = regions.component_with(found, self._cells(self._prompts(clicks, start), low))
+        component = regions.component_with(found, self._cells(prompts, low))
         extent = np.array([np.ptp(at) + 1 if at.size else 0 for at in component.nonzero()])
-        cell_mm = self._size * self._wide_spacing / low.shape[-1]
+        cell_mm = self._size * lattice.spacing / low.shape[-1]
         if (extent * cell_mm <= self._size * self.network.config.spacing / 2).all():
-            return None
-        return low.masked_fill(torch.from_numpy(found & ~component), 0.0)
+            return (start, low), None
+        return (start, low), low.masked_fill(torch.from_numpy(found & ~component), 0.0)
 
     def _cells(self, prompts: list[tuple[list[int], int]], low: torch.Tensor) -> list[list[int]]:
         """Return the cells of a region's logits in which its positive clicks lie."""
