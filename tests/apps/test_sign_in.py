@@ -1,6 +1,7 @@
 """Sign-ins by themselves: how long who guesses has to wait, and when a session is over."""
 
 import pytest
+from clock import Clock
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.testclient import TestClient
@@ -14,16 +15,9 @@ from apps.segpet.access.tokens import Tokens, digest_of
 TOKEN = "reviewer-token-0123456789"
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(1000.0)
 
 
 def fail(attempts, address, times):

@@ -4,17 +4,9 @@ import threading
 from collections import Counter
 
 import pytest
+from clock import Clock
 
 from apps.segpet.turns import BusyError, StoppingError, Turns
-
-
-class Clock:
-    """A clock that is set."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def served(turns, tickets):

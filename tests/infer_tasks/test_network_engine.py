@@ -1,5 +1,6 @@
 import pytest
 import torch
+from clock import Clock
 from small_network import small_seganypet
 
 from infer_tasks import network_engine as module
@@ -54,13 +55,6 @@ def models(tmp_path, weights):
     for path in weights[1:]:
         models.add(path, {})
     return models
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 def engine_of(weights, models, tmp_path, clock=None):

@@ -1,20 +1,14 @@
 """Who has a study open is told for a while, and bars nobody."""
 
 import pytest
+from clock import Clock
 
 from lib.store import Leases
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture
