@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,9 +24,24 @@ def impression(
         Path,
         typer.Argument(
             help='JSON lines: {"id": "a", "language": "en", "findings": "...", "reference": "...", '
-            '"hypothesis": "..."}; language en or zh.'
+            '"hypothesis": "..."}; language en or zh. If a model is named, pairs, as `segpet train '
+            "impression` takes them."
         ),
     ],
+    impression: Annotated[
+        str | None,
+        typer.Option(
+            help="What writes the impressions, as of `segpet serve`: a model's folder or hub name, or the "
+            "URL of a server that speaks OpenAI's API (its key in SEGPET_IMPRESSION_KEY)."
+        ),
+    ] = None,
+    impression_adapter: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a PEFT adapter for it; for the bundled model if none is named."),
+    ] = None,
+    impression_model: Annotated[
+        str | None, typer.Option(help="The model's name at such a server; its first one if not given.")
+    ] = None,
     bertscore_model: Annotated[
         Path | None,
         typer.Option(
@@ -41,7 +58,8 @@ def impression(
         typer.Option(
             "--output",
             "-o",
-            help="Folder for report.html, which shows the texts, and summary.json, which does not.",
+            help="Folder for report.html, which shows the texts, and summary.json, which does not; if a "
+            "model wrote, also for cases.jsonl with what it wrote.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -53,8 +71,10 @@ def impression(
     agree. All are 0 to 1; a report with 0/0 is left out, and counted.
 
     `segpet evaluate impression cases.jsonl --bertscore-model models/bert-base-chinese -o results/`
+
+    `segpet evaluate impression pairs.jsonl --impression Qwen/Qwen2.5-7B-Instruct`
     """
-    from lib.report.cases import read_cases
+    from lib.report.cases import read_cases, write_cases
 
     if bertscore_layer is not None and bertscore_model is None:
         raise InputError("--bertscore-layer needs --bertscore-model.")
@@ -62,34 +82,69 @@ def impression(
         check_output_folder(output)
     settings = {
         "cases": cases.name,
+        "impression": Path(impression).name if impression else None,
+        "impression_adapter": impression_adapter.name if impression_adapter else None,
+        "impression_model": impression_model,
         "bertscore_model": bertscore_model.name if bertscore_model else None,
         "bertscore_layer": bertscore_layer,
         "seed": seed,
     }
-    summary, scored = _score(read_cases(cases), bertscore_model, bertscore_layer, seed)
+    writes = impression or impression_adapter
+    read = _written(cases, impression, impression_adapter, impression_model) if writes else read_cases(cases)
+    summary, scored = _score(read, bertscore_model, bertscore_layer, seed)
     summary = {"settings": settings, **summary}
     if output:
         _write(summary, scored, output)
+        if writes:
+            write_cases(output / "cases.jsonl", read)
     if as_json:
         typer.echo(json.dumps(summary, indent=2, ensure_ascii=False))
     else:
         _print(summary, output)
 
 
+def _written(pairs: Path, where: str | None, adapter: Path | None, model: str | None) -> "list[ReportCase]":
+    """Return what a model writes of pairs' findings, greedy, beside what their readers wrote."""
+    from apps.segpet.options import BUNDLED_IMPRESSION, IMPRESSION_KEY, secret
+    from lib.report.backends import BackendError, open_backend
+    from lib.report.text_pairs import read_pairs
+
+    read = read_pairs(pairs)
+    try:
+        backend = open_backend(
+            where or str(BUNDLED_IMPRESSION), adapter, model, secret(IMPRESSION_KEY) or None
+        )
+        with _bar("impressions", len(read)) as advance:
+            cases = []
+            for pair in read:
+                cases.append(pair.case("".join(backend.generate(pair.findings, pair.language))))
+                advance()
+            return cases
+    except BackendError as error:
+        raise InputError(str(error)) from error
+
+
 def _score(
     cases: "list[ReportCase]", folder: Path | None, layer: int | None, seed: int
 ) -> "tuple[dict[str, Any], list[ScoredCase]]":
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from lib.report.bertscore import BertScore
     from lib.report.scoring import score
 
     model = BertScore(folder, layer) if folder else None
+    with _bar("reports", len(cases)) as advance:
+        return score(cases, model, seed, advance)
+
+
+@contextmanager
+def _bar(title: str, total: int) -> Iterator[Callable[[], None]]:
+    """Yield what moves a progress bar on stderr by one."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("reports", total=len(cases))
-        return score(cases, model, seed, lambda: progress.advance(bar))
+        bar = progress.add_task(title, total=total)
+        yield lambda: progress.advance(bar)
 
 
 def _write(summary: dict[str, Any], scored: "list[ScoredCase]", output: Path) -> None:

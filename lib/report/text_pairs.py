@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
 
+from lib.report.cases import MOST_COMPARED, ReportCase
 from lib.report.language import LANGUAGES, Language, ReportError, check_text, language_of
 from lib.store.reports import AcceptedImpressions
 
@@ -28,6 +29,14 @@ class Pair:
     language: Language
     findings: str
     impression: str
+
+    def case(self, written: str) -> ReportCase:
+        """Return what was written of the findings beside what the reader made of them, to be scored.
+
+        Of both, as much as can be compared.
+        """
+        wanted, written = self.impression[:MOST_COMPARED], written[:MOST_COMPARED]
+        return ReportCase(self.id, self.language, self.findings, wanted, written)
 
 
 def read_pairs(path: Path) -> list[Pair]:

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 from lib.report.backends.local import digest_of, load_model
-from lib.report.cases import MOST_COMPARED, ReportCase
 from lib.report.language import ReportError
 from lib.report.prompts import messages
 from lib.report.recipe import Recipe
@@ -172,12 +171,7 @@ def scores_on(
         if stopped():
             raise TuningStopped
         said += write_impressions(model, tokenizer, kept[start : start + _BATCH])
-    return [
-        score_case(
-            ReportCase(pair.id, pair.language, pair.findings, pair.impression, text[:MOST_COMPARED])
-        ).scores
-        for pair, text in zip(kept, said, strict=True)
-    ]
+    return [score_case(pair.case(text)).scores for pair, text in zip(kept, said, strict=True)]
 
 
 def means(scores: Sequence[dict[str, float]]) -> dict[str, float | None]:
