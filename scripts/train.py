@@ -149,8 +149,7 @@ def segmentation(
         typer.echo(json.dumps(result, indent=2))
         return
     dices = ", ".join(f"{outcome.before[n]:.3f} -> {outcome.after[n]:.3f} after {n}" for n in outcome.before)
-    verdict = "promoted" if outcome.promoted else "kept, not promoted"
-    typer.echo(f"Version {outcome.version.number} is {verdict}: {outcome.why}")
+    typer.echo(f"Version {outcome.version.number}. {outcome.why}")
     typer.echo(
         f"Dice on the frozen studies, by clicks: {dices}. {outcome.seconds / 60:.1f} minutes of training."
     )

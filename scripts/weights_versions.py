@@ -86,7 +86,7 @@ def rule(
     if as_json:
         typer.echo(json.dumps(asdict(now), indent=2))
         return
-    when = "in the mean over clicks" if now.clicks is None else f"after {now.clicks} clicks"
+    when = "in the mean over clicks" if now.clicks is None else f"after click {now.clicks}"
     typer.echo(
         f"New weights are promoted if on at least {now.fewest} frozen studies the {now.confidence:.0%} "
         f"interval of their gain in Dice {when} lies above {now.gain:g}, and at most {now.loss:g} is lost on "

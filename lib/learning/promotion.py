@@ -94,7 +94,7 @@ def decide(card: Mapping[str, Any], rule: Rule | None = None) -> Decision:
     """
     rule = rule or Rule()
     gains = _gains(card["validation"], rule.clicks)
-    when = "mean over clicks" if rule.clicks is None else f"after {rule.clicks} clicks"
+    when = "mean over clicks" if rule.clicks is None else f"after click {rule.clicks}"
     if len(gains) < rule.fewest:
         return Decision(
             False,
