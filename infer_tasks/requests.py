@@ -7,7 +7,8 @@ from typing import Any
 from lib.interaction import Prompts, read_foreground_prompts, read_prompts
 
 EXTENSIONS = (".nrrd", ".nii.gz", ".nii")
-_LONGEST_CLIENT = 128
+#: Characters of what a client calls itself.
+LONGEST_CLIENT = 128
 
 
 class RequestError(ValueError):
@@ -52,8 +53,8 @@ def ask_of(request: Mapping[str, Any], labels: Sequence[str], shape: Sequence[in
         PromptError: clicks that cannot be used.
     """
     client = request.get("client_id") or ""
-    if not isinstance(client, str) or len(client) > _LONGEST_CLIENT:
-        raise RequestError(f"client_id must be a text of at most {_LONGEST_CLIENT} characters.")
+    if not isinstance(client, str) or len(client) > LONGEST_CLIENT:
+        raise RequestError(f"client_id must be a text of at most {LONGEST_CLIENT} characters.")
     extension = request.get("result_extension") or EXTENSIONS[0]
     if extension not in EXTENSIONS:
         raise RequestError(f"result_extension must be one of {', '.join(EXTENSIONS)}.")

@@ -60,7 +60,7 @@ def read_batch(request: Mapping[str, Any], datastore: Datastore) -> Batch:
     most = request.get("max_batch_size") or 0
     if not isinstance(most, int) or isinstance(most, bool) or most < 0:
         raise HTTPException(422, "max_batch_size must be a whole number, 0 for all studies.")
-    studies = sorted(studies)[: most or None]
+    studies = sorted(set(studies))[: most or None]
     params = {"result_extension": request["result_extension"]} if "result_extension" in request else {}
     return Batch(request["model"], tuple(studies), params)
 

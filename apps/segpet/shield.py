@@ -23,6 +23,7 @@ _LIMITS = (
     (re.compile("/session"), 4 << 30),
     (re.compile("/datastore/label"), 1 << 30),
     (re.compile("/segpet/.*/slices$"), 64 << 20),
+    (re.compile("/(activelearning|batch|train)/"), 64 << 10),
     (re.compile(""), 4 << 20),
 )
 
@@ -114,7 +115,8 @@ class _Body:
 
     def __init__(self, receive: Receive, limit: int) -> None:
         self._receive, self._size, self.limit = receive, 0, limit
-        self.refusal = f"The request is too large; at most {limit >> 20} MB are taken here."
+        most = f"{limit >> 20} MB" if limit >> 20 else f"{limit >> 10} kB"
+        self.refusal = f"The request is too large; at most {most} are taken here."
 
     @property
     def too_large(self) -> bool:

@@ -54,7 +54,9 @@ class NextStudy(Strategy):
         """
         client, passed = request.get("client_id"), request.get("but_not")
         busy = {study for study, clients in self._leases.all().items() if set(clients) - {client}}
-        without = busy | set(passed if isinstance(passed, list) else ())
+        without = (
+            busy.union(one for one in passed if isinstance(one, str)) if isinstance(passed, list) else busy
+        )
         studies = [study for study in datastore.get_unlabeled_images() if study not in without]
         if (tracer := request.get("tracer")) in (None, ""):
             return studies

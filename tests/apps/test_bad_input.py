@@ -207,3 +207,37 @@ def test_no_message_names_a_file_of_the_servers_own(server):
     reply = requests.post(url, data={"params": '{"lesion": [[1, 1, 1]]}'}, timeout=60)
     assert reply.status_code == 422
     assert reply.json()["detail"].startswith("The file cannot be read")
+
+
+@pytest.mark.parametrize(
+    "path", ["activelearning/random", "batch/infer/segpet_auto", "train/", "train/segpet"]
+)
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{"client_id": ' + "[" * 400 + "]" * 400 + "}", "nested"),
+        ('{"client_id": NaN}', "finite"),
+        ('{"seed": -1e999}', "finite"),
+        ('{"client_id": "\\ud800"}', "Unicode"),
+    ],
+)
+def test_parameters_that_could_not_be_told_again_are_refused(server, path, body, said):
+    reply = requests.post(f"{server.url}/{path}", body, headers={"Content-Type": "application/json"})
+    assert reply.status_code == 422
+    assert said in reply.json()["detail"]
+
+
+@pytest.mark.parametrize("client", [["a"], {"a": 1}, 7, "a" * 200])
+def test_a_client_is_called_by_a_short_text(server, client):
+    asked = requests.post(f"{server.url}/activelearning/random", json={"client_id": client})
+    clicked = requests.post(
+        f"{server.url}/infer/suv_region?image=second", data={"params": json.dumps({"client_id": client})}
+    )
+    for reply in (asked, clicked):
+        assert reply.status_code == 422
+        assert reply.json()["detail"].startswith("client_id must be a text")
+
+
+@pytest.mark.parametrize("passed", [[["a"]], [{}], "second", 3, {"second": 1}])
+def test_studies_to_be_left_out_that_are_none_leave_none_out(server, passed):
+    assert requests.post(f"{server.url}/activelearning/random", json={"but_not": passed}).json()["id"]

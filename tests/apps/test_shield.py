@@ -63,6 +63,16 @@ def test_uploads_have_a_larger_limit():
     assert ask(reads, chunks, path="/datastore/image/info")[0] == 413
 
 
+@pytest.mark.parametrize(
+    "path", ["/activelearning/random", "/batch/infer/segpet_auto", "/train/", "/train/x"]
+)
+def test_parameters_without_files_are_small(path):
+    assert ask(reads, [bytes(64 << 10)], path=path)[0] == 200
+    status, body = ask(reads, [bytes(64 << 10), b"1"], path=path)
+    assert status == 413
+    assert json.loads(body)["detail"] == "The request is too large; at most 64 kB are taken here."
+
+
 def test_a_stated_length_over_the_limit_is_refused_unread():
     assert ask(unread, headers=[("content-length", str(1 << 40))])[0] == 413
 

@@ -1,12 +1,13 @@
-"""Parameters that come as JSON in a form field."""
+"""Parameters that come as JSON, in a form field or as the body."""
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import HTTPException, Request
+from fastapi import Body, Depends, HTTPException, Request
 
 from apps.segpet.access.users import name_of
 from apps.segpet.studies import refuse_unreadable
+from infer_tasks.requests import LONGEST_CLIENT
 
 
 def json_object(text: str, field: str) -> dict[str, Any]:
@@ -21,7 +22,22 @@ def json_object(text: str, field: str) -> dict[str, Any]:
     return value
 
 
+async def _told(params: Annotated[dict[str, Any] | None, Body()] = None) -> dict[str, Any]:
+    refuse_unreadable(params)
+    return params or {}
+
+
+#: A JSON object as the body, {} where there is none; HTTPException 422 as `refuse_unreadable`.
+Params = Annotated[dict[str, Any], Depends(_told)]
+
+
 def with_client(params: dict[str, Any], request: Request) -> dict[str, Any]:
-    """Return a viewer's parameters and who it is: the user, else as it calls itself, else its address."""
+    """Return a viewer's parameters and who it is: the user, else as it calls itself, else its address.
+
+    HTTPException 422 where it calls itself by what is no name.
+    """
     address = request.client.host if request.client else ""
-    return {**params, "client_id": name_of(request, params.get("client_id") or address)}
+    name = name_of(request, params.get("client_id") or address)
+    if not isinstance(name, str) or len(name) > LONGEST_CLIENT:
+        raise HTTPException(422, f"client_id must be a text of at most {LONGEST_CLIENT} characters.")
+    return {**params, "client_id": name}

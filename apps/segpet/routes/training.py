@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Depends, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from monailabel.interfaces.utils.app import app_instance
 from pydantic import Field
 
@@ -10,9 +10,9 @@ from apps.segpet.access.record import record
 from apps.segpet.annotation.panel_study import check_writable
 from apps.segpet.failures import told_to_client
 from apps.segpet.routes import panel_requests as asked
+from apps.segpet.routes.parameters import Params
 from apps.segpet.routes.replies import refusals
 from apps.segpet.routes.threads import in_a_thread
-from apps.segpet.routes.work import Params
 from infer_tasks.impressions import Impressions
 from lib.store import Models, StoreError, Version
 
@@ -62,21 +62,21 @@ def status(all: bool = False, check_if_running: bool = False) -> Any:
     return [task] if all else task
 
 
-@router.post("/train/", tags=["Train"], include_in_schema=False)
-def start_all(request: Request, params: Params = None) -> Any:
+@router.post("/train/", tags=["Train"], summary="Start or resume the network's training")
+def start_all(request: Request, params: Params) -> Any:
     """Start the network's trainer, as OHIF's *Update Model* asks: parameters by its name."""
-    given = (params or {}).get("segpet")
+    given = params.get("segpet")
     return {"segpet": start(request, "segpet", given if isinstance(given, dict) else {})}
 
 
 @router.post("/train/{model}", tags=["Train"], summary="Start or resume a training")
-def start(request: Request, model: str, params: Annotated[dict[str, Any] | None, Body()] = None) -> Any:
+def start(request: Request, model: str, params: Params) -> Any:
     """Start a training and return its state; one stopped or killed with the same parameters goes on."""
     check_writable()
     app = app_instance()
     if model not in app.info()["trainers"]:
         raise HTTPException(404, f"There is no such trainer; there are {', '.join(app.info()['trainers'])}.")
-    asked_for = {key: value for key, value in (params or {}).items() if key != "client_id"}
+    asked_for = {key: value for key, value in params.items() if key != "client_id"}
     app.trainings.start({**asked_for, "trainer": model})
     record(request, "training started", trainer=model)
     return app.trainings.task()

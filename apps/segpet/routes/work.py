@@ -1,20 +1,18 @@
 """What the app offers, what is next, and what is running."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Body, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Request
 from monailabel.endpoints.activelearning import sample
 from monailabel.interfaces.utils.app import app_instance
 
 from apps.segpet.access.record import record
 from apps.segpet.access.users import Role, user_of
-from apps.segpet.routes.parameters import with_client
+from apps.segpet.routes.parameters import Params, with_client
 from apps.segpet.routes.replies import refusals
 from apps.segpet.strategies import awaiting_review
 
 router = APIRouter(responses=refusals(404))
-
-Params = Annotated[dict[str, Any] | None, Body()]
 
 
 @router.get("/info/", tags=["App"], summary="What the app offers")
@@ -24,9 +22,9 @@ def info() -> dict[str, Any]:
 
 
 @router.post("/activelearning/{strategy}", tags=["ActiveLearning"], summary="The next study")
-def next_sample(request: Request, strategy: str, params: Params = None) -> dict[str, Any]:
+def next_sample(request: Request, strategy: str, params: Params) -> dict[str, Any]:
     """Return the study that is to be labelled next; {} where all have a label."""
-    told = with_client(params or {}, request)
+    told = with_client(params, request)
     if user_of(request).role is Role.ANNOTATOR:
         told["but_not"] = awaiting_review(app_instance().datastore())
     return sample(strategy, {key: value for key, value in told.items() if key != "strategy"})
@@ -34,11 +32,11 @@ def next_sample(request: Request, strategy: str, params: Params = None) -> dict[
 
 @router.post("/batch/infer/{model}", tags=["Infer"], summary="Segment many studies without a click")
 def batch_infer(
-    request: Request, model: str, images: str = "all", run_sync: bool = False, params: Params = None
+    request: Request, model: str, params: Params, images: str = "all", run_sync: bool = False
 ) -> Any:
     """Start a batch and return its state, or with `run_sync` wait and return the results by study."""
     app = app_instance()
-    batch = app.checked_batch({"images": images, **(params or {}), "model": model})
+    batch = app.checked_batch({"images": images, **params, "model": model})
     record(request, "batch started", model=batch.model)
     return app.batches.run(batch) if run_sync else app.batches.start(batch)
 
