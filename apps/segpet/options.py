@@ -15,6 +15,7 @@ from lib.pet.sidecar import unit_named
 from lib.report.backends import Backend, BackendError, open_backend
 from lib.report.language import ReportError
 from lib.store import StateFolder, StoreError, open_state
+from lib.store.checkup.studies import is_list_sound
 
 #: Weights that come with the app.
 BUNDLED = Path(__file__).resolve().parent / "model"
@@ -139,7 +140,8 @@ def checked_studies(studies: str) -> str:
     """Return the studies folder's path without links, or the DICOMweb URL.
 
     Raises:
-        OptionError: there is no such folder, or it cannot be written (labels are saved there).
+        OptionError: there is no such folder, it cannot be written (labels are saved there), or the list
+            in it cannot be read.
     """
     if is_url(studies):
         return studies
@@ -154,6 +156,11 @@ def checked_studies(studies: str) -> str:
         raise OptionError(
             f"The studies folder {studies} cannot be written, but labels are saved in it: allow writing, or "
             "serve a folder of links to the images."
+        )
+    if not is_list_sound(folder):
+        raise OptionError(
+            f"MONAI Label's list of studies and labels in {studies} cannot be read: `segpet doctor --repair` "
+            "puts it aside, and it is made anew from the folder."
         )
     return str(folder.resolve())
 

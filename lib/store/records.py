@@ -22,7 +22,7 @@ def from_json(text: str | bytes) -> dict[str, Any]:
     """The record that `to_json` wrote; StoreError for anything but one JSON object."""
     try:
         record = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError("it is not JSON") from error
     if not isinstance(record, dict):
         raise StoreError("it is not a JSON object")

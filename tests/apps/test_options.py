@@ -73,6 +73,13 @@ def test_what_is_no_studies_folder_is_refused(tmp_path, monkeypatch, name, said)
         checked_studies(name)
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"objects": {', f'{{"deep": {"[" * 300}{"]" * 300}}}'])
+def test_a_list_of_studies_that_cannot_be_read_is_named_with_what_mends_it(studies, content):
+    (studies / "datastore_v2.json").write_text(content)
+    with pytest.raises(OptionError, match="segpet doctor --repair"):
+        checked_studies(str(studies))
+
+
 def test_a_studies_folder_that_cannot_be_written_is_refused(studies, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)  # root may write everywhere
     with pytest.raises(OptionError, match="cannot be written, but labels are saved in it"):

@@ -168,6 +168,11 @@ DAMAGE = {
         "list of studies and labels cannot be read",
         True,
     ),
+    "a list of studies that Python reads and MONAI Label does not": (
+        lambda s: (s.studies / "datastore_v2.json").write_text(f'{{"deep": {"[" * 300}{"]" * 300}}}'),
+        "list of studies and labels cannot be read",
+        True,
+    ),
     "the audit log": (other_audit, "Line 2 of", False),
     "another image": (
         lambda s: write_mask(s.studies / "a.nii.gz", np.ones((9, 9, 9), np.uint8), np.eye(4)),

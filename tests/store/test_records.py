@@ -59,7 +59,7 @@ def test_what_json_cannot_hold_is_refused(value):
         to_json({"value": value})
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "1", b"\xff\xfe{}", "null"])
+@pytest.mark.parametrize("text", ["", "{", "[1]", "1", b"\xff\xfe{}", "null", f'{{"deep": {"[" * 100_000}'])
 def test_anything_but_one_object_is_refused(text):
     with pytest.raises(StoreError, match="not"):
         from_json(text)

@@ -1,10 +1,11 @@
 """The studies folder beside the state: labels on their images' grids, and in it what was saved."""
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+
+import pydantic_core
 
 from lib.pet import VolumeError, read_volume
 from lib.pet.image_files import FORMATS, check_image_header
@@ -28,7 +29,7 @@ def check_studies(state: Path, studies: Path, images: Mapping[str, Path]) -> Ite
     for path in sorted((studies / "labels").glob(f"*/{_SAVING}")):
         what = "A server was killed while it saved this label; nobody was told that it is saved."
         yield moved_aside(path, what, harmless=True)
-    if (studies / _LIST).exists() and not _is_json(studies / _LIST):
+    if not is_list_sound(studies):
         what = "MONAI Label's list of studies and labels cannot be read, and no server starts with it."
         yield moved_aside(studies / _LIST, what, "it is made anew from the folders")
     labels = LabelVersions(state / "labels")
@@ -120,8 +121,14 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _is_json(path: Path) -> bool:
+def is_list_sound(studies: Path) -> bool:
+    """Whether MONAI Label can read its list in a studies folder, or there is none.
+
+    It reads it with this parser, which other than Python's refuses what is nested deeper than 200.
+    """
     try:
-        return isinstance(json.loads(path.read_bytes()), dict)
+        return isinstance(pydantic_core.from_json((studies / _LIST).read_bytes()), dict)
+    except FileNotFoundError:
+        return True
     except (OSError, ValueError):
         return False
