@@ -8,13 +8,14 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from apps.segpet.access.access import Access, address_of
 from apps.segpet.access.gate import local, refused_page
 from apps.segpet.access.users import user_of
+from apps.segpet.routes.replies import pages
 
 router = APIRouter(tags=["Access"])
 
 Token = Annotated[str, Form(max_length=1000)]
 
 
-@router.post("/sign-in", summary="Sign in", response_class=HTMLResponse)
+@router.post("/sign-in", summary="Sign in", response_class=HTMLResponse, responses=pages(401, 429))
 async def sign_in(
     request: Request, token: Token, onward: Annotated[str, Form(max_length=8000)] = "/"
 ) -> Response:

@@ -54,6 +54,12 @@ def contents(*kinds: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": "Successful Response", "content": told}}
 
 
+def pages(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what a route says of the statuses with which it refuses in a page for people."""
+    content = {"text/html": {"schema": {"type": "string"}}}
+    return {status: {"description": _REASONS[status], "content": content} for status in statuses}
+
+
 #: The body of a request that holds a frame.
 FRAME_BODY = {
     "required": True,
