@@ -43,7 +43,8 @@ _KEYS = (
     "lesion", "liver", "background", "foreground", "label", "labels", "result_extension", "result_dtype",
     "client_id", "reset_state", "save_label", "label_tag", "label_info", "method", "value", "image", "model",
     "session", "session_id", "device", "file", "study", "findings", "language", "temperature", "top_p",
-    "strategy", "info", "name", "ts", "images", "max_batch_size", "tracer", "mode", "seed", "__class__", "",
+    "strategy", "info", "name", "ts", "images", "max_batch_size", "tracer", "mode", "seed", "max_epochs",
+    "but_not", "independent", "segpet", "__class__", "",
 )  # fmt: skip
 _KEYWORDS = (
     "PatientName", "PatientID", "StudyDate", "StudyTime", "Modality", "ModalitiesInStudy", "StudyInstanceUID",
