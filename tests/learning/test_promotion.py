@@ -62,7 +62,7 @@ def test_the_rule_can_be_changed_and_is_kept(tmp_path):
     strict, mild = Rule(gain=0.2), Rule(confidence=0.5, fewest=2, clicks=3)
     assert not decide(card([0.1] * 4), strict).promoted
     assert decide(card([0.1] * 2), mild).promoted
-    assert "after 3 clicks) changes by +0.050" in decide(card([0.1] * 2), mild).why
+    assert "after click 3) changes by +0.050" in decide(card([0.1] * 2), mild).why
     write_rule(tmp_path, mild)
     assert read_rule(tmp_path) == mild
 
