@@ -220,7 +220,7 @@ def dicomweb(known: Known, chance: random.Random, send: Send) -> None:
     pairs = [
         (
             chance.choice((*_KEYWORDS, chance.choice(_TEXTS))),
-            chance.choice((*_TEXTS, "*" * 2000, "?*" * 20, "20-")),
+            chance.choice((*_TEXTS, "*" * 2000, "?*" * 20, "?*" * 20 + "x", "*1*." * 9, "20-")),
         )
         for _ in range(chance.choice((0, 0, 1, 2, 40)))
     ]

@@ -1,5 +1,7 @@
 """Which results a QIDO-RS query means."""
 
+import time
+
 import pytest
 
 from apps.segpet.dicomweb.query import Query, QueryError
@@ -52,6 +54,21 @@ def meant(*parameters):
 )
 def test_an_attribute_matches_as_dicom_says(name, value, matches):
     assert meant((name, value)) is matches
+
+
+@pytest.mark.parametrize(
+    "wildcards", ["?*" * 20 + "x", "*1*." * 30 + "x", "?*" * 500 + "x", "*1" * 500 + "*y"]
+)
+def test_no_wildcards_take_long(wildcards):
+    study = {**STUDY, "0020000D": {"vr": "UI", "Value": ["1." * 31 + "7"]}}
+    begun = time.process_time()
+    assert Query.of([("StudyInstanceUID", wildcards)]).select([study]) == []
+    assert time.process_time() - begun < 2
+
+
+def test_a_query_that_is_too_long_is_refused():
+    with pytest.raises(QueryError, match="too long"):
+        meant(("StudyInstanceUID", ",".join(["1.2.3"] * 2000)))
 
 
 @pytest.mark.parametrize(

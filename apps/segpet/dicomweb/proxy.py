@@ -10,6 +10,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response, StreamingResponse
 from pydicom.datadict import tag_for_keyword
 
+from apps.segpet.dicomweb.query import LONGEST
 from apps.segpet.options import PASSWORD, TOKEN, USER, secret
 
 _UID = r"[0-9]+(?:\.[0-9]+)*"
@@ -38,7 +39,6 @@ _PARAMETERS = frozenset(
 )
 _TYPES = ("application/dicom", "application/json", "application/octet-stream", "image/", "multipart/related")
 _ADDRESS = re.compile(rb'"https?:[^"]*?(?=\\?/studies\\?/)')
-_LONGEST_QUERY = 8000
 _MOST_JSON_BYTES = 512 << 20
 _CHUNK_BYTES = 256 << 10
 _CONNECT_SECONDS, _READ_SECONDS = 5, 120
@@ -136,7 +136,7 @@ def _checked(parameters: list[tuple[str, str]]) -> list[tuple[str, str]]:
             raise HTTPException(
                 400, "A parameter of the query is no attribute of DICOM's, nor one of DICOMweb."
             )
-    if sum(len(name) + len(value) for name, value in parameters) > _LONGEST_QUERY:
+    if sum(len(name) + len(value) for name, value in parameters) > LONGEST:
         raise HTTPException(400, "The query is too long.")
     return parameters
 

@@ -77,10 +77,13 @@ def get_frames(request: Request, study: str, series: str, instance: str, numbers
         one.isascii() and one.isdecimal() and len(one) < 9 for one in wanted
     ):
         raise HTTPException(400, "Frames are asked for by numbers from 1, separated by commas.")
-    if not all(1 <= int(one) <= held.frame_count(instance) for one in wanted):
+    numbers_wanted = [int(one) for one in wanted]
+    if not all(1 <= number <= held.frame_count(instance) for number in numbers_wanted):
         raise HTTPException(404, "The instance has no such frame.")
+    if len(set(numbers_wanted)) < len(numbers_wanted):  # else a short request takes gigabytes
+        raise HTTPException(400, "A frame is asked for twice.")
     with told_to_client():
-        frames = held.frames(instance, [int(one) for one in wanted])
+        frames = held.frames(instance, numbers_wanted)
     whole = _multipart(frames, "application/octet-stream")
     return Response(b"".join(whole.parts), media_type=whole.media_type)
 
