@@ -52,6 +52,17 @@ class ProgressFile:
         write_atomic(self._path, to_json(self.fields))
         self._written = time.monotonic()
 
+    def fail(self, error: Exception, *known: type[Exception]) -> None:
+        """Say that it failed, and why: in the words of bad input, or of another `known` error.
+
+        On a full disk even that may not be written: it is then as if the training had been killed.
+        """
+        why = str(error) if isinstance(error, (ValueError, *known)) else "It failed."
+        if isinstance(error, OSError):
+            why = f"It could not write or read a file ({error.strerror}); once it can, it goes on from here."
+        with suppress(OSError):
+            self.set(status="failed", message=why)
+
     def tell(self, **fields: Any) -> None:
         """As `set`, but written at most once a second: for what changes often.
 

@@ -110,7 +110,7 @@ def train_segmentation(
             told.set(status="stopped", message="Stopped; the same training goes on from here.")
             raise
         except Exception as error:
-            told.set(status="failed", message=_why(error))
+            told.fail(error)
             raise
         told.set(
             status="done",
@@ -256,12 +256,6 @@ class _Training:
             for network in (base, tuned)
         )
         return before, after
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return f"It could not write or read a file ({error.strerror}); once it can, it goes on from here."
-    return str(error) if isinstance(error, ValueError) else "It failed."
 
 
 def _counted(studies: Sequence[TrainingStudy]) -> dict[str, int]:

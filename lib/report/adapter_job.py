@@ -122,8 +122,7 @@ def _watched(
         progress.set(status="stopped", message="Stopped; the same training goes on from here.")
         raise
     except Exception as error:
-        known = isinstance(error, ReportError | BackendError)
-        progress.set(status="failed", message=str(error) if known else "It failed.")
+        progress.fail(error, BackendError)
         raise
     progress.set(
         status="done", share=1.0, curve=outcome.card["curve"], message=outcome.why,

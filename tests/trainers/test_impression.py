@@ -12,6 +12,7 @@ from lib.report.demo_model import make_model, make_tokenizer, save_demo_model
 from lib.report.language import ReportError
 from lib.store import Models, StateFolder
 from lib.store.reports import AcceptedImpressions
+from tests.system_faults import full_disk
 from trainers.impression import ImpressionTrainer
 
 
@@ -33,11 +34,16 @@ def trainer(tmp_path: Path, state: StateFolder) -> ImpressionTrainer:
     return ImpressionTrainer(str(tmp_path), state, backend, torch.device("cpu"))
 
 
-def test_a_request_trains_an_adapter_that_is_kept_and_judged(
+def test_a_request_trains_an_adapter_that_is_kept_and_judged_also_after_a_full_disk(
     trainer: ImpressionTrainer, state: StateFolder
 ) -> None:
     assert trainer.stats() == {}
-    card = trainer({"max_epochs": 1, "rank": 2, "unknown": "x"}, None)  # type: ignore[arg-type]
+    request = {"max_epochs": 1, "rank": 2, "unknown": "x"}
+    with full_disk(20_000), pytest.raises(OSError):
+        trainer(request, None)  # type: ignore[arg-type]
+    stats = trainer.stats()
+    assert stats["status"] == "failed" and "could not write" in stats["message"]
+    card = trainer(request, None)  # type: ignore[arg-type]
     assert card["data"]["training"] + card["data"]["held_out"] == 40
     stats = trainer.stats()
     assert (stats["status"], stats["share"], len(stats["curve"])) == ("done", 1.0, 2)
