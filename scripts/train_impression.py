@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -118,7 +118,7 @@ def impression(
     from lib.report.text_pairs import read_pairs
     from lib.report.tuning import TuningStopped
     from lib.report.tuning_job import TextProgress, train_impression
-    from lib.store import open_state
+    from lib.store import Audit, open_state, operator
 
     for file in (held_out, retained):
         if file and not file.is_file():
@@ -143,9 +143,14 @@ def impression(
             )  # fmt: skip
             base, where = model or str(BUNDLED_IMPRESSION), usable_device(device)
             if output is None:
-                job = AdapterJob(open_state(str(pairs), state), base, recipe, adapter, where)
+                opened = open_state(str(pairs), state)
+                audit = Audit(opened.folder("audit"))
+                audit.append("training started", operator(), trainer="impression")
+                job = AdapterJob(opened, base, recipe, adapter, where)
                 outcome = train_adapter(job, told, stopped, fresh)
                 card, said = outcome.card, f"Version {outcome.version.number}. {outcome.why}"
+                ended = {"version": outcome.version.number, "promoted": outcome.promoted}
+                audit.append("training ended", operator(), trainer="impression", **ended)
             else:
                 card = train_impression(
                     _pairs(pairs, state), base, output, recipe,
@@ -168,13 +173,21 @@ def impression(
         (f"retained, {when}", card["retained"][when]) for when in card.get("retained", {}) if when != "pairs"
     ]
     for title, scores in rows:
-        values = [scores.get(key) for key in ("loss", *keys)]
-        table.add_row(title, *("-" if value is None else f"{value:.3f}" for value in values))
+        loss = scores.get("loss")
+        table.add_row(title, "-" if loss is None else f"{loss:.3f}", *(_cell(scores, key) for key in keys))
     Console().print(table)
     typer.echo(
         f"{card['data']['training']} pairs learnt from, {card['data']['held_out']} kept apart; "
         f"{card['seconds'] / 60:.1f} minutes. {said}"
     )
+
+
+def _cell(scores: dict[str, Any], key: str) -> str:
+    """Return a mean over reports with its interval below it."""
+    if (value := scores[key]) is None:
+        return "-"
+    interval = scores["ci95"][key]
+    return f"{value:.3f}" + (f"\n{interval[0]:.3f}-{interval[1]:.3f}" if interval else "")
 
 
 def _pairs(path: Path, state: Path | None) -> "list[Pair]":

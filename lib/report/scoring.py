@@ -11,7 +11,7 @@ from lib.report.bertscore import BertScore
 from lib.report.cases import ReportCase
 from lib.report.entities import find_entities
 from lib.report.entity_metrics import Comparison, EntityCounts, compare
-from lib.report.intervals import Rows, bootstrap, ratio
+from lib.report.intervals import Estimate, Rows, bootstrap, ratio
 from lib.report.language import LANGUAGES
 from lib.report.wording import NGrams, corpus_bleu, count_ngrams, rouge_l, sentence_bleu
 
@@ -107,13 +107,18 @@ def score(
     return summary, scored
 
 
+def mean_over(values: Sequence[float], seed: int = 0) -> Estimate:
+    """Return the mean of a score over the reports that have one, with its interval."""
+    known = np.array([value for value in values if not math.isnan(value)])
+    return bootstrap(np.column_stack([known, np.ones_like(known)]), ratio, seed)
+
+
 def _summary(scored: Sequence[ScoredCase], seed: int) -> dict[str, Any]:
     summary: dict[str, Any] = {"cases": len(scored)}
     for key in scored[0].scores if scored else ():
-        values = np.array([one.scores[key] for one in scored])
-        values = values[~np.isnan(values)]
-        mean = bootstrap(np.column_stack([values, np.ones_like(values)]), ratio, seed)
-        summary[key] = {"mean": mean.as_dict(), "undefined": len(scored) - len(values)}
+        values = [one.scores[key] for one in scored]
+        undefined = sum(map(math.isnan, values))
+        summary[key] = {"mean": mean_over(values, seed).as_dict(), "undefined": undefined}
         if key in _RATES:
             rows = np.array(
                 list(_parts([one.comparison.counts for one in scored], *_RATES[key])), dtype=float

@@ -1,8 +1,8 @@
 """From pairs to an adapter with its card: split, train, generate on what was kept apart, measure, save."""
 
+import errno
 import hashlib
 import json
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,12 +11,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from lib.report.backends.local import digest_of, load_model
 from lib.report.language import ReportError
 from lib.report.prompts import messages
 from lib.report.recipe import Recipe
-from lib.report.scoring import TITLES, score_case
+from lib.report.scoring import TITLES, mean_over, score_case
 from lib.report.text_pairs import Pair, split_pairs
 from lib.report.tuning import Tuner, TuningStopped
 from lib.store.atomic import sync, write_atomic
@@ -33,7 +34,7 @@ class TextProgress:
         stage: "measuring" or "training".
         share: of the work, 0 to 1.
         epoch: that runs, from 1; 0 before the first.
-        curve: of each epoch measured, 0 first: {"epoch", "loss", and the keys of `scoring.TITLES`}.
+        curve: of each epoch measured, 0 first: {"epoch", "loss", and what `means` returns}.
     """
 
     stage: str
@@ -174,14 +175,15 @@ def scores_on(
     return [score_case(pair.case(text)).scores for pair, text in zip(kept, said, strict=True)]
 
 
-def means(scores: Sequence[dict[str, float]]) -> dict[str, float | None]:
-    """Return the means over reports by the keys of `scoring.TITLES`; None where no report has a value."""
-    found: dict[str, float | None] = {}
-    for key in TITLES:
-        values = [one[key] for one in scores if not math.isnan(one.get(key, math.nan))]
-        if any(key in one for one in scores):
-            found[key] = math.fsum(values) / len(values) if values else None
-    return found
+def means(scores: Sequence[dict[str, float]]) -> dict[str, Any]:
+    """Return the means over reports by the keys of `scoring.TITLES`, and in `ci95` their 95 % intervals.
+
+    None where no report has a value, or too few have one for an interval.
+    """
+    keys = [key for key in TITLES if scores and key in scores[0]]
+    found = {key: mean_over([one[key] for one in scores]).as_dict() for key in keys}
+    intervals = {key: estimate["ci95"] for key, estimate in found.items()}
+    return {**{key: estimate["value"] for key, estimate in found.items()}, "ci95": intervals}
 
 
 def write_impressions(model: Any, tokenizer: Any, pairs: Sequence[Pair], most: int = 512) -> list[str]:
@@ -220,7 +222,10 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 def _save_adapter(model: Any, output: Path) -> None:
     """Write the adapter's files, each of which is the old or the new one whenever the machine stops."""
     with TemporaryDirectory(dir=output, prefix=".", suffix=".part") as part:
-        model.save_pretrained(part, safe_serialization=True)
+        try:
+            model.save_pretrained(part, safe_serialization=True)
+        except SafetensorError as error:
+            raise OSError(errno.EIO, str(error)) from error
         for file in sorted(Path(part).iterdir()):
             sync(file)
             file.replace(output / file.name)

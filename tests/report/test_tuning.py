@@ -17,7 +17,8 @@ from lib.report.recipe import Recipe
 from lib.report.synthetic_pairs import UNSEEN_TRACER, pairs
 from lib.report.text_pairs import Pair, read_pairs, split_pairs, write_pairs
 from lib.report.tuning import Tuner, TuningStopped, collate, encode
-from lib.report.tuning_job import add_adapter, train_impression, write_impressions
+from lib.report.tuning_job import _save_adapter, add_adapter, train_impression, write_impressions
+from tests.system_faults import full_disk
 
 #: Short ones, of both languages.
 SOME = [pair for pair in pairs(24, "B", 1, (UNSEEN_TRACER,)) if len(pair.findings) < 400][:8]
@@ -109,6 +110,16 @@ def test_a_stopped_training_ends_as_one_that_was_not_stopped(folder: Path, tmp_p
     with pytest.raises(BackendError, match="trained on another model than other"):
         load_model(str(tmp_path / "other"), torch.device("cpu"), tmp_path / "whole")
     assert "whole" in backend.name and list(backend.generate(SOME[0].findings, "en", Options(max_tokens=8)))
+
+
+def test_an_adapter_that_the_disk_refuses_is_an_error_of_the_system_and_leaves_the_old_one(
+    folder: Path, tmp_path: Path
+) -> None:
+    tuned = add_adapter(load_model(str(folder), torch.device("cpu"))[0], RECIPE)
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"old")
+    with full_disk(20_000), pytest.raises(OSError):
+        _save_adapter(tuned, tmp_path)
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
 
 
 def test_another_trainings_checkpoint_is_refused_unless_fresh(folder: Path, tmp_path: Path) -> None:
