@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import asdict, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,10 +21,23 @@ State = Annotated[
 ]
 
 
+class Trainer(StrEnum):
+    """Whose versions: of the network's weights, or of the language model's adapters."""
+
+    segpet = "segpet"
+    impression = "impression"
+
+
+Whose = Annotated[
+    Trainer, typer.Option(help="segpet: versions of the network; impression: the language model's adapters.")
+]
+
+
 @weights.command()
 def promote(
     studies: Studies,
     version: Annotated[int, typer.Argument(help="Its number, see `segpet weights list STUDIES`.")],
+    trainer: Whose = Trainer.segpet,
     state: State = None,
 ) -> None:
     """Let a trained version answer, whatever the rule says; a running server takes it without a restart.
@@ -32,21 +46,21 @@ def promote(
     """
     from lib.store import operator
 
-    promoted = models_of(studies, state).promote(version)
-    audit_of(studies, state).append("promotion", operator(), trainer="segpet", version=version)
+    promoted = models_of(studies, state, trainer).promote(version)
+    audit_of(studies, state).append("promotion", operator(), trainer=trainer.value, version=version)
     typer.echo(f"{promoted.name} ({promoted.digest[:12]}) is the champion now.")
 
 
 @weights.command()
-def rollback(studies: Studies, state: State = None) -> None:
+def rollback(studies: Studies, trainer: Whose = Trainer.segpet, state: State = None) -> None:
     """Let the weights that answered before the present champion answer again.
 
     `segpet weights rollback /data/pet`
     """
     from lib.store import operator
 
-    champion = models_of(studies, state).rollback()
-    audit_of(studies, state).append("rollback", operator(), trainer="segpet")
+    champion = models_of(studies, state, trainer).rollback()
+    audit_of(studies, state).append("rollback", operator(), trainer=trainer.value)
     now = f"{champion.name} ({champion.digest[:12]}) is" if champion else "The server's own weights are"
     typer.echo(f"{now} the champion again.")
 
@@ -94,13 +108,14 @@ def rule(
     )
 
 
-def models_of(studies: Path, state: Path | None) -> "Models":
+def models_of(studies: Path, state: Path | None, trainer: Trainer = Trainer.segpet) -> "Models":
     """Return the model registry of a studies folder; InputError where there is no such folder."""
     from lib.store import Models, open_state
 
     if state is None and not studies.is_dir():
         raise InputError(f"There is no folder {studies}: name the one that `segpet serve` serves.")
-    return Models(open_state(str(studies), state).folder("models"))
+    folder = "adapters" if trainer is Trainer.impression else "models"
+    return Models(open_state(str(studies), state).folder(folder))
 
 
 def audit_of(studies: Path, state: Path | None) -> "Audit":

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lib.report.adapter_job import ADAPTERS
-from lib.store import Models
+from lib.store import Audit, Models
 from lib.store.reports import AcceptedImpressions
 from scripts.__main__ import app
 
@@ -33,6 +33,18 @@ def test_what_readers_accepted_becomes_an_adapter_of_the_state_folder(studies):
     (version,) = Models(studies / "state" / ADAPTERS).versions()
     assert version.card["data"]["training"] + version.card["data"]["held_out"] == 24
     assert json.loads(result.stdout) == version.card
+
+    for command in (["promote", studies / "studies", 1], ["rollback", studies / "studies"]):
+        options = [*command, "--trainer", "impression", "--state", studies / "state"]
+        result = CliRunner().invoke(app, ["weights", *map(str, options)])
+        assert result.exit_code == 0, result.output
+    audit = list(Audit(studies / "state/audit").read())
+    assert [(line["event"], line["trainer"], line.get("version")) for line in audit] == [
+        ("training started", "impression", None),
+        ("training ended", "impression", 1),
+        ("promotion", "impression", 1),
+        ("rollback", "impression", None),
+    ]
 
 
 def test_with_a_folder_it_becomes_the_folder_s_and_what_the_base_loses_is_said(studies):
