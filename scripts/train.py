@@ -198,7 +198,7 @@ def bundled(
     recipe = Recipe(steps=steps, minutes=minutes, seed=seed, batch=batch, rate=rate, threads=threads)
     torch.manual_seed(seed)
     network = (
-        CompactPET(CompactConfig(fine_spacing=2.0, wide_spacing=6.0))
+        CompactPET(CompactConfig(fine_spacing=2.0, wide_spacing=6.0, far_spacing=8.0))
         if start is None
         else load_network(start)
     )

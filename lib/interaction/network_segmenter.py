@@ -7,21 +7,23 @@ from typing import Any
 import numpy as np
 import torch
 from cachetools import LRUCache
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from lib.interaction import regions
+from lib.interaction.certainty import expected_dice
 from lib.interaction.lattice import Lattice
+from lib.interaction.looks import Around, mask_of
 from lib.interaction.prompts import Click, Index, Step
 from lib.interaction.segmenter import State, Stopwatch
-from lib.interaction.told import as_told
 from lib.network import PromptableNetwork, embedding_bytes
 from lib.pet import Crop, Volume
 
 #: An object is looked at in at most so many regions; a spine of 70 cm needs seven.
 MAX_REGIONS = 8
-
-#: A region of a lattice: its first voxel, and its logits (1, 1, L, L, L).
-Look = tuple[Lattice, Index, torch.Tensor]
+#: An answer of which the network expects less Dice than this is compared with a look from afar, which counts
+#: where it expects so much more.
+SURE, SURER = 0.8, 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +33,13 @@ class NetworkState(State):
     Args:
         logits: of the regions at the network's spacing, by the region's first lattice voxel.
         wide: the same of the one region at the wide spacing.
+        far: the same of the one region at the far spacing.
         close: the same of the one region at the fine spacing, while the object is small enough for it.
     """
 
     logits: tuple[tuple[Index, torch.Tensor], ...] = ()
     wide: tuple[Index, torch.Tensor] | None = None
+    far: tuple[Index, torch.Tensor] | None = None
     close: tuple[Index, torch.Tensor] | None = None
 
 
@@ -54,6 +58,9 @@ class NetworkSegmenter:
     this one wide region about the anchor counts in the mean of logits like the others, and alone where they
     do not reach.
 
+    Where the network is not sure of all that and has a still wider, far spacing, one such region is the
+    answer alone as long as the network is surer of it: large faint objects look like small ones from near.
+
     A voxel that was clicked is in the mask or not as the click says.
 
     Args:
@@ -67,6 +74,7 @@ class NetworkSegmenter:
         self._size = network.config.image_size
         self._fine_spacing = network.config.fine_spacing
         self._wide_spacing = network.config.wide_spacing
+        self._far_spacing = network.config.far_spacing
         self._embeddings: LRUCache[tuple[str, float, Index], Any] = LRUCache(
             cache_bytes, getsizeof=embedding_bytes
         )
@@ -121,18 +129,24 @@ class NetworkSegmenter:
 
         grown, warnings = self._grow(lattice, logits, points, watch)
         looks = [(lattice, start, low) for start, low in (logits | grown).items()]
+        clicks = _clicks(steps)
         with watch.stage("mask"):
-            mask = _mask(looks, points)
+            mask = mask_of(looks, clicks)
         # Without a region there is no positive click yet, as in an object that was painted only.
         small = bool(logits and self._fine_spacing) and not was_close and self._is_small(volume, mask)
-        wide = None
+        wide: Around | None = None
         if logits and self._wide_spacing and not small:
-            around = self._lattice(volume, self._wide_spacing)
-            wide, large = self._seen_wide(around, anchor, before, steps, watch)
-            if wide and large is not None:
-                looks.append((around, wide[0], large))
+            wide = self._look_around(
+                self._lattice(volume, self._wide_spacing),
+                anchor,
+                before.wide if before else None,
+                steps,
+                watch,
+            )
+            if wide and wide.length_mm > self._size * lattice.spacing / 2:
+                looks.append(wide.look)
                 with watch.stage("mask"):
-                    mask = _mask(looks, points)
+                    mask = mask_of(looks, clicks)
         state = NetworkState(
             mask=mask,
             bytes=mask.array.nbytes + sum(low.nbytes for *_, low in looks),
@@ -141,9 +155,10 @@ class NetworkSegmenter:
             ),
             warnings=warnings,
             logits=tuple(logits.items()),
-            wide=wide,
+            wide=(wide.start, wide.logits) if wide else None,
         )
-        return (small and self._seen_close(volume, state, steps, watch)) or state
+        state = (small and self._seen_close(volume, state, steps, watch)) or state
+        return self._seen_from_afar(volume, anchor, before, state, steps, watch)
 
     def _is_seen(self, volume: Volume, click: Click, state: NetworkState) -> bool:
         """Whether a click lies in a region that was looked at."""
@@ -153,33 +168,57 @@ class NetworkSegmenter:
                 return True
         return False
 
-    def _seen_wide(
+    def _look_around(
         self,
         lattice: Lattice,
         anchor: Index | None,
-        before: NetworkState | None,
+        before: tuple[Index, torch.Tensor] | None,
         steps: Sequence[Step],
         watch: Stopwatch,
-    ) -> tuple[tuple[Index, torch.Tensor] | None, torch.Tensor | None]:
-        """Return the region at the wide spacing with its logits, and what of these counts.
-
-        There is no region where no positive click lies in it; nothing counts where the object is small. The
-        logits that count are 0 where they show other objects.
-        """
+    ) -> Around | None:
+        """Look at an object in one region about its anchor; None where no positive click lies in that."""
         points = _points(lattice, steps)
         first = next(click.index for click, _ in points if click.positive)
-        start, logits = (before and before.wide) or (lattice.cube_at(anchor or first), None)
+        start, logits = before or (lattice.cube_at(anchor or first), None)
         prompts = self._prompts(points, start)
         if not any(label for _, label in prompts):
-            return None, None
+            return None
         low = self._decode(lattice, start, prompts, logits, watch)
-        found = low[0, 0].numpy() > 0
-        component = regions.component_with(found, self._cells(prompts, low))
-        extent = np.array([np.ptp(at) + 1 if at.size else 0 for at in component.nonzero()])
-        cell_mm = self._size * lattice.spacing / low.shape[-1]
-        if (extent * cell_mm <= self._size * self.network.config.spacing / 2).all():
-            return (start, low), None
-        return (start, low), low.masked_fill(torch.from_numpy(found & ~component), 0.0)
+        return Around(lattice, start, low, self._component(prompts, low))
+
+    def _seen_from_afar(
+        self,
+        volume: Volume,
+        anchor: Index | None,
+        before: NetworkState | None,
+        state: NetworkState,
+        steps: Sequence[Step],
+        watch: Stopwatch,
+    ) -> NetworkState:
+        """Return the state with a look at the far spacing in place of one that the network doubts more."""
+        if not (state.logits and self._far_spacing):
+            return state
+        lattice = self._lattice(volume, self._fine_spacing if state.close else None)
+        start, low = state.close or state.logits[0]
+        prompts = self._prompts(_points(lattice, steps), start)
+        certainty = expected_dice(low, self._component(prompts, low))
+        if certainty >= SURE:
+            return state
+        lattice = self._lattice(volume, self._far_spacing)
+        far = self._look_around(lattice, anchor, before.far if before else None, steps, watch)
+        if far is None:
+            return state
+        state = replace(state, far=(far.start, far.logits), bytes=state.bytes + far.logits.nbytes)
+        if expected_dice(far.logits, far.component) <= certainty + SURER:
+            return state
+        with watch.stage("mask"):
+            mask = mask_of([far.look], _clicks(steps))
+        described = self._describe(lattice, far.start, grown=False)
+        return replace(state, mask=mask, regions=(described,), warnings=(), close=None)
+
+    def _component(self, prompts: list[tuple[list[int], int]], low: torch.Tensor) -> NDArray[np.bool_]:
+        """Return the parts of a region's mask (L, L, L) in which its positive clicks lie."""
+        return regions.component_with(low[0, 0].numpy() > 0, self._cells(prompts, low))
 
     def _cells(self, prompts: list[tuple[list[int], int]], low: torch.Tensor) -> list[list[int]]:
         """Return the cells of a region's logits in which its positive clicks lie."""
@@ -203,10 +242,10 @@ class NetworkSegmenter:
             return None
         prompts = self._prompts(points, start)
         low = self._decode(lattice, start, prompts, before, watch)
-        if regions.faces_reached(regions.component_with(low[0, 0].numpy() > 0, self._cells(prompts, low))):
+        if regions.faces_reached(self._component(prompts, low)):
             return None
         with watch.stage("mask"):
-            mask = _mask([(lattice, start, low)], points)
+            mask = mask_of([(lattice, start, low)], _clicks(steps))
         return replace(
             state,
             mask=mask,
@@ -318,40 +357,16 @@ class NetworkSegmenter:
         return grown, tuple(warnings)
 
 
+def _clicks(steps: Iterable[Step]) -> list[Click]:
+    return [click for step in steps for click in step]
+
+
 def _points(lattice: Lattice, steps: Iterable[Step]) -> list[tuple[Click, np.ndarray]]:
     """Return all clicks of some steps with their lattice coordinates."""
-    return [(click, lattice.from_source(click.index)) for step in steps for click in step]
+    return [(click, lattice.from_source(click.index)) for click in _clicks(steps)]
 
 
 def _continues(lattice: Lattice, start: Index, face: tuple[int, int]) -> bool:
     """Whether the image goes on beyond a face of a cube."""
     axis, side = face
     return start[axis] > 0 if side < 0 else start[axis] + lattice.size < lattice.shape[axis]
-
-
-def _mask(looks: list[Look], points: list[tuple[Click, np.ndarray]]) -> Crop:
-    """Return the mask of the logits, clicked voxels as told; where the network finds nothing, nothing."""
-    mask = _merge(looks)
-    return as_told(mask, (click for click, _ in points)).tight() if mask.any() else mask
-
-
-def _merge(looks: list[Look]) -> Crop:
-    """Return where the mean logits are above 0, weighted by the share of the way from face to middle."""
-    boxes = [(lattice, start, *lattice.to_source(low[0, 0], start)) for lattice, start, low in looks]
-    boxes = [box for box in boxes if box[3].size]
-    if not boxes:
-        return Crop.empty()
-    if len(boxes) == 1:
-        _, _, first, values = boxes[0]
-        return Crop(first, values > 0).tight()
-    begin = np.min([first for _, _, first, _ in boxes], axis=0)
-    end = np.max([np.add(first, values.shape) for _, _, first, values in boxes], axis=0)
-    total = np.zeros(end - begin, dtype=np.float32)
-    cells = looks[0][2].shape[-1]
-    inward = np.minimum(np.arange(cells), np.arange(cells)[::-1]) + 0.5
-    weight = torch.from_numpy(np.minimum.reduce(np.meshgrid(inward, inward, inward))).float()
-    for lattice, start, first, values in boxes:
-        where = tuple(slice(a, a + n) for a, n in zip(np.subtract(first, begin), values.shape, strict=True))
-        # The sign of the weighted mean is the sign of the weighted sum.
-        total[where] += values * lattice.to_source(weight, start)[1]
-    return Crop((int(begin[0]), int(begin[1]), int(begin[2])), total > 0).tight()

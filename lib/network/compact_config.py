@@ -20,6 +20,8 @@ class CompactConfig:
     """Voxel spacing in mm of a second look at small objects, on which it was trained too; 0: none."""
     wide_spacing: float = 0.0
     """Voxel spacing in mm of a look around, for large objects, as if they were smaller; 0: none."""
+    far_spacing: float = 0.0
+    """Voxel spacing in mm of a look from afar, for objects of which nearer looks leave it unsure; 0: none."""
     encoder_widths: tuple[int, int, int, int] = (32, 64, 112, 128)
     """Channels of the encoder's maps at 1/2, 1/4, 1/8 and 1/16 of the cube's resolution."""
     embedding_widths: tuple[int, int, int] = (32, 64, 96)
@@ -58,7 +60,7 @@ _WIDTHS = {"encoder_widths": 4, "embedding_widths": 3, "decoder_widths": 3}
 def _check_type(name: str, value: object) -> None:
     if name == "spacing":
         valid = isinstance(value, int | float) and 0 < value < float("inf")
-    elif name in ("fine_spacing", "wide_spacing"):
+    elif name in ("fine_spacing", "wide_spacing", "far_spacing"):
         valid = isinstance(value, int | float) and 0 <= value < float("inf")
     elif name in _WIDTHS:
         widths = value if isinstance(value, tuple) else ()

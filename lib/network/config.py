@@ -55,6 +55,11 @@ class SegAnyPETConfig:
         """Nobody has measured SegAnyPET at another spacing: 0."""
         return 0.0
 
+    @property
+    def far_spacing(self) -> float:
+        """As `wide_spacing`: 0."""
+        return 0.0
+
     def __post_init__(self) -> None:
         for field in fields(self):
             _check_type(field.name, getattr(self, field.name))

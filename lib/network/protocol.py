@@ -28,6 +28,10 @@ class NetworkConfig(Protocol):
     def wide_spacing(self) -> float:
         """Spacing in mm of a look around, which shows large objects as if they were smaller; 0: none."""
 
+    @property
+    def far_spacing(self) -> float:
+        """Spacing in mm of a look from afar, asked where other looks leave the network unsure; 0: none."""
+
 
 class PromptableNetwork(Protocol):
     """A network that encodes a cube once and decodes it again at every click.

@@ -12,6 +12,7 @@ class Size:
     spacing: float = 4.0
     fine_spacing: float = 0.0
     wide_spacing: float = 0.0
+    far_spacing: float = 0.0
 
 
 class IsocontourNetwork(nn.Module):

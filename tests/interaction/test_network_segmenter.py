@@ -10,7 +10,7 @@ from small_network import small_seganypet
 
 from lib.interaction import AnnotatedObject, Engine, NetworkSegmenter, Prompts
 from lib.interaction.lattice import Lattice
-from lib.interaction.network_segmenter import _merge
+from lib.interaction.looks import _merge
 from lib.pet import Volume
 
 SPACING = 4.0  # the isocontour network's cube is 32 voxels of 4 mm: 128 mm

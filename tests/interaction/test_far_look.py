@@ -1,0 +1,83 @@
+"""A network with a far spacing looks from afar where nearer looks leave it unsure; the surer look counts."""
+
+import numpy as np
+import pytest
+import torch
+from isocontour_network import IsocontourNetwork, Size
+
+from lib.interaction import Engine, NetworkSegmenter, Prompts
+from lib.interaction.certainty import expected_dice
+from lib.pet import Volume
+
+SHAPE, MIDDLE = (64, 64, 64), (32, 32, 32)
+NEAR_MM, FAR_MM = 128.0, 256.0  # 32 voxels of 4 and of 8 mm
+
+
+class Hesitant(IsocontourNetwork):
+    """Is unsure until it sees the quiet body about an object."""
+
+    def decode(self, embedding, points=None, labels=None, mask_logits=None):
+        quiet = float((embedding < 0.2).float().mean())
+        logits = super().decode(embedding, points, labels, mask_logits)
+        return logits * (20.0 if quiet > 0.4 else 0.1)
+
+
+def volume_with(radius):
+    distance = np.linalg.norm(np.indices(SHAPE) - np.reshape(MIDDLE, (3, 1, 1, 1)), axis=0)
+    values = np.where(distance <= radius, 2.0, 0.1).astype(np.float32)
+    return Volume(values, np.diag([4.0] * 3 + [1.0]), "SUVbw")
+
+
+def engine(network=Hesitant, **spacings):
+    return Engine(NetworkSegmenter(network(Size(**spacings))))
+
+
+def clicked(engine, volume, positive=(MIDDLE,), negative=(), before=()):
+    return engine.update(volume, before, Prompts({"lesion": tuple(positive)}, tuple(negative)))
+
+
+def edges(update):
+    return {region["edge_mm"] for region in update.regions}
+
+
+def test_what_a_near_look_leaves_unsure_is_answered_from_afar():
+    volume, far_out = volume_with(radius=22), (32, 32, 52)
+    assert not clicked(engine(), volume).masks[1].contains(far_out)
+    update = clicked(engine(far_spacing=8.0), volume)
+    assert edges(update) == {FAR_MM}
+    assert update.masks[1].contains(far_out)
+
+
+def test_where_the_near_look_is_sure_nobody_looks_from_afar():
+    asked = engine(far_spacing=8.0)
+    update = clicked(asked, volume_with(radius=6))
+    assert edges(update) == {NEAR_MM}
+    assert asked.segmenter.network.decoded == 1
+
+
+def test_a_look_from_afar_that_is_no_surer_does_not_count():
+    volume = Volume(np.full(SHAPE, 2.0, np.float32), np.diag([4.0] * 3 + [1.0]), "SUVbw")
+    asked = engine(far_spacing=8.0)
+    assert FAR_MM not in edges(clicked(asked, volume))
+    assert asked.segmenter.network.decoded > 1
+
+
+def test_the_next_click_goes_on_from_what_was_seen_from_afar():
+    volume, far_out = volume_with(radius=22), (32, 32, 52)
+    asked = engine(far_spacing=8.0)
+    first = clicked(asked, volume)
+    after = clicked(asked, volume, negative=(far_out,), before=first.objects)
+    assert not after.masks[1].contains(far_out) and after.masks[1].contains((32, 32, 12))
+    again = clicked(engine(far_spacing=8.0), volume, negative=((32, 12, 32),), before=after.objects)
+    other = clicked(asked, volume, negative=((32, 12, 32),), before=after.objects)
+    np.testing.assert_array_equal(again.masks[1].to_grid(SHAPE), other.masks[1].to_grid(SHAPE))
+
+
+@pytest.mark.parametrize(("inside", "wanted"), [(0.0, 2 * 0.5 / 1.5), (40.0, 1.0)])
+def test_the_expected_dice_counts_chances(inside, wanted):
+    logits = torch.full((1, 1, 4, 4, 4), -40.0)
+    mask = np.zeros((4, 4, 4), bool)
+    mask[1:3] = True
+    logits[0, 0, 1:3] = inside
+    assert expected_dice(logits, mask) == pytest.approx(wanted)
+    assert expected_dice(logits, np.zeros_like(mask)) == 0
