@@ -1,7 +1,9 @@
 """A real server in a process of its own, as the tests of apps/ drive it."""
 
+import multiprocessing
 import os
 import re
+import runpy
 import shutil
 import socket
 import subprocess
@@ -17,6 +19,11 @@ from monailabel.client import MONAILabelClient
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 LABELS = ("background", "lesion", "liver", "spleen")
+#: Forks the servers. It has imported what takes a server ten seconds of a core, but nothing of MONAI Label,
+#: which reads the environment when it is imported.
+FORKS = multiprocessing.get_context("forkserver")
+LIBRARIES = ("monai", "scipy.signal", "fastapi", "lib.interaction", "lib.learning", "lib.report")
+FORKS.set_forkserver_preload(list(LIBRARIES))
 
 
 class Server:
@@ -39,29 +46,27 @@ class Server:
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         start = ["monailabel", "start_server", "--app", str(ROOT / "apps/segpet")]
-        self._command = start if plain else [sys.executable, "-m", "apps.segpet"]
-        self._command += [
-            "--studies",
-            source or str(self.studies),
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(self.port),
-        ]
+        self._plain = plain
+        self._command = start if plain else ["apps.segpet"]
+        self._command += ["--studies", source or str(self.studies), "--host", "127.0.0.1"]
+        self._command += ["--port", str(self.port)]
         for key, value in {"state": self.state, **conf}.items():
             self._command += ["--conf", key, str(value)]
         self.headers: dict[str, str] = {}  # with which it answers, where it takes a token
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen | Forked | None = None
 
     def start(self) -> "Server":
         """Start the server and wait until it answers."""
         environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
         environment.pop("PYTHONPATH", None)
         environment["SEGPET_WEIGHTS"] = str(self.folder / "weights")
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, cwd=self.folder, env=environment, stdout=log, stderr=log
-            )
+        if self._plain:
+            with self.log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    self._command, cwd=self.folder, env=environment, stdout=log, stderr=log
+                )
+        else:
+            self._process = Forked(self._command, self.folder, environment, self.log)
         for _ in range(1800):
             if self._process.poll() is not None:
                 raise RuntimeError(f"the server ended: {self.log.read_text()[-3000:]}")
@@ -105,6 +110,43 @@ class Server:
                 if path.is_file():
                     found[str(path)] = (path.stat().st_size, path.stat().st_mtime_ns)
         return found
+
+
+class Forked:
+    """`python -m COMMAND` in a fork of a process that has imported the libraries; used as a Popen."""
+
+    def __init__(self, command: list[str], cwd: Path, env: dict[str, str], log: Path) -> None:
+        # A daemon: no test leaves a server behind.
+        self._process = FORKS.Process(target=_run, args=(command, cwd, env, log), daemon=True)
+        self._process.start()
+        self.pid = self._process.pid
+        self.kill, self.terminate = self._process.kill, self._process.terminate
+
+    def poll(self) -> int | None:
+        """Return the exit status, None while it runs."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit status when it has ended.
+
+        Raises subprocess.TimeoutExpired: it goes on for longer.
+        """
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("server", timeout)
+        return self._process.exitcode
+
+
+def _run(command: list[str], cwd: Path, env: dict[str, str], log: Path) -> None:
+    """Run a module as a program of its own, with its output in the log."""
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.argv = list(command)
+    runpy.run_module(command[0], run_name="__main__", alter_sys=True)
 
 
 def save_image(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
