@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from lib.report.entities import Entity, default_lexicon
+from lib.report.check import check
+from lib.report.entities import Entity, default_lexicon, find_entities
 from lib.report.entity_metrics import compare, same_quantity
 from lib.report.quantities import Quantity
 
@@ -53,6 +54,19 @@ def test_findings_support_what_the_reference_leaves_out():
 def test_concepts_are_counted_once_however_often_they_are_named():
     counts = compare([LUNG, LUNG, LIVER], [LUNG, LUNG], []).counts
     assert (counts.hypothesis, counts.reference, counts.unsupported) == (2, 1, 1)
+
+
+def test_numbers_swapped_between_lesions_are_one_concept_s_and_no_inconsistency_but_the_check_marks_them():
+    findings = "Lesion 1, in the liver: SUVmax 9.4.\nLesion 2, in the spleen: SUVmax 3.1."
+    swapped = "Lesion 1 in the liver: SUVmax 3.1. Lesion 2 in the spleen: SUVmax 9.4."
+    said, known = find_entities(swapped, "en"), find_entities(findings, "en")
+    assert compare(said, known, known).counts.fcr == 1
+    lesions = [
+        {"id": n, "organ": organ, "side": None, "relation": "in", "site": "", "suv_max": suv}
+        for n, organ, suv in ((1, "liver", 9.4), (2, "spleen", 3.1))
+    ]
+    found = check(swapped, {"lesions": lesions, "patient": {"count": 2}}, findings)
+    assert [swapped[one.start : one.end] for one in found.marks] == ["3.1", "9.4"]
 
 
 def test_nothing_of_nothing_is_undefined():
