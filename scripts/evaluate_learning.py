@@ -123,7 +123,7 @@ def _campaigns(
     from apps.segpet.options import BUNDLED
     from lib.learning.campaign import Campaign, at_random
     from lib.learning.phantom_studies import rehearsed, retained, watched
-    from lib.learning.simulated_studies import CorruptedStudy
+    from lib.learning.simulated_studies import with_wrong_labels
     from lib.learning.tuning_recipe import FineTuning
     from lib.network import load_network
     from lib.network.registry import default_weights, resolve_weights
@@ -144,7 +144,7 @@ def _campaigns(
             for name, strategy in chosen.items():
                 yield name, strategy, seed, campaign
             continue
-        wrong: list[Source] = [CorruptedStudy(study, corrupt, seed) for study in pool]
+        wrong = with_wrong_labels(pool, corrupt, seed)
         for name in ("plain", "confident"):
             arm = replace(campaign, pool=wrong, recipe=replace(recipe, confident=name == "confident"))
             yield name, at_random, seed, arm

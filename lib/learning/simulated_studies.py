@@ -1,5 +1,8 @@
 """Studies for experiments: real crops set into bodies, and labels made wrong on purpose."""
 
+import functools
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -13,7 +16,7 @@ from lib.pet import Crop
 
 Fault = Literal["eroded", "dilated", "shifted", "missing"]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
-#: An eroded object keeps at most so much of its volume, a dilated one has at least so much more.
+#: An eroded object keeps so much of its volume, a dilated one has so much.
 _ERODED, _DILATED = 0.4, 2.5
 _SHIFT = 0.6  # of the object's extent along an axis
 
@@ -47,16 +50,16 @@ class EmbeddedStudy:
 
 @dataclass(frozen=True)
 class CorruptedStudy:
-    """A study with a share of its objects outlined wrongly, or not at all; nobody vouches for it.
+    """A study that nobody vouches for, and whose objects may be outlined wrongly, or not at all.
 
     Args:
         source: the study as it should be.
-        share: chance of an object to be wrong.
+        fault: of its first object, the next one has the next of FAULTS; None: nothing is wrong.
         seed: of all chance.
     """
 
     source: Source
-    share: float
+    fault: Fault | None
     seed: int
     trusted: bool = False
 
@@ -67,25 +70,38 @@ class CorruptedStudy:
 
     def stamp(self) -> str:
         """Return what the study is made of."""
-        return repr((self.source.stamp(), self.share, self.seed))
+        return repr((self.source.stamp(), self.fault, self.seed))
 
     def read(self) -> Case:
         """Read it; CaseError or VolumeError where that fails."""
         case = self.source.read()
+        if self.fault is None:
+            return case
         random = np.random.default_rng([self.seed, number_of(self.name), 3])
-        kept: list[tuple[Crop, int]] = []
-        for value, truth in zip(case.values, case.objects, strict=True):
-            drawn = truth
-            if random.random() < self.share:
-                fault: Fault = FAULTS[int(random.integers(len(FAULTS)))]
-                drawn = corrupted(truth, fault, case.volume.shape, case.volume.spacing, random)
-            if drawn.any():
-                kept.append((drawn, value))
+        faults = itertools.islice(itertools.cycle(FAULTS), FAULTS.index(self.fault), None)
+        drawn = [
+            corrupted(truth, fault, case.volume.shape, case.volume.spacing, random)
+            for truth, fault in zip(case.objects, faults, strict=False)
+        ]
+        kept = [(crop, value) for crop, value in zip(drawn, case.values, strict=True) if crop.any()]
         objects = tuple(crop for crop, _ in kept)
-        union = objects[0] if objects else Crop.empty()
-        for crop in objects[1:]:
-            union = union.union(crop)
+        union = functools.reduce(Crop.union, objects, Crop.empty())
         return replace(case, objects=objects, truth=union, values=tuple(value for _, value in kept))
+
+
+def with_wrong_labels(studies: Sequence[Source], share: float, seed: int) -> list[CorruptedStudy]:
+    """Return studies of which this share is labelled wrongly, each kind of fault as often as any other.
+
+    Args:
+        studies: as they should be.
+        share: of the studies, 0 to 1, rounded to whole ones.
+        seed: draws which ones, and with which kind it begins.
+    """
+    random = np.random.default_rng([seed, 4])
+    first = int(random.integers(len(FAULTS)))
+    wrong = random.permutation(len(studies))[: round(share * len(studies))].tolist()
+    faults = {place: FAULTS[(first + turn) % len(FAULTS)] for turn, place in enumerate(wrong)}
+    return [CorruptedStudy(study, faults.get(place), seed) for place, study in enumerate(studies)]
 
 
 def corrupted(
@@ -119,9 +135,12 @@ def corrupted(
         inside = ndimage.distance_transform_edt(np.pad(box, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
         outside = ndimage.distance_transform_edt(~box, sampling=spacing)
         depth = inside - outside
+        # Many voxels of a small object are as deep as each other: those near its middle stay, and go first.
+        middle = np.mean(np.argwhere(box), axis=0)
+        away = np.linalg.norm((np.argwhere(np.ones_like(box)) - middle) * spacing, axis=1)
         wanted = max(1, round(truth.count * (_ERODED if fault == "eroded" else _DILATED)))
-        level = np.partition(depth.ravel(), -min(wanted, depth.size))[-min(wanted, depth.size)]
-        box = depth >= level
+        box = np.zeros_like(box)
+        box.flat[np.lexsort((away, -depth.ravel()))[:wanted]] = True
     i, j, k = start.tolist()
     return Crop((i, j, k), box).tight() if box.any() else Crop.empty()
 

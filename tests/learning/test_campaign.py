@@ -13,7 +13,7 @@ from lib.learning.campaign import Campaign, Result, at_random, run, strategies
 from lib.learning.campaign_report import plot, summarise_campaigns, table
 from lib.learning.kept_regions import KeptRegions
 from lib.learning.phantom_studies import rehearsed, retained, watched
-from lib.learning.simulated_studies import FAULTS, CorruptedStudy, corrupted
+from lib.learning.simulated_studies import FAULTS, corrupted, with_wrong_labels
 from lib.learning.tuned_parts import TunedNetwork
 from lib.learning.tuning_recipe import FineTuning
 from lib.pet import Crop
@@ -73,23 +73,29 @@ def test_a_corrupted_label_is_wrong_in_the_way_that_is_said(fault):
     if fault == "missing":
         assert not wrong.any()
     elif fault == "eroded":
-        assert both == wrong.count and 0.3 < wrong.count / truth.count < 0.55
+        assert both == wrong.count == round(0.4 * truth.count)
     elif fault == "dilated":
-        assert both == truth.count and 2 < wrong.count / truth.count < 3.5
+        assert both == truth.count and wrong.count == round(2.5 * truth.count)
     else:
         assert 0 < both < 0.7 * truth.count and abs(wrong.count - truth.count) <= 2
 
 
-def test_about_the_share_that_is_asked_for_is_corrupted_and_nobody_vouches_for_it():
-    sound = [BallStudy(f"s{n}", n) for n in range(40)]
-    changed = 0
-    for study in sound:
-        wrong = CorruptedStudy(study, 0.3, 1)
-        assert not wrong.trusted
-        objects = dict(zip(wrong.read().values, wrong.read().objects, strict=True))
-        for value, truth in zip((1, 2), study.read().objects, strict=True):
-            changed += value not in objects or not objects[value].equals(truth.tight())
-    assert 12 < changed < 36
+def test_exactly_the_share_that_is_asked_for_is_corrupted_and_nobody_vouches_for_any():
+    sound = [BallStudy(f"s{n}", n) for n in range(10)]
+    drawn = with_wrong_labels(sound, 0.4, 1)
+    assert sorted(one.fault for one in drawn if one.fault) == sorted(FAULTS)
+    assert not any(one.trusted for one in drawn)
+    for study, one in zip(sound, drawn, strict=True):
+        case = one.read()
+        labels = dict(zip(case.values, case.objects, strict=True))
+        same = [
+            value in labels and labels[value].equals(truth)
+            for value, truth in zip((1, 2), study.read().objects, strict=True)
+        ]
+        assert same == [one.fault is None] * 2  # every object of a wrong label is
+    assert {one.name for one in with_wrong_labels(sound, 0.4, 2) if one.fault} != {
+        one.name for one in drawn if one.fault
+    }
 
 
 def test_weights_that_lose_what_was_known_are_blended_with_the_old_ones(tmp_path):
