@@ -11,6 +11,8 @@ from scripts import app
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKS = ("ruff check", "ruff format --check", "mypy")
+#: Of the whole suite: while a worker waits for a server or a browser, another computes.
+WORKERS = "-n 2 --dist loadgroup --no-loadscope-reorder"
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
@@ -23,14 +25,15 @@ def test(
     """Check this copy of SegPET: style, types, installed packages, then the tests.
 
     All checks run, also after one has failed; the exit status is 0 only when all passed. With CI set in the
-    environment a skipped test counts as a failure.
+    environment a skipped test counts as a failure. All tests are shared by two workers; with arguments for
+    pytest there is one process, unless they say otherwise (-n 2 --dist loadgroup).
 
     To run one test while working on it: `segpet test -k NAME -x`.
     """
     failed = [check for check in CHECKS if not passes(check.split())]
     if not packages_fit():
         failed.append("pip check")
-    if not passes(["pytest", *(pytest_arguments or [])]):
+    if not passes(["pytest", *(pytest_arguments or WORKERS.split())]):
         failed.append("pytest")
     if failed:
         typer.echo(f"Failed: {', '.join(failed)}.", err=True)

@@ -95,6 +95,11 @@ def test_the_checks_run_in_order_and_pytest_gets_what_is_left(ran):
     assert "$ mypy" in result.stdout
 
 
+def test_two_workers_share_the_whole_suite(ran):
+    assert CliRunner().invoke(app, ["test"]).exit_code == 0
+    assert ran[1][-1][:3] == ["pytest", "-n", "2"]
+
+
 @pytest.mark.parametrize("fails", ["ruff", "mypy", "pytest"])
 def test_all_checks_run_when_one_fails_and_the_exit_status_says_so(ran, fails):
     statuses, asked = ran
