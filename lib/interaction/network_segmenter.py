@@ -21,8 +21,8 @@ from lib.pet import Crop, Volume
 
 #: An object is looked at in at most so many regions; a spine of 70 cm needs seven.
 MAX_REGIONS = 8
-#: An answer of which the network expects less Dice than this is compared with a look from afar, which counts
-#: where it expects so much more.
+#: An answer of which the network expects less Dice than this is compared with a look from afar; the one takes
+#: the other's place where the network expects so much more of it.
 SURE, SURER = 0.8, 0.15
 
 
@@ -34,12 +34,14 @@ class NetworkState(State):
         logits: of the regions at the network's spacing, by the region's first lattice voxel.
         wide: the same of the one region at the wide spacing.
         far: the same of the one region at the far spacing.
+        from_afar: whether that region is the answer.
         close: the same of the one region at the fine spacing, while the object is small enough for it.
     """
 
     logits: tuple[tuple[Index, torch.Tensor], ...] = ()
     wide: tuple[Index, torch.Tensor] | None = None
     far: tuple[Index, torch.Tensor] | None = None
+    from_afar: bool = False
     close: tuple[Index, torch.Tensor] | None = None
 
 
@@ -59,7 +61,8 @@ class NetworkSegmenter:
     do not reach.
 
     Where the network is not sure of all that and has a still wider, far spacing, one such region is the
-    answer alone as long as the network is surer of it: large faint objects look like small ones from near.
+    answer alone if the network is surer of it, until it is surer of the others: large faint objects look like
+    small ones from near.
 
     A voxel that was clicked is in the mask or not as the click says.
 
@@ -202,19 +205,21 @@ class NetworkSegmenter:
         start, low = state.close or state.logits[0]
         prompts = self._prompts(_points(lattice, steps), start)
         certainty = expected_dice(low, self._component(prompts, low))
-        if certainty >= SURE:
+        stays = before is not None and before.from_afar
+        if certainty >= SURE and not stays:
             return state
         lattice = self._lattice(volume, self._far_spacing)
         far = self._look_around(lattice, anchor, before.far if before else None, steps, watch)
         if far is None:
             return state
         state = replace(state, far=(far.start, far.logits), bytes=state.bytes + far.logits.nbytes)
-        if expected_dice(far.logits, far.component) <= certainty + SURER:
+        surer = expected_dice(far.logits, far.component) - certainty
+        if surer <= (-SURER if stays else SURER):
             return state
         with watch.stage("mask"):
             mask = mask_of([far.look], _clicks(steps))
         described = self._describe(lattice, far.start, grown=False)
-        return replace(state, mask=mask, regions=(described,), warnings=(), close=None)
+        return replace(state, mask=mask, regions=(described,), warnings=(), close=None, from_afar=True)
 
     def _component(self, prompts: list[tuple[list[int], int]], low: torch.Tensor) -> NDArray[np.bool_]:
         """Return the parts of a region's mask (L, L, L) in which its positive clicks lie."""

@@ -16,10 +16,12 @@ NEAR_MM, FAR_MM = 128.0, 256.0  # 32 voxels of 4 and of 8 mm
 class Hesitant(IsocontourNetwork):
     """Is unsure until it sees the quiet body about an object."""
 
+    near, far = 0.1, 20.0
+
     def decode(self, embedding, points=None, labels=None, mask_logits=None):
         quiet = float((embedding < 0.2).float().mean())
         logits = super().decode(embedding, points, labels, mask_logits)
-        return logits * (20.0 if quiet > 0.4 else 0.1)
+        return logits * (self.far if quiet > 0.4 else self.near)
 
 
 def volume_with(radius):
@@ -81,3 +83,14 @@ def test_the_expected_dice_counts_chances(inside, wanted):
     logits[0, 0, 1:3] = inside
     assert expected_dice(logits, mask) == pytest.approx(wanted)
     assert expected_dice(logits, np.zeros_like(mask)) == 0
+
+
+def test_the_answer_from_afar_stays_until_the_network_is_surer_of_a_nearer_one():
+    volume = volume_with(radius=22)
+    asked = engine(far_spacing=8.0)
+    objects = clicked(asked, volume).objects
+    network = asked.segmenter.network
+    for near, far, wanted in ((20.0, 20.0, {FAR_MM}), (20.0, 0.1, {NEAR_MM})):
+        network.near, network.far = near, far
+        update = clicked(asked, volume, positive=((32, 30, 32),), before=objects)
+        assert edges(update) == wanted
