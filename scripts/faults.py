@@ -57,7 +57,8 @@ def faults(
         typer.echo(f"{kills} kills (seed {seed}). Unanswered at the kills: {_listed(result.kills)}.")
         typer.echo(f"Acknowledged requests: {_listed(result.acknowledged)}.")
         typer.echo(
-            f"Trainings killed: {result.trainings_killed}; versions of weights trained: {result.trained}. "
+            f"Trainings killed: {_listed(result.trainings_killed) or 'none'}; versions of weights trained: "
+            f"{result.trained}. "
             f"Label versions: {result.versions}; lines in journals: {result.events}."
         )
         typer.echo(f"Left behind by kills, harmless: {_listed(result.left) or 'nothing'}.")

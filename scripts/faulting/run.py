@@ -1,5 +1,6 @@
 """The run: people at work, a server that is killed at a random point of it, and a look at what is left."""
 
+import json
 import os
 import random
 import signal
@@ -27,7 +28,7 @@ _SHAPE, _SPACING = (48, 48, 80), (8.0, 8.0, 8.0)
 _AIMED = ("click", "click", "undo", "save", "save", "impression", "promote", "rollback")
 _WAITED = 3.0
 #: Beside the server, the training is killed in so many of the kills.
-_TRAINING_TOO = 0.05
+_TRAINING_TOO = 0.3
 
 
 @dataclass
@@ -40,7 +41,8 @@ class Result:
         left: what kills left behind, harmless.
         broken: what was acknowledged and is gone, and what is damaged.
         restarts: seconds until the server answered again, of each.
-        trainings_killed, trained: trainings that were killed, and versions of weights that came of them.
+        trainings_killed: by what they were at.
+        trained: versions of weights that came of trainings.
         versions, events: label versions and lines of journals at the end.
     """
 
@@ -49,7 +51,7 @@ class Result:
     left: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
     restarts: list[float] = field(default_factory=list)
-    trainings_killed: int = 0
+    trainings_killed: Counter[str] = field(default_factory=Counter)
     trained: int = 0
     versions: int = 0
     events: int = 0
@@ -133,7 +135,7 @@ class FaultRun:
             time.sleep(self._random.uniform(0, took))
             self.server.kill()
             if self._random.random() < _TRAINING_TOO:
-                self.result.trainings_killed += self._stop_training()
+                self.result.trainings_killed.update(self._stop_training())
         flights = sorted(worker.flight for worker in self._workers if worker.flight)
         self.result.kills.update(flights or ["nothing"])
 
@@ -150,16 +152,24 @@ class FaultRun:
             else:
                 self.result.broken.append(f"{finding.path.name}: {finding.what}")
 
-    def _stop_training(self) -> int:
-        """Kill the training that runs, if one does; return how many."""
-        killed = 0
+    def _stop_training(self) -> list[str]:
+        """Kill the training that runs, if one does; return what it was at."""
+        killed = []
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 words = (process / "cmdline").read_bytes().split(b"\0")
                 if b"train" in words and b"--state=" + os.fsencode(self.server.state) in words:
                     os.kill(int(process.name), signal.SIGKILL)
-                    killed += 1
+                    killed.append(self._stage())
         return killed
+
+    def _stage(self) -> str:
+        """Return what the training was at that was killed just now."""
+        try:
+            told = json.loads((self.server.state / "training/progress.json").read_bytes())
+        except FileNotFoundError:
+            return "starting"
+        return str(told["stage"])
 
     def _counted(self) -> Result:
         result, state = self.result, self.server.state
