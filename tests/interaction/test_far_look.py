@@ -92,5 +92,5 @@ def test_the_answer_from_afar_stays_until_the_network_is_surer_of_a_nearer_one()
     network = asked.segmenter.network
     for near, far, wanted in ((20.0, 20.0, {FAR_MM}), (20.0, 0.1, {NEAR_MM})):
         network.near, network.far = near, far
-        update = clicked(asked, volume, positive=((32, 30, 32),), before=objects)
+        update = clicked(asked, volume, positive=(MIDDLE, (32, 30, 32)), before=objects)
         assert edges(update) == wanted
