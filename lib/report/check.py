@@ -9,6 +9,7 @@ from lib.report.facts import Evidence
 from lib.report.language import Language, check_text, language_of
 from lib.report.looked_up import statement_marks
 from lib.report.marks import Mark
+from lib.report.number_marks import lesion_marks
 from lib.report.omissions import Missing, missing_lesions
 
 __all__ = ["Check", "Mark", "Missing", "check"]
@@ -61,7 +62,7 @@ def check(
     numbers = numbers_of(patient) if isinstance(patient, Mapping) else ()
     evidence = Evidence(lesions, known, numbers, findings)
     said = read_statements(text)
-    marks: list[Mark] = []
+    marks = lesion_marks(text, evidence, language)
     checked = 0
     for statement in said:
         found, looked_up = statement_marks(text, statement, said, evidence, language)

@@ -17,7 +17,7 @@ HISTORY = re.compile(
 )
 _GENERIC = re.compile(r"lymph|nod(?:es?|al)|\b(?:left|right|bilateral|both)\b|淋巴结|[左右双两]侧?")
 #: How our own findings name a lesion.
-NUMBERED = re.compile(r"(?:\blesion|病灶)\s?(?P<number>\d{1,3})(?![\d.]|\s?[个枚处])", re.I)
+NUMBERED = re.compile(r"(?:\blesion|病灶)\s?(?P<number>\d{1,3})(?!\d|\.\d|\s?[个枚处])", re.I)
 DECIMAL = re.compile(r"(?<![\d.])\d+\.\d+(?!\d|\.\d)")
 
 

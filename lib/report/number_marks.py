@@ -16,6 +16,10 @@ from lib.report.reasons import reason, side_words
 _ONLY_ONE = re.compile(r"\b(?:solitary|single|only one|the only)\b|单发|唯一|孤立", re.I)
 #: How far a site may stand from the count of its lesions.
 _COUNT_REACH = 14
+#: What follows a lesion's number that is none of its measures ("lesion 12 mm").
+_NAME_ENDS = re.compile(
+    r"\s?(?:$|[:：,，。;；)）\n]|\.(?!\d)|(?:at|in|beside|within|of|is|has|shows)\b|位于)"
+)
 _OPENS = re.compile(r"[:：(（]")
 _TOGETHER = re.compile(r"共|总|计|及|和|total|and", re.I)
 
@@ -33,7 +37,7 @@ def number_mark(
         and not supported(text, said, named[1].numbers)
         and any(same_kind(kind, said.kind) for kind, _ in named[1].numbers)
     ):
-        why = reason("number_elsewhere", language, said=written, site=named[0])
+        why = reason("number_of_another", language, said=written, site=named[0])
         return Mark(said.start, said.end, "number", why)
     measured = [lesion for lesion in evidence.lesions if lesion.has_suv(said.values or (said.low, said.high))]
     if said.kind in ("suv_max", "suv") and len(measured) == 1:
@@ -84,6 +88,17 @@ def _named(text: str, said: Quantity, evidence: Evidence) -> tuple[str, Measured
     names = list(NUMBERED.finditer(text, begin + 1, said.start))
     lesion = evidence.numbered.get(int(names[-1]["number"])) if names else None
     return (names[-1].group(), lesion) if lesion else None
+
+
+def lesion_marks(text: str, evidence: Evidence, language: Language) -> list[Mark]:
+    """Return marks on lesions that are named by a number which none has, where the findings number them."""
+    return [
+        Mark(*name.span(), "number", reason("no_such_lesion", language, said=name.group()))
+        for name in NUMBERED.finditer(text)
+        if evidence.numbered
+        and int(name["number"]) not in evidence.numbered
+        and _NAME_ENDS.match(text, name.end())
+    ]
 
 
 def _owner(said: Quantity, statement: Statement) -> Entity | None:

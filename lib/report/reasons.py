@@ -11,6 +11,14 @@ _REASONS: dict[str, dict[Language, str]] = {
         "en": "{said} was measured at another site, not at {site}.",
         "zh": "{said} 是其他部位的数值，不属于{site}。",
     },
+    "number_of_another": {
+        "en": "{said} is not of {site}, but of another lesion.",
+        "zh": "{said} 是其他病灶的数值，不属于{site}。",
+    },
+    "no_such_lesion": {
+        "en": "Lesion table and findings have no {said}.",
+        "zh": "病灶表和检查所见中没有{said}。",
+    },
     "count": {
         "en": "This count is not supported: lesion table and findings have {known}.",
         "zh": "该数目没有依据：病灶表和检查所见中为 {known}。",

@@ -171,3 +171,27 @@ def test_a_lesion_named_by_its_number_has_its_own_numbers(language, text):
     assert check(text.format(9.4), table, findings, language).marks == ()
     (mark,) = check(text.format(2.6), table, findings, language).marks
     assert mark.kind == "number" and "1" in mark.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("Lesion 1 at the lung: SUVmax 12.3. Lesion 126.", ["Lesion 126"]),
+        ("病灶1，位于肺：SUVmax 12.3。病灶4，位于肝。", ["病灶4"]),
+        ("Lesion 3 in the liver. A lesion 38 mm wide in the lung.", []),
+    ],
+)
+def test_a_lesion_of_a_number_that_none_has_is_marked(text, marked):
+    findings = (
+        "Lesion 1 in the lung: SUVmax 12.3.\nLesion 2 in the liver: SUVmax 7.4.\nLesion 3 in the liver.\n"
+    )
+    found = check(text, TABLE, findings)
+    assert [text[one.start : one.end] for one in found.marks] == marked
+
+
+def test_a_number_of_another_lesion_is_said_to_be_so_also_without_a_site():
+    lesions = [lesion(1, None, None, 12.3), lesion(2, None, None, 7.4)]
+    findings = "Lesion 1: SUVmax 12.3.\nLesion 2: SUVmax 7.4.\n"
+    text = "Lesion 1: SUVmax 7.4, moderate uptake."
+    (mark,) = check(text, {"lesions": lesions, "patient": {"count": 2}}, findings).marks
+    assert mark.reason == "7.4 is not of Lesion 1, but of another lesion."
