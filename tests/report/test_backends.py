@@ -12,7 +12,7 @@ import torch
 
 from lib.report.backends import BackendError, Cancelled, Options, open_backend
 from lib.report.backends.line import Line
-from lib.report.backends.local import LocalBackend
+from lib.report.backends.local import LocalBackend, load_model
 from lib.report.backends.pieces import before_stop, from_thread
 from lib.report.demo_model import make_model, make_tokenizer, save_demo_model
 from lib.report.language import ReportError
@@ -68,6 +68,15 @@ def test_findings_that_do_not_fit_the_model_are_refused(folder: Path) -> None:
         list(backend.generate(FINDINGS * 200, "en"))
     with pytest.raises(ReportError, match="no findings"):
         list(backend.generate("  \n", "en"))
+
+
+def test_long_findings_leave_what_room_there_is_for_an_impression(folder: Path) -> None:
+    backend = LocalBackend(str(folder))
+    _, tokenizer = load_model(str(folder), torch.device("cpu"))
+    each = len(tokenizer(FINDINGS)["input_ids"])
+    pieces = backend.generate(FINDINGS * (1_700 // each), "en", Options(1.0, max_tokens=512))
+    assert next(pieces)
+    pieces.close()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", ["missing", "empty"])

@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from lib.report.backends.line import Line
 from lib.report.backends.pieces import before_stop, from_thread
 from lib.report.language import Language, ReportError, check_text
 from lib.report.prompts import messages
+
+#: Tokens of an impression that there must be room for.
+_FEWEST = 128
 
 
 def load_model(where: str, device: torch.device, adapter: Path | None = None) -> tuple[Any, Any]:
@@ -126,14 +130,15 @@ class LocalBackend:
                 self._loaded, adapter = None, self._adapter  # a large model is not in memory twice
                 self._loaded = load_model(self.where, self._device, adapter)
                 self._loaded_adapter = adapter
-            tokens = self._tokens(findings, language, options)
+            tokens, options = self._tokens(findings, language, options)
             pieces = from_thread(
                 lambda put, ended: self._write(tokens, options, put, ended), options.timeout, cancelled
             )
             with closing(pieces):  # type: ignore[type-var]
                 yield from before_stop(pieces, options.stop)
 
-    def _tokens(self, findings: str, language: Language, options: Options) -> torch.Tensor:
+    def _tokens(self, findings: str, language: Language, options: Options) -> tuple[torch.Tensor, Options]:
+        """Return the prompt, and the options with no longer an impression than there is room for."""
         assert self._loaded
         model, tokenizer = self._loaded
         prompt = tokenizer.apply_chat_template(
@@ -141,12 +146,13 @@ class LocalBackend:
         )
         tokens = tokenizer(prompt, add_special_tokens=False, return_tensors="pt")["input_ids"]
         most = getattr(model.config, "max_position_embeddings", None) or 1 << 20
-        if tokens.shape[1] + options.max_tokens > most:
+        room = most - tokens.shape[1]
+        if room < min(options.max_tokens, _FEWEST):
             raise ReportError(
-                f"The findings have {tokens.shape[1]} tokens; with an impression of {options.max_tokens} "
-                f"that is more than the model's {most}: shorten them."
+                f"The findings have {tokens.shape[1]} tokens, which leaves no room for an impression in the "
+                f"model's {most}: shorten them."
             )
-        return tokens.to(self._device)
+        return tokens.to(self._device), replace(options, max_tokens=min(options.max_tokens, room))
 
     def _write(
         self, tokens: torch.Tensor, options: Options, put: Callable[[str], None], ended: threading.Event
