@@ -15,7 +15,8 @@ class ImpressionTask(InferTask):
     """Writes the impression of a study.
 
     A request has `image` and `study` as the other tasks have them, and may have `findings` (else those of the
-    saved label), `language` ("en", "zh"), and the options of `lib.report.backends.Options`.
+    saved label), `language` ("en", "zh"), and the options of `lib.report.backends.Options`; `cancelled`, a
+    function, says whether to stop.
 
     Args:
         impressions: what writes and checks them.
@@ -44,8 +45,10 @@ class ImpressionTask(InferTask):
             RequestError: findings that are no text, an unknown language, no saved label.
             ReportError: findings or options that cannot be used.
             BackendError: the model failed, or there is none.
+            Cancelled: somebody ended it.
         """
         watch = Stopwatch()
+        cancelled = request.get("cancelled")
         asked = request.get("language")
         language = language_asked(asked[0] if isinstance(asked, list) else asked)
         study, image = str(request["study"]), Path(request["image"])
@@ -57,7 +60,11 @@ class ImpressionTask(InferTask):
                 findings = findings or self._impressions.findings(study, image, language)
             with watch.stage("write"):
                 pieces = self._impressions.write(
-                    findings, language, options_asked(dict(request)), lambda: False, lambda _: None
+                    findings,
+                    language,
+                    options_asked(dict(request)),
+                    cancelled if callable(cancelled) else lambda: False,
+                    lambda _: None,
                 )
                 text = "".join(pieces)
             with watch.stage("check"):

@@ -27,13 +27,12 @@ def test_an_impression_that_is_being_written_ends_with_a_sentence(stops):
 
     async def read():
         told = []
-        async for line in impressions._lines(writes_for_ever):
+        async for line in impressions._lines("jane", writes_for_ever):
             told.append(json.loads(line))
             if len(told) == 3:
                 stops()
         return told
 
-    assert impressions._free.acquire(timeout=1)
     told = asyncio.run(asyncio.wait_for(read(), 10))
     assert told[0] == {"text": "No "}
     assert told[-1] == {"error": STOPPING}

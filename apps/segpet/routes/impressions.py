@@ -5,7 +5,6 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
@@ -23,6 +22,7 @@ from apps.segpet.routes.archived import in_archive
 from apps.segpet.routes.panel_requests import Body, Uid, checked_type
 from apps.segpet.routes.replies import contents, refusals
 from apps.segpet.routes.threads import in_a_thread
+from apps.segpet.routes.writers import writers
 from apps.segpet.stopping import stopping
 from apps.segpet.turns import STOPPING
 from infer_tasks.impressions import NO_BACKEND, Impressions
@@ -38,10 +38,6 @@ router = APIRouter(
 Language = Literal["en", "zh"]
 Text = Annotated[str, Field(max_length=50_000)]
 Client = Annotated[str, Field(pattern=f"^{NAME}$")]
-#: Requests that write or wait at a time; further ones are refused.
-_AT_A_TIME = 8
-_writers = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="impression")
-_free = threading.Semaphore(_AT_A_TIME)
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -96,7 +92,7 @@ def get_impression(uid: Uid, language: Language = "en") -> dict[str, Any]:
     response_class=StreamingResponse,
     responses=contents("application/x-ndjson"),
 )
-async def write(uid: Uid, body: WriteBody) -> StreamingResponse:
+async def write(request: Request, uid: Uid, body: WriteBody) -> StreamingResponse:
     """Stream JSON lines: `waiting` (how many are before), `text` (the next piece), and at last `done`.
 
     `done` holds the whole text, its check, the model and the seconds; where nothing came of it there is
@@ -107,9 +103,6 @@ async def write(uid: Uid, body: WriteBody) -> StreamingResponse:
         image = panel.studies().known_image(study)
         if impressions.backend is None:
             raise BackendError(NO_BACKEND, 503)
-    if not _free.acquire(blocking=False):
-        detail = "Too many impressions are being written already: ask again in 30 s."
-        raise HTTPException(429, detail, {"Retry-After": "30"})
     options = Options(temperature=body.temperature, max_tokens=body.max_tokens)
 
     def job(tell: Tell, cancelled: Callable[[], bool]) -> None:
@@ -130,7 +123,7 @@ async def write(uid: Uid, body: WriteBody) -> StreamingResponse:
         }
         tell({"done": done})
 
-    return StreamingResponse(_lines(job), media_type="application/x-ndjson")
+    return StreamingResponse(_lines(name_of(request, ""), job), media_type="application/x-ndjson")
 
 
 @router.post("/check", summary="What nothing supports in a text")
@@ -169,8 +162,8 @@ def _impressions() -> Impressions:
     return impressions
 
 
-def _lines(job: Callable[[Tell, Callable[[], bool]], None]) -> AsyncIterator[str]:
-    """Start a job in a thread, and return what it tells, a JSON line each; leaving early ends the job."""
+def _lines(client: str, job: Callable[[Tell, Callable[[], bool]], None]) -> AsyncIterator[str]:
+    """Begin a client's job, and return what it tells, a JSON line each; leaving early ends the job."""
     loop = asyncio.get_running_loop()
     told: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
     left = threading.Event()
@@ -189,7 +182,6 @@ def _lines(job: Callable[[Tell, Callable[[], bool]], None]) -> AsyncIterator[str
         except HTTPException as error:
             tell({"error": error.detail})
         finally:
-            _free.release()
             tell(None)
 
     async def lines() -> AsyncIterator[str]:
@@ -199,5 +191,5 @@ def _lines(job: Callable[[Tell, Callable[[], bool]], None]) -> AsyncIterator[str
         finally:
             left.set()
 
-    loop.run_in_executor(_writers, work)
+    writers.begin(client, work)
     return lines()

@@ -16,7 +16,7 @@ from apps.segpet.access.table import STATUSES
 from apps.segpet.access.users import demand
 from apps.segpet.routes.parameters import json_object, with_client
 from apps.segpet.routes.replies import contents, refusals
-from apps.segpet.routes.threads import in_a_thread, take_turn
+from apps.segpet.routes.threads import take_turn, until_gone
 from apps.segpet.studies import checked_tag
 from infer_tasks.impression import ImpressionTask
 from infer_tasks.segpet_auto import SegPETAutoTask
@@ -67,11 +67,14 @@ async def infer(
     asked = {**told, "model": model, "image": image, "session": None}
     if session_id:
         asked["session"] = {"name": session_id}
-    answer = functools.partial(_refuse if params is None else _answer, asked, output)
+    answer, client = _refuse if params is None else _answer, told["client_id"]
     task = app_instance().task(model)
     if isinstance(task, ImpressionTask):  # it has a line of its own, and may wait there long
-        return await in_a_thread(answer)()
-    return await take_turn(request, str(asked["client_id"]), answer, isinstance(task, SegPETAutoTask))
+        return await until_gone(
+            request, client, lambda cancelled: answer({**asked, "cancelled": cancelled}, output)
+        )
+    work = functools.partial(answer, asked, output)
+    return await take_turn(request, client, work, isinstance(task, SegPETAutoTask))
 
 
 def _refuse(asked: dict[str, Any], _: Output | None) -> Response:

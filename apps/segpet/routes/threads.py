@@ -2,18 +2,22 @@
 
 import asyncio
 import functools
+import threading
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
 import anyio.to_thread
 from anyio import CapacityLimiter
-from fastapi import Request
+from fastapi import HTTPException, Request
 from fastapi.responses import Response
 from monailabel.interfaces.utils.app import app_instance
 
 from apps.segpet.failures import told_to_client
 from apps.segpet.request_log import note
-from apps.segpet.turns import Turns
+from apps.segpet.routes.writers import writers
+from apps.segpet.stopping import stopping
+from apps.segpet.turns import STOPPING, Turns
+from lib.report.backends import Cancelled
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -89,6 +93,32 @@ async def take_turn(
             return response
         finally:
             turns.leave(ticket)
+
+
+async def until_gone(
+    request: Request, client: str, write: Callable[[Callable[[], bool]], Response]
+) -> Response:
+    """Write as one of `writers`, until the client leaves or the server stops.
+
+    Args:
+        request: the request.
+        client: whose.
+        write: answers the request; it is called with what says whether to raise `Cancelled`.
+
+    Raises:
+        HTTPException: 429 as `Writers.begin`, 503 where the server is stopping.
+    """
+    left = threading.Event()
+    watch = asyncio.ensure_future(_gone(request))
+    watch.add_done_callback(lambda _: left.set())
+    try:
+        return await writers.begin(client, lambda: write(lambda: left.is_set() or stopping.is_set()))
+    except Cancelled as error:
+        if left.is_set():
+            return Response(status_code=_GONE)
+        raise HTTPException(503, STOPPING, {"Retry-After": "10"}) from error
+    finally:
+        watch.cancel()
 
 
 async def _gone(request: Request) -> None:
