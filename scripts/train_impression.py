@@ -105,6 +105,7 @@ def impression(
 
     `segpet train impression pairs.jsonl -o adapter/ --model Qwen/Qwen2.5-7B-Instruct`
     """
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
@@ -167,7 +168,7 @@ def impression(
         typer.echo(json.dumps(card, indent=2))
         return
     keys = [key for key in TITLES if key in card["curve"][0]]
-    table = Table("epoch", "loss", *(TITLES[key] for key in keys))
+    table = Table("epoch", "loss", *(TITLES[key] for key in keys), box=box.SIMPLE)
     rows = [(str(epoch["epoch"]), epoch) for epoch in card["curve"]]
     rows += [
         (f"retained, {when}", card["retained"][when]) for when in card.get("retained", {}) if when != "pairs"
@@ -183,11 +184,11 @@ def impression(
 
 
 def _cell(scores: dict[str, Any], key: str) -> str:
-    """Return a mean over reports with its interval below it."""
+    """Return a mean over reports, and below it its 95 % interval, short enough for a narrow screen."""
     if (value := scores[key]) is None:
         return "-"
     interval = scores["ci95"][key]
-    return f"{value:.3f}" + (f"\n{interval[0]:.3f}-{interval[1]:.3f}" if interval else "")
+    return f"{value:.3f}" + (f"\n{interval[0]:.2f}-{interval[1]:.2f}" if interval else "")
 
 
 def _pairs(path: Path, state: Path | None) -> "list[Pair]":
