@@ -33,6 +33,7 @@ from apps.segpet.dicomweb import routes as folder
 from apps.segpet.dicomweb.proxy import PACS, proxy_router
 from apps.segpet.dicomweb.uids import look_ahead
 from apps.segpet.failures import status_and_sentence
+from apps.segpet.memory import settle
 from apps.segpet.options import dicomweb_url, names_of
 from apps.segpet.request_log import RequestLog
 from apps.segpet.routes import (
@@ -60,6 +61,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     instance = app_instance()
     instance.server_mode(True)
     instance.on_init_complete()
+    settle()
     if pacs is None:
         look_ahead()
     yield
