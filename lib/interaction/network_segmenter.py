@@ -152,7 +152,8 @@ class NetworkSegmenter:
                     mask = mask_of(looks, clicks)
         state = NetworkState(
             mask=mask,
-            bytes=mask.array.nbytes + sum(low.nbytes for *_, low in looks),
+            bytes=mask.array.nbytes
+            + sum(low.nbytes for low in [*logits.values(), *([wide.logits] if wide else [])]),
             regions=tuple(
                 self._describe(of, start, of is lattice and start in grown) for of, start, _ in looks
             ),
