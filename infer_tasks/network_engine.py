@@ -27,7 +27,7 @@ _MOST_SESSIONS = 512
 #: Networks in memory at most, the present one among them; sessions on older ones go on with the present one.
 _MOST_NETWORKS = 3
 #: Of each: embeddings of regions, and objects as they were after each step.
-_EMBEDDING_BYTES, _STATE_BYTES = 512 << 20, 256 << 20
+_EMBEDDING_BYTES, _STATE_BYTES = 192 << 20, 96 << 20
 
 #: Whose clicks in which study: (study, client).
 Session = tuple[str, str]

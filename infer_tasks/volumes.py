@@ -29,7 +29,7 @@ class Volumes:
         limit_bytes: bound of the voxels kept; a larger volume is read at every request.
     """
 
-    def __init__(self, unit: str | None = None, limit_bytes: int = 2 << 30) -> None:
+    def __init__(self, unit: str | None = None, limit_bytes: int = 1 << 30) -> None:
         self._unit = unit
         self._kept: LRUCache[Key, Volume] = LRUCache(
             limit_bytes, getsizeof=lambda volume: volume.array.nbytes

@@ -24,7 +24,8 @@ _BEGINS_AFTER, _EVERY = 60.0, 60.0
 #: Nobody clicked for so long before it decodes.
 _QUIET = 2.0
 _NICENESS = 15
-_CACHE_BYTES = 128 << 20
+#: Of embeddings and of objects: one lesion after another is looked at, and then never again.
+_CACHE_BYTES = 32 << 20
 
 
 class Scorer:
