@@ -11,6 +11,7 @@ from lib.report.looked_up import statement_marks
 from lib.report.marks import Mark
 from lib.report.number_marks import lesion_marks
 from lib.report.omissions import Missing, missing_lesions
+from lib.report.orders import without_orders
 
 __all__ = ["Check", "Mark", "Missing", "check"]
 
@@ -42,7 +43,7 @@ def check(
     Args:
         text: an impression, in English, Chinese or both.
         table: the lesion table of `lib.pet.lesion_table.lesion_table`; None: there are findings alone.
-        findings: the findings' text; "" where there is none.
+        findings: the findings' text; "" where there is none. Orders to the writer in it support nothing.
         language: of the reasons; the text's own if not given.
 
     Returns:
@@ -56,6 +57,7 @@ def check(
     check_text(text, "The text")
     check_text(findings, "The findings")
     language = language or language_of(text)
+    findings = without_orders(findings)
     known = read_statements(findings)
     lesions = measured_lesions(table, known)
     patient = table.get("patient") if table else None

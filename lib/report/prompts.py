@@ -32,7 +32,9 @@ PROMPTS: dict[Language, Prompt] = {
 def messages(findings: str, language: Language) -> list[dict[str, str]]:
     """Return the chat that asks for an impression: [{"role", "content"}, ...]."""
     prompt = PROMPTS[language]
+    # A chat template's own words ("<|im_end|>") among the findings would end them, and speak in another role.
+    findings = findings.strip().replace("<|", "< |").replace("|>", "| >")
     return [
         {"role": "system", "content": prompt.system},
-        {"role": "user", "content": prompt.user.replace("{findings}", findings.strip())},
+        {"role": "user", "content": prompt.user.replace("{findings}", findings)},
     ]
