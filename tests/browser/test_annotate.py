@@ -140,8 +140,11 @@ def test_a_stroke_without_an_object_begins_one_and_the_eraser_takes_from_it(view
     browser.show([x, y, z])
     browser.page.click("[data-test=label-spleen]")
     browser.page.keyboard.press("b")
-    browser.stroke([x - 30, y, z], [x + 30, y, z])
+    revision = browser.state()["head"]["revision"]
+    browser.stroke([x - 30, y, z], [x + 30, y, z], held=500)
     (painted,) = browser.objects()
+    # One step: neither was the button's press sent as a stroke, nor half of the stroke.
+    assert browser.state()["head"]["revision"] == revision + 1
     assert (painted["label"], painted["edited"], painted["clicks"]) == ("spleen", True, [])
     browser.page.keyboard.press("e")
     browser.stroke([x + 10, y, z], [x + 30, y, z])

@@ -126,20 +126,23 @@ export class Labelmap {
     }
   }
 
+  /** Whether the brush changed anything since the server last knew; cornerstone says so of attaching, too. */
+  isEdited() {
+    this.dirty &&= [...this.images.keys()].some(uid => this.differs(uid));
+    return this.dirty;
+  }
+
   /** What the brush changed since the server last knew: SOPInstanceUID -> a copy of the slice. */
   edited() {
-    const found = new Map();
-    if (!this.dirty) {
-      return found;
-    }
+    const uids = this.dirty ? [...this.images.keys()].filter(uid => this.differs(uid)) : [];
     this.dirty = false;
-    for (const uid of this.images.keys()) {
-      const pixels = this.pixels(uid);
-      if (pixels && differs(pixels, this.shown.get(uid))) {
-        found.set(uid, new Uint8Array(pixels));
-      }
-    }
-    return found;
+    return new Map(uids.map(uid => [uid, new Uint8Array(this.pixels(uid))]));
+  }
+
+  /** Whether a slice is not as the server knows it. */
+  differs(uid) {
+    const pixels = this.pixels(uid);
+    return Boolean(pixels) && differs(pixels, this.shown.get(uid));
   }
 
   /** Take these slices as known to the server; returns what it knew of them before. */

@@ -116,9 +116,12 @@ export async function flush() {
 
 /** Send the strokes of the brush when it has rested for a moment. */
 export function flushSoon() {
-  clearTimeout(soon);
-  soon = setTimeout(() => links.labelmap?.dirty && inTurn('painting', flush), PAUSE);
+  flushLater();
+  soon = setTimeout(() => links.labelmap?.isEdited() && inTurn('painting', flush), PAUSE);
 }
+
+/** Wait with it while the mouse is down: half a stroke would be a step of its own. */
+export const flushLater = () => clearTimeout(soon);
 
 /** The session is elsewhere than this panel thought: show where it is, and say so. */
 async function movedOn(error) {

@@ -6,7 +6,7 @@ import { Labelmap } from './labelmap.js';
 import { PLANES } from './layout.js';
 import { click, save } from './actions.js';
 import { register } from './looks.js';
-import { failed, flushSoon, links, show } from './requests.js';
+import { failed, flushLater, flushSoon, links, show } from './requests.js';
 import { services } from './ohif.js';
 import { listenToKeys } from './shortcuts.js';
 import { change, hear, state } from './state.js';
@@ -137,12 +137,14 @@ function listen() {
   );
   const timer = setInterval(seen, SEEN_EVERY);
   const asking = setInterval(() => askMethods(() => clearInterval(asking)), 3000);
+  document.addEventListener('pointerdown', flushLater);
   document.addEventListener('pointerup', flushSoon);
   window.addEventListener('pagehide', goodbye);
   undo.push(
     unsubscribe,
     () => clearInterval(timer),
     () => clearInterval(asking),
+    () => document.removeEventListener('pointerdown', flushLater),
     () => document.removeEventListener('pointerup', flushSoon),
     () => window.removeEventListener('pagehide', goodbye),
   );
