@@ -12,7 +12,7 @@ from scripts import app
 ROOT = Path(__file__).resolve().parents[1]
 CHECKS = ("ruff check", "ruff format --check", "mypy")
 #: Of the whole suite: while a worker waits for a server or a browser, another computes.
-WORKERS = "-n 2 --dist loadgroup --no-loadscope-reorder"
+WORKERS = "-n 2 --dist loadgroup --no-loadscope-reorder --durations=20"
 
 
 @app.command(context_settings={"ignore_unknown_options": True})

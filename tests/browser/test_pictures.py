@@ -16,6 +16,7 @@ from lib.pet.phantom.dicom_series import write_dicom
 PATIENTS = (("fdg-57", 57, "FDG"), ("psma-39", 39, "PSMA"), ("dotatate-60", 60, "DOTATATE"))
 LABELS = "lesion,liver,spleen,kidney_left,kidney_right,heart,urinary_bladder"
 IMAGES = ROOT / "docs/images"
+SIZE = {"width": 1366, "height": 768}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def take(viewer, name: str) -> None:
 
 
 def test_the_work_list(viewer, clinic):
-    browser = viewer(clinic)
+    browser = viewer(clinic, viewport=SIZE)
     browser.page.goto(browser.url)
     browser.page.locator("tbody tr").filter(has_text="FDG-57").click()
     browser.page.get_by_role("button", name="SegPET").wait_for()
@@ -72,7 +73,7 @@ def test_the_work_list(viewer, clinic):
 
 
 def test_annotation_and_the_table_of_lesions(viewer, clinic, patients):
-    browser = viewer(clinic).open("fdg-57")
+    browser = viewer(clinic, viewport=SIZE).open("fdg-57")
     phantom = patients["fdg-57"]
     for finding in phantom.findings[:5]:
         point = middle(phantom.lesions == finding.number, phantom.volume.affine)
@@ -98,7 +99,7 @@ def test_real_pet(viewer, clinic):
         pytest.skip("no ../shared/data/sts-pet beside the repository")
     read = nibabel.load(outline)
     point = middle(read.get_fdata() > 0, read.affine)
-    browser = viewer(clinic).open("STS_007")
+    browser = viewer(clinic, viewport=SIZE).open("STS_007")
     browser.show(point)
     browser.click(point)
     browser.show(browser.objects()[0]["clicks"][0]["point"])

@@ -11,6 +11,8 @@ from PIL import Image
 PLANES = ("segpet-axial", "segpet-coronal", "segpet-sagittal")
 #: Milliseconds; a machine that draws in software and is busy is slow.
 PATIENCE = 150_000
+#: Small: every pixel of the planes is drawn in software.
+SIZE = {"width": 1024, "height": 640}
 
 _OHIF = "await import('/segpet/viewer/ohif.js')"
 _STATE = "(await import('/segpet/viewer/state.js')).state"
@@ -35,7 +37,7 @@ class Viewer:
 
     def __init__(self, browser: Any, server: Any, **context: Any) -> None:
         self.url = server.url
-        self._context = browser.new_context(viewport={"width": 1366, "height": 768}, **context)
+        self._context = browser.new_context(**{"viewport": SIZE, **context})
         self._context.set_default_timeout(PATIENCE)
         self.errors: list[str] = []
         self.elsewhere: list[str] = []
@@ -192,13 +194,16 @@ class Viewer:
         """Click at a point that the plane shows, and wait for the answer."""
         return self._answered(lambda: self.page.mouse.click(*self.place(point, plane)))
 
-    def stroke(self, start: list[float], end: list[float], plane: str = PLANES[0]) -> "Viewer":
-        """Draw with the brush or the eraser from a point to another, and wait for the answer."""
+    def stroke(
+        self, start: list[float], end: list[float], plane: str = PLANES[0], held: float = 0
+    ) -> "Viewer":
+        """Draw with the brush or the eraser, `held` ms at its end, and wait for the answer."""
 
         def draw() -> None:
             self.page.mouse.move(*self.place(start, plane))
             self.page.mouse.down()
             self.page.mouse.move(*self.place(end, plane), steps=5)
+            self.page.wait_for_timeout(held)
             self.page.mouse.up()
 
         return self._answered(draw)
