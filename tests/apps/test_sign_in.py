@@ -67,9 +67,17 @@ def test_a_session_ends_after_a_working_day_and_is_known_by_its_digest_alone(clo
 
 def test_many_sessions_put_the_oldest_out(clock):
     sessions = Sessions(clock)
-    cookies = [sessions.begin(digest_of(TOKEN)) for _ in range(1001)]
+    cookies = [sessions.begin(digest_of(f"{TOKEN}{number}")) for number in range(1001)]
     assert sessions.token(cookies[0]) is None
     assert sessions.token(cookies[-1]) is not None
+
+
+def test_who_signs_in_again_and_again_puts_nobody_else_out(clock):
+    sessions = Sessions(clock)
+    other = sessions.begin(digest_of("another token, of somebody else"))
+    cookies = [sessions.begin(digest_of(TOKEN)) for _ in range(1001)]
+    assert sessions.token(other) is not None
+    assert [sessions.token(cookie) is None for cookie in cookies] == [True] * 951 + [False] * 50
 
 
 def test_a_browser_may_ask_without_a_token_whether_a_listed_origin_may_ask_with_one():

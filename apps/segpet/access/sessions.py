@@ -10,7 +10,8 @@ from apps.segpet.access.tokens import digest_of
 
 #: Seconds until a browser has to sign in again.
 LASTS = 12 * 3600
-_MOST = 1000
+#: At a time, and of one token: who signs in again and again puts nobody else out.
+_MOST, _MOST_OF_ONE = 1000, 50
 
 
 class _Session(NamedTuple):
@@ -32,6 +33,9 @@ class Sessions:
 
     def begin(self, token: str) -> str:
         """Return a new cookie for the holder of a token, of which the digest is given."""
+        own = [known for known, session in self._open.items() if session.token == token]
+        if len(own) >= _MOST_OF_ONE:
+            del self._open[own[0]]
         cookie = secrets.token_urlsafe(32)
         self._open[digest_of(cookie)] = _Session(token, self._clock() + LASTS)
         while len(self._open) > _MOST:
