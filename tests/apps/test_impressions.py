@@ -79,7 +79,7 @@ def test_what_nothing_supports_is_marked_whatever_the_findings_demand(labelled):
     }
     found = requests.post(f"{labelled}/check", json=body, timeout=60).json()
     marked = [body["text"][one["start"] : one["end"]] for one in found["marks"]]
-    assert any("77.7" in text for text in marked)
+    assert any("77.7" in text for text in marked) and any("kidney" in text for text in marked)
     assert all(one["reason"] for one in found["marks"])
 
 
@@ -188,3 +188,28 @@ def test_accepted_impressions_are_learnt_from_and_the_better_adapter_writes(serv
         f"{served.url}/segpet/weights/promote", json={"trainer": "impression", "version": 1}, timeout=30
     )
     assert again.json()["impression"]["champion"] == 1
+
+
+def test_a_back_end_that_is_down_gets_a_sentence_and_the_readers_own_words_are_kept(
+    tmp_path, phantom, lesions
+):
+    (tmp_path / "studies").mkdir()
+    save_image(tmp_path / "studies/one.nii.gz", phantom.volume.array, phantom.volume.affine)
+    server = Server(tmp_path, model="none", unit="SUVbw", impression="http://127.0.0.1:1/v1")
+    try:
+        client = PanelClient(server.start().url, "one", "reader-1")
+        client.open().click(lps(phantom.volume.affine, lesions[0]))
+        client.save("final")
+        route = f"{client.study_url}/impression"
+        findings = requests.get(route, timeout=60).json()["findings"]
+        *_, last = streamed(route, {"findings": findings, "language": "en"})
+        assert "cannot be reached" in last["error"]
+        reply = requests.post(
+            f"{server.url}/infer/impression?image=one", files={"params": (None, "{}")}, timeout=60
+        )
+        assert reply.status_code == 503 and "cannot be reached" in reply.json()["detail"]
+        own = {"findings": findings, "impression": "One lesion.", "language": "en", "client": "reader-1"}
+        assert requests.put(route, json=own, timeout=60).json()["impression"] == "One lesion."
+        assert requests.get(route, timeout=60).json()["findings"] == findings
+    finally:
+        server.stop()
