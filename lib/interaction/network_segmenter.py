@@ -33,15 +33,13 @@ class NetworkState(State):
     Args:
         logits: of the regions at the network's spacing, by the region's first lattice voxel.
         wide: the same of the one region at the wide spacing.
-        far: the same of the one region at the far spacing.
-        from_afar: whether that region is the answer.
+        far: the same of the one region at the far spacing, while that alone is the answer.
         close: the same of the one region at the fine spacing, while the object is small enough for it.
     """
 
     logits: tuple[tuple[Index, torch.Tensor], ...] = ()
     wide: tuple[Index, torch.Tensor] | None = None
     far: tuple[Index, torch.Tensor] | None = None
-    from_afar: bool = False
     close: tuple[Index, torch.Tensor] | None = None
 
 
@@ -60,9 +58,9 @@ class NetworkSegmenter:
     this one wide region about the anchor counts in the mean of logits like the others, and alone where they
     do not reach.
 
-    Where the network is not sure of all that and has a still wider, far spacing, one such region is the
-    answer alone if the network is surer of it, until it is surer of the others: large faint objects look like
-    small ones from near.
+    Where the network has a still wider, far spacing and is not sure of all that after the first click, one
+    such region is the answer alone if the network is surer of it, until it is surer of the others: large
+    faint objects look like small ones from near.
 
     A voxel that was clicked is in the mask or not as the click says.
 
@@ -206,21 +204,28 @@ class NetworkSegmenter:
         start, low = state.close or state.logits[0]
         prompts = self._prompts(_points(lattice, steps), start)
         certainty = expected_dice(low, self._component(prompts, low))
-        stays = before is not None and before.from_afar
-        if certainty >= SURE and not stays:
+        known = before.far if before else None
+        begins = before is None or not before.logits
+        if not known and not (begins and certainty < SURE):
             return state
         lattice = self._lattice(volume, self._far_spacing)
-        far = self._look_around(lattice, anchor, before.far if before else None, steps, watch)
+        far = self._look_around(lattice, anchor, known, steps, watch)
         if far is None:
             return state
-        state = replace(state, far=(far.start, far.logits), bytes=state.bytes + far.logits.nbytes)
         surer = expected_dice(far.logits, far.component) - certainty
-        if surer <= (-SURER if stays else SURER):
+        if surer <= (-SURER if known else SURER):
             return state
         with watch.stage("mask"):
             mask = mask_of([far.look], _clicks(steps))
-        described = self._describe(lattice, far.start, grown=False)
-        return replace(state, mask=mask, regions=(described,), warnings=(), close=None, from_afar=True)
+        return replace(
+            state,
+            mask=mask,
+            bytes=state.bytes + mask.array.nbytes + far.logits.nbytes,
+            regions=(self._describe(lattice, far.start, grown=False),),
+            warnings=(),
+            close=None,
+            far=(far.start, far.logits),
+        )
 
     def _component(self, prompts: list[tuple[list[int], int]], low: torch.Tensor) -> NDArray[np.bool_]:
         """Return the parts of a region's mask (L, L, L) in which its positive clicks lie."""
