@@ -25,17 +25,23 @@ _MALLOC = {
 }
 
 
-def settle() -> None:
-    """Prepare for weeks of requests, once all is loaded: no memory held in vain, no long pauses."""
-    gc.collect()
-    # What is there now stays. The collector would look through all of it again from time to time, and stop
-    # every thread meanwhile, for a tenth of a second and more.
-    gc.freeze()
-    gc.collect()  # so that it reckons with what is left only
+def keep_heaps_small() -> None:
+    """Have memory that is let go given back; to be called before threads have heaps of their own."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         for parameter, value in _MALLOC.values():
             mallopt(parameter, value)
+
+
+def keep_what_is_loaded() -> None:
+    """Take what is there before the first request, and stays, out of the collector's sight.
+
+    It would look through all libraries again from time to time, and stop every thread meanwhile, for a tenth
+    of a second and more.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.collect()  # so that it reckons with what is left only
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -33,7 +33,7 @@ from apps.segpet.dicomweb import routes as folder
 from apps.segpet.dicomweb.proxy import PACS, proxy_router
 from apps.segpet.dicomweb.uids import look_ahead
 from apps.segpet.failures import status_and_sentence
-from apps.segpet.memory import settle
+from apps.segpet.memory import keep_heaps_small, keep_what_is_loaded
 from apps.segpet.options import dicomweb_url, names_of
 from apps.segpet.request_log import RequestLog
 from apps.segpet.routes import (
@@ -58,10 +58,11 @@ from apps.segpet.viewer_headers import SafeHeaders
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     """Load the MONAI Label app before the first request."""
+    keep_heaps_small()
     instance = app_instance()
     instance.server_mode(True)
     instance.on_init_complete()
-    settle()
+    keep_what_is_loaded()
     if pacs is None:
         look_ahead()
     yield

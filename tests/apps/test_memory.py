@@ -80,29 +80,28 @@ def test_volumes_embeddings_and_the_work_s_own_arrays_are_let_go(app, phantom, l
     assert all(again.masks[number].count == mask.count for number, mask in before.masks.items())
 
 
-@pytest.fixture
-def settled():
-    """Memory as a server has it; the collector's part is taken back afterwards."""
-    memory.settle()
-    yield psutil.Process()
-    gc.unfreeze()
+def test_images_that_are_let_go_leave_no_memory_behind():
+    memory.keep_heaps_small()
+    process = psutil.Process()
 
-
-def test_images_that_are_let_go_leave_no_memory_behind(settled):
     def image():
         return np.ones(2 << 20, np.float32), np.ones(8 << 10, np.float32)  # and a mask that is kept
 
     images = [image()]
     images.clear()  # from the first one that comes back, malloc learns to keep such blocks
-    before = settled.memory_info().rss
+    before = process.memory_info().rss
     images = [image() for _ in range(16)]
-    assert settled.memory_info().rss - before > 100e6
+    assert process.memory_info().rss - before > 100e6
     masks = [mask for _, mask in images]
     images.clear()
-    assert settled.memory_info().rss - before < 16e6
+    assert process.memory_info().rss - before < 16e6
     assert len(masks) == 16
 
 
-def test_the_collector_leaves_alone_what_was_there_at_the_start(settled):
-    assert gc.get_freeze_count() > 10_000
-    assert sum(len(gc.get_objects(generation)) for generation in range(3)) < 1000
+def test_the_collector_leaves_alone_what_was_there_at_the_start():
+    memory.keep_what_is_loaded()
+    try:
+        assert gc.get_freeze_count() > 10_000
+        assert sum(len(gc.get_objects(generation)) for generation in range(3)) < 1000
+    finally:
+        gc.unfreeze()
