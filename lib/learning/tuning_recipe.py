@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from lib.learning.tuned_parts import MODES, Mode
 
 #: Learning rates that do for each mode.
-RATES: dict[Mode, float] = {"decoder": 3e-4, "lora": 3e-4, "full": 1e-4}
+RATES: dict[Mode, float] = {"decoder": 1e-4, "lora": 3e-4, "full": 1e-4}
 
 
 class FineTuningError(ValueError):
@@ -39,7 +39,7 @@ class FineTuning:
     decay: float = 0.01
     batch: int = 4
     accumulate: int = 1
-    replay: float = 0.5
+    replay: float = 0.67
     confident: bool = True
     trust_epochs: int = 3
     average: float = 0.98

@@ -29,7 +29,7 @@ def tuner(folder, mode="decoder", held_out=True, sources=PAIR, **recipe):
     regions = kept.of(sources)
     held = kept.of([BallStudy("held", 3)])[:4] if held_out else []
     replay = kept.of([BallStudy("old", 4)])
-    settings = {"epochs": 3, "rate": 2e-3, "average": 0.9} | recipe
+    settings = {"epochs": 3, "rate": 2e-3, "average": 0.9, "replay": 0.5} | recipe
     return FineTuner(base, FineTuning(mode=mode, **settings), kept, regions, held, replay, folder)
 
 
