@@ -43,12 +43,16 @@ def fuzz(
     `segpet fuzz --minutes 10 --seed 7`
     """
     try:
+        from apps.segpet.viewer_package import ViewerError, fetch_viewer
         from scripts.fuzzing import openapi, world
         from scripts.fuzzing.attacker import Attacker
 
         __import__("schemathesis")
+        fetch_viewer(typer.echo)  # its pages are attacked too; without them the server says 503 for a page
     except ImportError as error:
         raise InputError("schemathesis is missing: run `segpet test` once, which installs it.") from error
+    except ViewerError as error:
+        raise InputError(str(error)) from error
     folder = Path(tempfile.mkdtemp(prefix="segpet-fuzz-")).resolve()
     typer.echo(f"Drawing digital patients in {folder} ...")
     place = world.make_world(folder)
