@@ -16,7 +16,7 @@ from lib.interaction.lattice import Lattice
 from lib.interaction.looks import Around, mask_of
 from lib.interaction.prompts import Click, Index, Step
 from lib.interaction.segmenter import State, Stopwatch
-from lib.network import PromptableNetwork, embedding_bytes
+from lib.network import PromptableNetwork, embedding_bytes, kept_apart
 from lib.pet import Crop, Volume
 
 #: An object is looked at in at most so many regions; a spine of 70 cm needs seven.
@@ -305,7 +305,7 @@ class NetworkSegmenter:
         with watch.stage("decode"):
             voxels = torch.tensor([[voxel for voxel, _ in prompts]], dtype=torch.float32)
             labels = torch.tensor([[label for _, label in prompts]])
-            return self.network.decode(embedding, voxels, labels, mask_logits).cpu()
+            return kept_apart(self.network.decode(embedding, voxels, labels, mask_logits).cpu())
 
     def _embedding(self, lattice: Lattice, start: Index, watch: Stopwatch) -> Any:
         key = (lattice.volume.digest, lattice.spacing, start)
@@ -314,7 +314,7 @@ class NetworkSegmenter:
         with watch.stage("cut"):
             cube = self.network.normalise(lattice.cut(start)[None, None])
         with watch.stage("encode"):
-            embedding = self.network.encode(cube)
+            embedding = kept_apart(self.network.encode(cube))
         if embedding_bytes(embedding) <= self._embeddings.maxsize:
             self._embeddings[key] = embedding
         return embedding

@@ -6,6 +6,7 @@ from lib.network.compact_config import CompactConfig
 from lib.network.config import SegAnyPETConfig
 from lib.network.devices import DeviceError, usable_device
 from lib.network.errors import CheckpointError
+from lib.network.kept import kept_apart
 from lib.network.protocol import Embedding, PromptableNetwork, embedding_bytes
 from lib.network.seganypet import SegAnyPET
 
@@ -19,6 +20,7 @@ __all__ = [
     "SegAnyPET",
     "SegAnyPETConfig",
     "embedding_bytes",
+    "kept_apart",
     "load_network",
     "save_network",
     "usable_device",
