@@ -62,6 +62,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     instance = app_instance()
     instance.server_mode(True)
     instance.on_init_complete()
+    api.openapi()  # else routes are made ready by the first requests, on the event loop
     keep_what_is_loaded()
     if pacs is None:
         look_ahead()
