@@ -5,6 +5,7 @@ all, `scripts/__main__.py` finds it. What is heavy (torch, lib.network, MONAI La
 command's function, so that `--help` stays fast.
 """
 
+import errno
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -12,6 +13,8 @@ import typer
 from typer.core import TyperGroup
 
 OURS = {"lib", "infer_tasks", "trainers", "apps", "scripts"}
+#: A disk that is full or broken; the system does not say at which file.
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 Unit = Annotated[
@@ -33,7 +36,7 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command named on the command line.
 
-        Bad input is a ValueError class of our own packages, or a file that the system would not open.
+        Bad input is a ValueError class of our own packages, or a file that the system would not open or write.
         """
         try:
             return super().invoke(ctx)
@@ -42,9 +45,9 @@ class Commands(TyperGroup):
                 raise
             typer.echo(str(error), err=True)
         except OSError as error:
-            if error.filename is None:
+            if error.filename is None and error.errno not in DISK:
                 raise
-            typer.echo(f"{error.filename}: {error.strerror}.", err=True)
+            typer.echo(f"{error.filename or 'A file could not be written'}: {error.strerror}.", err=True)
         raise typer.Exit(2)
 
 

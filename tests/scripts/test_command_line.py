@@ -40,6 +40,11 @@ def test_a_file_that_cannot_be_opened_is_one_sentence_and_exit_status_2():
     assert (result.exit_code, result.stderr) == (2, "mask.nii.gz: No such file or directory.\n")
 
 
+def test_a_full_disk_is_one_sentence_and_exit_status_2():
+    result = run_raising(OSError(28, "No space left on device"))
+    assert (result.exit_code, result.stderr) == (2, "A file could not be written: No space left on device.\n")
+
+
 @pytest.mark.parametrize("error", [ValueError("shapes (2,) (3,)"), OSError("no file at all"), KeyError("x")])
 def test_a_fault_of_the_program_keeps_its_trace(error):
     assert run_raising(error).exception is error
