@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 from fastapi import HTTPException
 
 from lib.store import StateFolder, write_atomic
@@ -22,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 _NICENESS = 15
 #: A file that says that the training was stopped with the server, which takes it up again.
 _PAUSED, _ENDS_WITHIN = "paused", 5.0
+#: A file that says which process was started last.
+_STARTED = "started.json"
 #: What is shown of a training; the rest of its progress file is for programs.
 _SHOWN = (
     "status", "stage", "share", "epoch", "epochs", "seconds", "curve", "message", "version", "promoted",
@@ -35,7 +38,8 @@ class Trainings:
     """Starts, watches and stops trainings; what is known of the last one is in `training/` of the state.
 
     A server that starts while a training runs finds it there. Whether one runs is told by the lock that its
-    process holds, not by a process id, which may be another's by now.
+    process holds; before it has that, by its process id and the time of its start: another process may have
+    the id by now.
 
     Args:
         state: the state folder.
@@ -83,6 +87,8 @@ class Trainings:
                 )
             # Clicks go first. Threads that it begins from now on are as low.
             os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
+            started = {"process": process.pid, "created": psutil.Process(process.pid).create_time()}
+            write_atomic(self._folder / _STARTED, json.dumps(started))
             self._process, self._is_stopped = process, False
         threading.Thread(target=self._wait, args=(process,), name="training", daemon=True).start()
         return self.progress()
@@ -106,8 +112,10 @@ class Trainings:
             self._is_stopped = True
             if process is not None and process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-            elif self._is_locked() and (pid := self._read().get("pid")):
+            elif is_held(self._folder / "lock") and (pid := self._read().get("pid")):
                 os.kill(int(pid), signal.SIGTERM)
+            elif pid := self._starting():
+                os.kill(pid, signal.SIGTERM)
 
     def pause(self) -> None:
         """Ask the training that was started here to keep its checkpoint and end; `go_on` takes it up again.
@@ -198,4 +206,14 @@ class Trainings:
         return lines[-1][:300] if lines else "The training ended before it began."
 
     def _is_locked(self) -> bool:
-        return is_held(self._folder / "lock")
+        return is_held(self._folder / "lock") or self._starting() is not None
+
+    def _starting(self) -> int | None:
+        """Return the process that was started last, here or by a server that was killed; None if it ended."""
+        try:
+            kept = json.loads((self._folder / _STARTED).read_bytes())
+            process = psutil.Process(kept["process"])
+            is_it = process.create_time() == kept["created"] and process.status() != psutil.STATUS_ZOMBIE
+        except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+            return None
+        return process.pid if is_it else None

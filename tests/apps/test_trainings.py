@@ -18,6 +18,8 @@ import fcntl, json, os, signal, sys, time
 folder, mode = sys.argv[1:]
 if mode == "broken":
     raise SystemExit("No study has a final label yet.")
+if mode == "slow":
+    time.sleep(60)
 handle = os.open(f"{folder}/lock", os.O_RDWR | os.O_CREAT)
 fcntl.flock(handle, fcntl.LOCK_EX)
 def tell(status):
@@ -98,6 +100,27 @@ def test_a_server_that_starts_later_finds_the_training_and_can_stop_it(trainings
     assert later.is_running
     later.stop()
     assert until(later, lambda told: told["status"] != "running")["status"] == "stopped"
+
+
+def test_a_server_that_starts_later_finds_a_training_that_has_no_lock_yet(trainings, state):
+    trainings.start({"mode": "slow"})
+    later = of(state)
+    assert later.is_running
+    with pytest.raises(HTTPException) as refused:
+        later.start({"mode": "lora"})
+    assert refused.value.status_code == 429
+    assert json.loads((state.path / "training/request.json").read_text())["mode"] == "slow"
+    later.stop()
+    assert until(later, lambda told: told["status"] != "running")["status"] == "none"
+
+
+@pytest.mark.parametrize("kept", ["", "[]", '{"process": "1"}', '{"process": -1, "created": 0}'])
+def test_a_process_that_was_not_started_here_is_no_training(trainings, state, kept):
+    (state.path / "training/started.json").write_text(kept)
+    assert not trainings.is_running
+    (state.path / "training/started.json").write_text(json.dumps({"process": os.getpid(), "created": 1.0}))
+    assert not trainings.is_running
+    trainings.stop()
 
 
 def test_one_that_was_killed_is_told_and_goes_on_as_it_was_asked_for(trainings, state):
