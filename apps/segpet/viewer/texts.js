@@ -140,6 +140,7 @@ const TEXTS = {
   you: ['You annotate as', '标注者'],
   signOut: ['Sign out', '退出登录'],
   finalHint: ['A reviewer makes it final: submit it', '由审阅者定稿：请提交'],
+  adminsTrain: ['Admins train and promote', '由管理员训练和启用'],
   'role.annotator': ['annotator', '标注员'],
   'role.reviewer': ['reviewer', '审阅者'],
   'role.admin': ['admin', '管理员'],

@@ -12,10 +12,12 @@ const HEIGHT = 56;
 const digits = value => (value === undefined || value === null ? '–' : value.toFixed(2));
 
 export function Learn({ state }) {
-  const { learning } = state;
+  const { role } = state;
+  const learning = state.learning && { ...state.learning, read_only: state.learning.read_only || role !== 'admin' };
   useEffect(() => () => watch(false), []);
   return html`<details class="segpet-learn" data-test="learn" onToggle=${({ target }) => watch(target.open)}>
     <summary>${text('learning')}</summary>
+    ${role !== 'admin' && html`<p class="segpet-note">${text('adminsTrain')}</p>`}
     ${learning && html`<${Answers} learning=${learning} /><${Training} learning=${learning} /><${Weights} learning=${learning} /><${Writing} learning=${learning} />`}
   </details>`;
 }
