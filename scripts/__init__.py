@@ -36,7 +36,7 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command named on the command line.
 
-        Bad input is a ValueError class of our own packages, or a file that the system would not open or write.
+        Bad input is a ValueError class of our own packages, or a file that the system does not open or write.
         """
         try:
             return super().invoke(ctx)
