@@ -12,7 +12,7 @@ from scripts import app
 ROOT = Path(__file__).resolve().parents[1]
 CHECKS = ("ruff check", "ruff format --check", "mypy")
 #: Of the whole suite: while a worker waits for a server or a browser, another computes.
-WORKERS = "-n 2 --dist loadgroup --no-loadscope-reorder --durations=20"
+WORKERS = "-n 2 --no-loadscope-reorder --durations=20"
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
@@ -26,7 +26,7 @@ def test(
 
     All checks run, also after one has failed; the exit status is 0 only when all passed. With CI set in the
     environment a skipped test counts as a failure. All tests are shared by two workers; with arguments for
-    pytest there is one process, unless they say otherwise (-n 2 --dist loadgroup).
+    pytest there is one process, unless they say otherwise (-n 2).
 
     To run one test while working on it: `segpet test -k NAME -x`.
     """

@@ -13,6 +13,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import numpy as np
 import pytest
 import torch
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
 BROWSER = ROOT / "tests/browser"
@@ -37,11 +38,21 @@ def shared() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell workers which tests share a server, and go together; first the browser's, which take longest."""
-    for item in items:
-        together = BROWSER if BROWSER in item.path.parents else item.path
-        item.add_marker(pytest.mark.xdist_group(str(together.relative_to(ROOT))))
+    """Put the tests in the browser first, which take longest: no worker begins them when others are done."""
     items.sort(key=lambda item: BROWSER not in item.path.parents)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """Give a worker the whole of a file, or of the tests in the browser: those that share a server."""
+    return Together(config, log)
+
+
+class Together(LoadScopeScheduling):
+    """What a worker is given at once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "tests/browser" if file.startswith("tests/browser/") else file
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
