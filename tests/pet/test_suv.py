@@ -241,18 +241,18 @@ def test_suv_is_refused_with_the_reason(changes, reason):
 @pytest.mark.parametrize(
     ("changes", "reason", "possible"),
     [
-        ({"PatientSize": None}, "no patient height", {"SUVbw"}),
-        ({"PatientSize": 175}, "in centimetres", {"SUVbw"}),
-        ({"PatientSex": "O"}, "sex is not stated", {"SUVbw", "SUVbsa"}),
-        ({"PatientSex": None}, "sex is not stated", {"SUVbw", "SUVbsa"}),
-        ({"PatientWeight": None}, "no patient weight", {"SUVibw"}),
+        ({"PatientSize": None}, "no patient height", ["SUVbw"]),
+        ({"PatientSize": 175}, "in centimetres", ["SUVbw"]),
+        ({"PatientSex": "O"}, "sex is not stated", ["SUVbsa", "SUVbw"]),
+        ({"PatientSex": None}, "sex is not stated", ["SUVbsa", "SUVbw"]),
+        ({"PatientWeight": None}, "no patient weight", ["SUVibw"]),
     ],
     ids=str,
 )
 def test_what_one_quantity_lacks_does_not_hinder_another(changes, reason, possible):
     assert reason in why_not("SULjanma", **changes)
     assert reason in why_not("SULjames128", **changes)
-    assert set(suv_factors(header_of(**changes)).factors) == possible
+    assert sorted(suv_factors(header_of(**changes)).factors) == possible
 
 
 def test_a_lean_mass_below_zero_is_refused():
