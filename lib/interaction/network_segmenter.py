@@ -21,9 +21,11 @@ from lib.pet import Crop, Volume
 
 #: An object is looked at in at most so many regions; a spine of 70 cm needs seven.
 MAX_REGIONS = 8
-#: An answer of which the network expects less Dice than this is compared with a look from afar; the one takes
-#: the other's place where the network expects so much more of it.
+#: A first answer of which the network expects less Dice than this is compared with a look from afar, which
+#: takes its place where the network expects so much more of it.
 SURE, SURER = 0.8, 0.15
+#: What looks longer than this from afar is the body, not a lesion, mm.
+LONGEST_MM = 240.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +61,8 @@ class NetworkSegmenter:
     do not reach.
 
     Where the network has a still wider, far spacing and is not sure of all that after the first click, one
-    such region is the answer alone if the network is surer of it, until it is surer of the others: large
-    faint objects look like small ones from near.
+    such region is the answer alone if the network is surer of it, until it is sure of the others or surer:
+    large faint objects look like small ones from near.
 
     A voxel that was clicked is in the mask or not as the click says.
 
@@ -206,14 +208,13 @@ class NetworkSegmenter:
         certainty = expected_dice(low, self._component(prompts, low))
         known = before.far if before else None
         begins = before is None or not before.logits
-        if not known and not (begins and certainty < SURE):
+        if certainty >= SURE or not (known or begins):
             return state
         lattice = self._lattice(volume, self._far_spacing)
         far = self._look_around(lattice, anchor, known, steps, watch)
-        if far is None:
+        if far is None or far.length_mm > LONGEST_MM:
             return state
-        surer = expected_dice(far.logits, far.component) - certainty
-        if surer <= (-SURER if known else SURER):
+        if expected_dice(far.logits, far.component) <= certainty + (0 if known else SURER):
             return state
         with watch.stage("mask"):
             mask = mask_of([far.look], _clicks(steps))
