@@ -16,12 +16,12 @@ NEAR_MM, FAR_MM = 128.0, 256.0  # 32 voxels of 4 and of 8 mm
 class Hesitant(IsocontourNetwork):
     """Is unsure until it sees the quiet body about an object."""
 
-    near, far = 0.1, 20.0
+    near = 0.1
 
     def decode(self, embedding, points=None, labels=None, mask_logits=None):
         quiet = float((embedding < 0.2).float().mean())
         logits = super().decode(embedding, points, labels, mask_logits)
-        return logits * (self.far if quiet > 0.4 else self.near)
+        return logits * (20.0 if quiet > 0.4 else self.near)
 
 
 def volume_with(radius):
@@ -85,12 +85,19 @@ def test_the_expected_dice_counts_chances(inside, wanted):
     assert expected_dice(logits, np.zeros_like(mask)) == 0
 
 
-def test_the_answer_from_afar_stays_until_the_network_is_surer_of_a_nearer_one():
+def test_the_answer_from_afar_stays_until_the_network_is_sure_of_a_nearer_one():
     volume = volume_with(radius=22)
     asked = engine(far_spacing=8.0)
     objects = clicked(asked, volume).objects
     network = asked.segmenter.network
-    for near, far, k, wanted in ((20.0, 20.0, 30, {FAR_MM}), (20.0, 0.1, 28, {NEAR_MM})):
-        network.near, network.far = near, far
+    for near, k, wanted in ((0.5, 30, {FAR_MM}), (20.0, 28, {NEAR_MM})):
+        network.near = near
         update = clicked(asked, volume, positive=(MIDDLE, (32, 32, k)), before=objects)
         assert edges(update) == wanted
+
+
+def test_what_looks_like_the_whole_body_from_afar_does_not_count():
+    asked = engine(far_spacing=8.0)
+    update = clicked(asked, volume_with(radius=31))  # 252 mm from side to side
+    assert FAR_MM not in edges(update)
+    assert asked.segmenter.network.decoded > 1

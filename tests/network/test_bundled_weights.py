@@ -31,7 +31,8 @@ def lesion_in_tissue(radius_mm=16.0, uptake=6.0):
 def test_they_are_a_compact_network_of_at_most_20_mb(network):
     assert isinstance(network, CompactPET)
     assert (network.name, network.config.image_size, network.config.spacing) == ("compact", 48, 4.0)
-    assert (network.config.fine_spacing, network.config.wide_spacing) == (2.0, 6.0)
+    config = network.config
+    assert (config.fine_spacing, config.wide_spacing, config.far_spacing) == (2.0, 6.0, 8.0)
     assert WEIGHTS.stat().st_size <= 20e6
 
 
