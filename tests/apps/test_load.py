@@ -211,8 +211,8 @@ def test_a_team_at_work_sees_no_error(loaded, points):
 
 
 def test_a_stop_answers_what_has_begun_refuses_the_rest_and_ends_with_0(loaded):
-    with ThreadPoolExecutor(4) as crowd:
-        many = [crowd.submit(loaded.propose, f"late-{n}", timeout=60) for n in range(4)]
+    with ThreadPoolExecutor(12) as crowd:  # more than is done before the stop comes
+        many = [crowd.submit(loaded.propose, f"late-{n}", timeout=60) for n in range(12)]
         time.sleep(0.3)
         begun = time.monotonic()
         loaded.process.terminate()
