@@ -1,7 +1,8 @@
 """What is known of a patient, from the lesion table and the findings, as statements that can be compared."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -141,12 +142,15 @@ def read_statements(text: str) -> list[Statement]:
     """Return the clauses of a text."""
     found_entities = _as_followed(text, find_entities(text))
     entities = [_with_own_side(text, one) for one in found_entities if not _is_measure(text, one)]
+    entities.sort(key=lambda one: one.start)
     quantities = with_counts(text, find_quantities(text))
+    joined = {at for entity in entities for at in range(entity.start + 1, entity.end)}
+    starts = [entity.start for entity in entities]
     found = []
     for number, (start, end) in enumerate(_parts(text)):
         before: tuple[Entity, ...] = ()
-        for clause_start, clause_end in _clauses(text, start, end, entities):
-            inside = [entity for entity in entities if clause_start <= entity.start < clause_end]
+        for clause_start, clause_end in _clauses(text, start, end, joined):
+            inside = entities[bisect_left(starts, clause_start) : bisect_left(starts, clause_end)]
             own = tuple(entity for entity in inside if places_of(entity))[:_MOST_SITES]
             clause = text[clause_start:clause_end]
             found.append(
@@ -249,12 +253,11 @@ def _suvs(text: str, start: int, end: int, quantities: Iterable[Quantity]) -> tu
     return tuple(values)
 
 
-def _clauses(text: str, start: int, end: int, entities: Iterable[Entity]) -> list[tuple[int, int]]:
+def _clauses(text: str, start: int, end: int, joined: Container[int]) -> list[tuple[int, int]]:
     """Return the parts of a sentence; what joins the words of an entity parts nothing, nor does a bracket."""
-    within = [(entity.start, entity.end) for entity in entities]
     parts, at = [], start
     for match in _CLAUSE_END.finditer(text, start, end):
-        if any(first < match.start() < last for first, last in within):
+        if match.start() in joined:
             continue
         opened = text.count("(", at, match.start()) + text.count("（", at, match.start())
         if opened > text.count(")", at, match.start()) + text.count("）", at, match.start()):
