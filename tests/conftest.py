@@ -5,10 +5,8 @@ import random
 import sys
 from pathlib import Path
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault(
-        "OMP_NUM_THREADS", "1"
-    )  # workers that each took all cores would wait for each other
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers that each took all cores would wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
