@@ -14,6 +14,7 @@ from dicomweb_client.api import DICOMwebClient
 from orthanc import PASSWORD, USER, Orthanc
 from serving import Server
 
+from apps.segpet.dicomweb.proxy import PACS
 from apps.segpet.options import OptionError, dicomweb_url
 
 STUDY = "1.2.3.81"
@@ -196,6 +197,28 @@ def test_only_what_is_needed_goes_to_the_pacs_and_comes_from_it(hostile):
     assert path == "/rs/studies/4/metadata"
     assert sent["Authorization"] == "Bearer T0KEN"
     assert not {"Cookie", "X-Forwarded-For"} & set(sent)
+
+
+def test_a_pacs_that_closes_a_resting_connection_is_asked_again():
+    """Two connections: the first answers once and closes when it is used again."""
+    reply = b"HTTP/1.1 200 OK\r\nContent-Type: application/dicom+json\r\nContent-Length: 2\r\n\r\n[]"
+
+    def answer():
+        for reads in (2, 1):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(reply)
+                if reads == 2:
+                    connection.recv(65536)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        pacs = PACS(f"http://127.0.0.1:{listener.getsockname()[1]}", {})
+        for _ in range(2):
+            assert pacs.get("studies", [], "application/dicom+json").content == b"[]"
+        thread.join()
 
 
 def test_a_pacs_that_is_not_there_is_one_sentence(tmp_path, monkeypatch):

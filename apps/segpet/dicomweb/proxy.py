@@ -1,5 +1,6 @@
 """`/dicom-web` as a way to a PACS: only reading, only DICOMweb's own paths, never where the PACS sends us."""
 
+import functools
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,7 @@ import requests
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response, StreamingResponse
 from pydicom.datadict import tag_for_keyword
+from urllib3.exceptions import ProtocolError
 
 from apps.segpet.dicomweb.query import LONGEST
 from apps.segpet.options import PASSWORD, TOKEN, USER, secret
@@ -95,16 +97,24 @@ class PACS:
     def _ask(
         self, method: str, path: str, headers: dict[str, str], seconds: float, **what: Any
     ) -> requests.Response:
+        ask = functools.partial(
+            self._session.request,
+            method,
+            f"{self._url}/{path}",
+            headers=headers,
+            stream=True,
+            allow_redirects=False,
+            timeout=(_CONNECT_SECONDS, seconds),
+            **what,
+        )
         try:
-            return self._session.request(
-                method,
-                f"{self._url}/{path}",
-                headers=headers,
-                stream=True,
-                allow_redirects=False,
-                timeout=(_CONNECT_SECONDS, seconds),
-                **what,
-            )
+            try:
+                return ask()
+            except requests.ConnectionError as error:
+                # A PACS closes connections that rest, and may do so just as one is used again.
+                if method != "GET" or not isinstance(error.args[0], ProtocolError):
+                    raise
+                return ask()
         except requests.RequestException as error:
             raise HTTPException(502, "The PACS cannot be reached.") from error
 
