@@ -234,7 +234,7 @@ def test_kept_embeddings_are_the_encoders(tmp_path):
     with torch.no_grad():
         wanted = base.encode(other.cubes)
     for got, part in zip(one.embedding, wanted, strict=True):
-        assert torch.allclose(got, part, atol=5e-3)
+        assert torch.allclose(got, part, atol=2e-2)  # kept in half precision, computed in bfloat16
 
 
 def test_a_study_that_cannot_be_read_is_passed_over(tmp_path):
