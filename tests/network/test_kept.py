@@ -46,9 +46,9 @@ def test_what_is_let_go_leaves_no_memory_behind():
     before = process.memory_info().rss
     kept, between = [], []
     for _ in range(64):
-        kept.append(kept_apart(torch.ones(MB // 4)))
+        kept.append(kept_apart(torch.ones(MB)))
         between.append(torch.ones(1000))
-    assert process.memory_info().rss - before > 60 * MB
+    assert process.memory_info().rss - before > 240 * MB
     kept.clear()
-    assert process.memory_info().rss - before < 8 * MB
+    assert process.memory_info().rss - before < 40 * MB  # each had 4 MB; what made them may stay in the heap
     assert len(between) == 64
