@@ -1,7 +1,7 @@
 """A network as a segmenter: regions, embeddings, decoding, growth, and the merge on the source grid."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,12 @@ class NetworkState(State):
     wide: tuple[Index, torch.Tensor] | None = None
     far: tuple[Index, torch.Tensor] | None = None
     close: tuple[Index, torch.Tensor] | None = None
+    bytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        kept = (*self.logits, *filter(None, (self.wide, self.far, self.close)))
+        held = self.mask.array.nbytes + sum(logits.nbytes for _, logits in kept)
+        object.__setattr__(self, "bytes", held)
 
 
 class NetworkSegmenter:
@@ -152,8 +158,6 @@ class NetworkSegmenter:
                     mask = mask_of(looks, clicks)
         state = NetworkState(
             mask=mask,
-            bytes=mask.array.nbytes
-            + sum(low.nbytes for low in [*logits.values(), *([wide.logits] if wide else [])]),
             regions=tuple(
                 self._describe(of, start, of is lattice and start in grown) for of, start, _ in looks
             ),
@@ -200,15 +204,15 @@ class NetworkSegmenter:
         watch: Stopwatch,
     ) -> NetworkState:
         """Return the state with a look at the far spacing in place of one that the network doubts more."""
-        if not (state.logits and self._far_spacing):
+        known = before.far if before else None
+        begins = before is None or not before.logits
+        if not (state.logits and self._far_spacing and (known or begins)):
             return state
         lattice = self._lattice(volume, self._fine_spacing if state.close else None)
         start, low = state.close or state.logits[0]
         prompts = self._prompts(_points(lattice, steps), start)
         certainty = expected_dice(low, self._component(prompts, low))
-        known = before.far if before else None
-        begins = before is None or not before.logits
-        if certainty >= SURE or not (known or begins):
+        if certainty >= SURE:
             return state
         lattice = self._lattice(volume, self._far_spacing)
         far = self._look_around(lattice, anchor, known, steps, watch)
@@ -221,7 +225,6 @@ class NetworkSegmenter:
         return replace(
             state,
             mask=mask,
-            bytes=state.bytes + mask.array.nbytes + far.logits.nbytes,
             regions=(self._describe(lattice, far.start, grown=False),),
             warnings=(),
             close=None,
@@ -261,7 +264,6 @@ class NetworkSegmenter:
         return replace(
             state,
             mask=mask,
-            bytes=mask.array.nbytes + low.nbytes + sum(other.nbytes for _, other in state.logits),
             regions=(self._describe(lattice, start, grown=False),),
             warnings=(),
             close=(start, low),
