@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scripts import InputError, Unit, app
+from scripts.bars import counted
 from scripts.outputs import check_output_folder
 
 if TYPE_CHECKING:
@@ -199,17 +200,13 @@ def _run(
     tolerance: float,
 ) -> None:
     """Read case after case, and run every method on it."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from lib.interaction import PromptError, propose_seeds, seed_recall
     from lib.learning.cases import CaseError, read_case
     from lib.learning.evaluation import evaluate
     from lib.pet import VolumeError
     from lib.pet.quantify import unit_warning
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with counted() as progress:
         bar = progress.add_task("cases", total=len(cases))
         for number, files in enumerate(cases, start=1):
             try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scripts import InputError
+from scripts.bars import counted
 from scripts.evaluate import evaluate
 from scripts.outputs import check_output_folder
 
@@ -138,11 +139,7 @@ def _score(
 @contextmanager
 def _bar(title: str, total: int) -> Iterator[Callable[[], None]]:
     """Yield what moves a progress bar on stderr by one."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with counted() as progress:
         bar = progress.add_task(title, total=total)
         yield lambda: progress.advance(bar)
 
