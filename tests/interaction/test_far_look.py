@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 import torch
 from isocontour_network import IsocontourNetwork, Size
+from looking import AROUND_MM as FAR_MM
+from looking import MIDDLE, NEAR_MM, SHAPE, clicked, edges, volume_with
 
-from lib.interaction import Engine, NetworkSegmenter, Prompts
+from lib.interaction import Engine, NetworkSegmenter
 from lib.interaction.certainty import expected_dice
 from lib.pet import Volume
-
-SHAPE, MIDDLE = (64, 64, 64), (32, 32, 32)
-NEAR_MM, FAR_MM = 128.0, 256.0  # 32 voxels of 4 and of 8 mm
 
 
 class Hesitant(IsocontourNetwork):
@@ -24,22 +23,8 @@ class Hesitant(IsocontourNetwork):
         return logits * (20.0 if quiet > 0.4 else self.near)
 
 
-def volume_with(radius):
-    distance = np.linalg.norm(np.indices(SHAPE) - np.reshape(MIDDLE, (3, 1, 1, 1)), axis=0)
-    values = np.where(distance <= radius, 2.0, 0.1).astype(np.float32)
-    return Volume(values, np.diag([4.0] * 3 + [1.0]), "SUVbw")
-
-
 def engine(network=Hesitant, **spacings):
     return Engine(NetworkSegmenter(network(Size(**spacings))))
-
-
-def clicked(engine, volume, positive=(MIDDLE,), negative=(), before=()):
-    return engine.update(volume, before, Prompts({"lesion": tuple(positive)}, tuple(negative)))
-
-
-def edges(update):
-    return {region["edge_mm"] for region in update.regions}
 
 
 def test_what_a_near_look_leaves_unsure_is_answered_from_afar():

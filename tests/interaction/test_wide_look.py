@@ -3,38 +3,22 @@
 import numpy as np
 import pytest
 from isocontour_network import IsocontourNetwork, Size
+from looking import AROUND_MM as WIDE_MM
+from looking import MIDDLE, SHAPE, clicked, edges, volume_with
+from looking import NEAR_MM as MM
 
-from lib.interaction import Engine, NetworkSegmenter, Prompts
+from lib.interaction import Engine, NetworkSegmenter
 from lib.interaction.prompts import Click
 from lib.interaction.segmenter import Stopwatch
-from lib.pet import Volume
-
-SHAPE = (64, 64, 64)
-MM, WIDE_MM = 128.0, 256.0  # 32 voxels of 4 and of 8 mm
-MIDDLE = (32, 32, 32)
-
-
-def volume_with(radius):
-    distance = np.linalg.norm(np.indices(SHAPE) - np.reshape(MIDDLE, (3, 1, 1, 1)), axis=0)
-    values = np.where(distance <= radius, 10.0, 0.1).astype(np.float32)
-    return Volume(values, np.diag([4.0] * 3 + [1.0]), "SUVbw")
 
 
 def engine(**spacings):
     return Engine(NetworkSegmenter(IsocontourNetwork(Size(**spacings))))
 
 
-def clicked(engine, volume, positive=(MIDDLE,), negative=(), before=()):
-    return engine.update(volume, before, Prompts({"lesion": tuple(positive)}, tuple(negative)))
-
-
-def edges(update):
-    return {region["edge_mm"] for region in update.regions}
-
-
 def test_what_lies_beyond_the_region_is_seen_by_the_look_around():
     """Through all six faces an object does not grow: without the look around the rest stays missing."""
-    volume = volume_with(radius=24)
+    volume = volume_with(radius=24, value=10.0)
     far = (32, 32, 54)
     assert not clicked(engine(), volume).masks[1].contains(far)
     update = clicked(engine(wide_spacing=8.0), volume)
@@ -43,7 +27,7 @@ def test_what_lies_beyond_the_region_is_seen_by_the_look_around():
 
 
 def test_a_negative_click_far_out_counts_where_the_look_around_reaches():
-    volume = volume_with(radius=24)
+    volume = volume_with(radius=24, value=10.0)
     segmenter = engine(wide_spacing=8.0)
     first = clicked(segmenter, volume)
     after = clicked(segmenter, volume, negative=((32, 32, 54),), before=first.objects)
@@ -51,7 +35,7 @@ def test_a_negative_click_far_out_counts_where_the_look_around_reaches():
 
 
 def test_a_small_object_is_still_seen_closely():
-    update = clicked(engine(wide_spacing=8.0, fine_spacing=2.0), volume_with(radius=3))
+    update = clicked(engine(wide_spacing=8.0, fine_spacing=2.0), volume_with(radius=3, value=10.0))
     assert edges(update) == {64.0}
 
 
@@ -59,7 +43,7 @@ def test_a_small_object_is_still_seen_closely():
 def test_an_object_without_a_positive_click_is_empty(anchor):
     """A painted object has none until somebody clicks in it."""
     segmenter = engine(wide_spacing=8.0).segmenter
-    volume = volume_with(radius=24)
+    volume = volume_with(radius=24, value=10.0)
     steps = ((Click(MIDDLE, False),), (Click((33, 32, 32), True),))
     state = segmenter.advance(volume, anchor, None, steps[:1], Stopwatch())
     assert not state.mask.any() and state.wide is None
@@ -68,7 +52,7 @@ def test_an_object_without_a_positive_click_is_empty(anchor):
 
 
 def test_the_same_steps_give_the_same_mask_in_a_new_process():
-    volume = volume_with(radius=24)
+    volume = volume_with(radius=24, value=10.0)
     one, other = engine(wide_spacing=8.0), engine(wide_spacing=8.0)
     first = clicked(one, volume)
     after = clicked(one, volume, negative=((32, 32, 60),), before=first.objects)
