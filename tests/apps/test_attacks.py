@@ -14,6 +14,12 @@ import requests
 EVIL = "http://evil.example"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def looked_into(server):
+    """All studies have been looked into: from now on the server writes nothing of its own accord."""
+    assert requests.get(f"{server.url}/dicom-web/studies").ok
+
+
 def infer(server, study, /, **params):
     return requests.post(
         f"{server.url}/infer/suv_region", params={"image": study}, data={"params": json.dumps(params)}
