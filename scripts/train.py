@@ -213,7 +213,8 @@ def bundled(
     if cases and not patients:
         raise InputError("No case is left to learn from: leave fewer out.")
     bodies = make_training_phantoms(phantoms, config.spacing, work / "phantoms")
-    scenes = Scenes(patients, bodies, config.image_size, config.spacing, seed, config.fine_spacing)
+    wide = tuple(spacing for spacing in (config.wide_spacing, config.far_spacing) if spacing)
+    scenes = Scenes(patients, bodies, config.image_size, config.spacing, seed, config.fine_spacing, wide)
     training = Training(network, scenes, recipe, work / "checkpoint.safetensors")
 
     with Bar() as bar, (work / "log.jsonl").open("a") as log:

@@ -4,6 +4,7 @@ They teach what the patients at hand cannot: targets of every kind and size, hot
 cores, several lesions in a cube. All lengths in mm, SUVs before any augmentation.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,8 +16,8 @@ from lib.learning.first_click import choose_click, region_offset
 from lib.learning.textures import Field, noise_field, smooth_field
 
 _FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
-_KINDS = ("lesion", "mass", "organ", "tube")
-_TARGET_CHANCES = (0.45, 0.2, 0.25, 0.1)
+#: Kinds of things, and how often each is the target.
+KINDS = {"lesion": 0.45, "mass": 0.2, "organ": 0.25, "tube": 0.1}
 
 Point = NDArray[np.float64]
 
@@ -60,14 +61,15 @@ class Body:
 
 
 def analytic_scene(
-    side: int, spacing: float, random: np.random.Generator, small: bool = False
+    side: int, spacing: float, random: np.random.Generator, kinds: Collection[str] = tuple(KINDS)
 ) -> tuple[Field, NDArray[np.bool_], NDArray[np.int64]]:
     """Draw a cube (side^3) with a target; return SUVs, the target's mask, and the first click's voxel.
 
-    small: the target is a lesion of at most some centimetres.
+    kinds: what the target may be, of KINDS; a lesion has at most some centimetres.
     """
     axis = _axis(side, spacing)
-    kind = "lesion" if small else str(random.choice(_KINDS, p=_TARGET_CHANCES))
+    chances = np.array([KINDS[name] for name in kinds])
+    kind = str(random.choice(list(kinds), p=chances / chances.sum()))
     background = float(np.exp(random.uniform(np.log(0.25), np.log(1.6))))
     for _ in range(20):
         target = _draw(kind, side, background, random)
@@ -194,7 +196,7 @@ def _neighbours(target: Body, side: int, background: float, random: np.random.Ge
     """Draw at times one thing that touches or nearly touches the target, often hotter than it."""
     if random.random() > 0.4:
         return []
-    body = _draw(str(random.choice(_KINDS[:3], p=(0.5, 0.1, 0.4))), side, background, random)
+    body = _draw(str(random.choice(("lesion", "mass", "organ"), p=(0.5, 0.1, 0.4))), side, background, random)
     direction = random.standard_normal(3)
     direction /= np.linalg.norm(direction)
     distance = float(np.mean(target.half_axes) + np.mean(body.half_axes)) * random.uniform(0.95, 1.4)

@@ -27,15 +27,17 @@ OUTLINED = (
     "parotid_gland_right",
 )  # fmt: skip
 #: Large ones, colder or less even than what is around them, take more practice.
-_HARD = ("lung_", "liver", "heart", "brain")
-_HARD_WEIGHT, _OTHERS = 2.0, 0.1  # weights of these, and of any organ that is not outlined
-_LESION_SHARE = 0.5  # of the targets; the rest are organs
+_HARD = {"lung_": 3.0, "liver": 2.0, "heart": 2.0, "brain": 6.0}
+_OTHERS = 0.1  # weight of any organ that is not outlined
+_LESION_SHARE, _LARGE_LESION_SHARE = 0.5, 0.3  # of the targets, and of large ones; the rest are organs
 _SMALLEST_ORGAN = 30  # voxels
 _SHAPE = (112, 88, 230)
 _LARGE_MM = (60.0, 120.0, 280.0)  # longest diameter of a lesion, in turns
 
 #: A small lesion is at most so many voxels long: it fits into a cube of half the edge.
 SMALL = 16
+#: What is longer is a large target, which the engine may look at from farther away.
+LARGE = 12
 
 Box = tuple[slice, slice, slice]
 
@@ -67,29 +69,72 @@ class TrainingPhantom:
         return {number: box for number, box in self.lesion_boxes.items() if _length(box) <= SMALL}
 
     @cached_property
+    def large_lesion_boxes(self) -> dict[int, Box]:
+        """The boxes of the lesions that are longer than LARGE voxels along some axis."""
+        return {number: box for number, box in self.lesion_boxes.items() if _length(box) > LARGE}
+
+    @cached_property
     def organ_boxes(self) -> dict[int, Box]:
         """The box of each organ that can be a target."""
         sizes = np.bincount(self.organs.ravel(), minlength=256)
         wanted = (sizes >= _SMALLEST_ORGAN) & (self.weights > 0)
         return {number: box for number, box in _boxes(self.organs).items() if wanted[number]}
 
+    @cached_property
+    def large_organ_boxes(self) -> dict[int, Box]:
+        """The boxes of the organs among them that are longer than LARGE voxels along some axis."""
+        return {number: box for number, box in self.organ_boxes.items() if _length(box) > LARGE}
+
 
 def phantom_scene(
     phantom: TrainingPhantom, side: int, random: np.random.Generator
 ) -> tuple[Field, NDArray[np.bool_], NDArray[np.int64]]:
     """Cut a cube about one lesion or organ; return SUVs, the target's mask, and the first click's voxel."""
-    labels, boxes = phantom.organs, phantom.organ_boxes
-    if phantom.lesion_boxes and (random.random() < _LESION_SHARE or not boxes):
-        labels, boxes = phantom.lesions, phantom.lesion_boxes
+    labels, number, click = _clicked(
+        phantom, phantom.lesion_boxes, phantom.organ_boxes, _LESION_SHARE, random
+    )
+    wanted = side // 2 + region_offset(side, random)
+    start = click - wanted
+    return _cut(phantom.image, start, side), _cut(labels, start, side) == number, wanted
+
+
+def wide_scene(
+    phantom: TrainingPhantom, side: int, times: float, random: np.random.Generator
+) -> tuple[Field, NDArray[np.bool_], NDArray[np.int64]]:
+    """Cut a cube about a large target at so many times the voxel size, as `phantom_scene`.
+
+    Voxels are interpolated as the engine does from a scanner's. The phantom must have a large organ.
+    """
+    labels, number, click = _clicked(
+        phantom, phantom.large_lesion_boxes, phantom.large_organ_boxes, _LARGE_LESION_SHARE, random
+    )
+    wanted = side // 2 + region_offset(side, random)
+    edge = round(times * side)
+    start = click - np.floor((wanted + 0.5) * times).astype(np.int64)
+    both = np.stack((_cut(phantom.image, start, edge), _cut(labels, start, edge) == number))
+    image, share = F.interpolate(torch.from_numpy(both)[None], side, mode="trilinear")[0].numpy()
+    mask: NDArray[np.bool_] = share > 0.5
+    mask[tuple(wanted)] = True
+    return image, mask, wanted
+
+
+def _clicked(
+    phantom: TrainingPhantom,
+    lesions: dict[int, Box],
+    organs: dict[int, Box],
+    lesion_share: float,
+    random: np.random.Generator,
+) -> tuple[NDArray[np.uint8], int, NDArray[np.int64]]:
+    """Choose a lesion or an organ; return the labels that hold it, its number there, and a voxel of it."""
+    labels, boxes = phantom.organs, organs
+    if lesions and (random.random() < lesion_share or not organs):
+        labels, boxes = phantom.lesions, lesions
         number = int(random.choice(list(boxes)))
     else:
         weights = phantom.weights[list(boxes)]
         number = int(random.choice(list(boxes), p=weights / weights.sum()))
     box = boxes[number]
-    click = choose_click(labels[box] == number, random) + [part.start for part in box]
-    wanted = side // 2 + region_offset(side, random)
-    start = click - wanted
-    return _cut(phantom.image, start, side), _cut(labels, start, side) == number, wanted
+    return labels, number, choose_click(labels[box] == number, random) + [part.start for part in box]
 
 
 def magnified_scene(
@@ -165,7 +210,7 @@ def _kept_or_drawn(seed: int, spacing: float, file: Path) -> TrainingPhantom:
 def _organ_weight(name: str) -> float:
     if name not in OUTLINED:
         return _OTHERS
-    return _HARD_WEIGHT if name.startswith(_HARD) else 1.0
+    return next((weight for start, weight in _HARD.items() if name.startswith(start)), 1.0)
 
 
 def _length(box: Box) -> int:

@@ -16,8 +16,8 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lib.learning.analytic import analytic_scene
-from lib.learning.bodies import TrainingPhantom, magnified_scene, phantom_scene
+from lib.learning.analytic import KINDS, analytic_scene
+from lib.learning.bodies import TrainingPhantom, magnified_scene, phantom_scene, wide_scene
 from lib.learning.patients import Patient, patient_scene
 from lib.learning.textures import Field, noise_field, smooth_field
 
@@ -28,6 +28,16 @@ FINE_SHARE = 0.3
 FINE_SHARES = (0.15, 0.4, 0.45)
 #: Patients whose tumour is at most so long are seen so.
 _SMALL_TUMOUR_MM = 70.0
+_SMALL_KINDS = ("lesion",)
+#: Share of scenes as looks from farther away see them, each such spacing as often as another.
+WIDE_SHARE = 0.25
+#: What of formulas and patients is seen so: others are looked at closely.
+_LARGE_KINDS = ("mass", "organ", "tube")
+_LARGE_TUMOUR_MM = 50.0
+#: Share of the phantoms' scenes that lie as the engine's lattice does, R, A, S, but for left and right.
+UPRIGHT_SHARE = 0.7
+
+Drawn = tuple[Field, NDArray[np.bool_], NDArray[np.int64]]
 
 
 class Scene(TypedDict):
@@ -54,6 +64,7 @@ class Scenes(Dataset[Scene]):
         spacing: mm.
         seed: of all scenes.
         fine_spacing: mm, of scenes with a small target as a second look sees them; 0: there are none.
+        wide_spacings: mm, of scenes with a large target as looks from farther away see them.
     """
 
     patients: list[Patient]
@@ -62,20 +73,23 @@ class Scenes(Dataset[Scene]):
     spacing: float
     seed: int
     fine_spacing: float = 0.0
+    wide_spacings: tuple[float, ...] = ()
 
     def __getitem__(self, number: int) -> Scene:
         random = np.random.default_rng((self.seed, number))
-        spacing = self.spacing
-        if self.fine_spacing and random.random() < FINE_SHARE:
+        spacing, part = self.spacing, random.random()
+        if self.fine_spacing and part < FINE_SHARE:
             spacing = self.fine_spacing
-            image, target, click = self._draw_fine(random)
-        else:
-            image, target, click = self._draw(random)
+        elif self.wide_spacings and part > 1 - WIDE_SHARE:
+            spacing = float(random.choice(self.wide_spacings))
+        upright, (image, target, click) = self._draw(spacing, random)
         image = _augmented(image, spacing, random)
         previous = np.zeros_like(image)
         if target.sum() > 0.02 * target.size and random.random() < 0.3:
             previous = _handed_over(target, random)
         turned = random.permutation(3), random.choice((-1, 1), 3)
+        if upright:
+            turned = np.arange(3), np.array((turned[1][0], 1, 1))
         cubes = [torch.from_numpy(_turned(cube, *turned))[None] for cube in (image, target, previous)]
         point = torch.from_numpy(_turned_point(click, *turned, self.side).astype(np.float32))[None]
         return {"image": cubes[0], "target": cubes[1].float(), "previous": cubes[2], "point": point}
@@ -85,30 +99,34 @@ class Scenes(Dataset[Scene]):
         """What the scenes are drawn from."""
         return [patient.name for patient in self.patients] + [f"{len(self.phantoms)} phantoms"]
 
-    def _draw(self, random: np.random.Generator) -> tuple[Field, NDArray[np.bool_], NDArray[np.int64]]:
-        shares = np.array(SHARES) * (bool(self.patients), True, bool(self.phantoms))
-        origin = random.choice(3, p=shares / shares.sum())
-        if origin == 0:
-            patient = self.patients[random.integers(len(self.patients))]
-            return patient_scene(patient, self.side, self.spacing, random)
-        if origin == 1:
-            return analytic_scene(self.side, self.spacing, random)
-        phantom = self.phantoms[random.integers(len(self.phantoms))]
-        return phantom_scene(phantom, self.side, random)
-
-    def _draw_fine(self, random: np.random.Generator) -> tuple[Field, NDArray[np.bool_], NDArray[np.int64]]:
-        patients = [patient for patient in self.patients if patient.extent_mm <= _SMALL_TUMOUR_MM]
-        phantoms = [phantom for phantom in self.phantoms if phantom.small_lesion_boxes]
-        shares = np.array(FINE_SHARES) * (bool(patients), True, bool(phantoms))
+    def _draw(self, spacing: float, random: np.random.Generator) -> tuple[bool, Drawn]:
+        """Draw a scene as a look at this spacing sees it, and say whether it lies as the lattice does."""
+        fine, wide = spacing == self.fine_spacing, spacing in self.wide_spacings
+        patients, phantoms = self.patients, self.phantoms
+        if fine:
+            patients = [patient for patient in patients if patient.extent_mm <= _SMALL_TUMOUR_MM]
+            phantoms = [phantom for phantom in phantoms if phantom.small_lesion_boxes]
+        elif wide:
+            patients = [patient for patient in patients if patient.extent_mm > _LARGE_TUMOUR_MM]
+            phantoms = [phantom for phantom in phantoms if phantom.large_organ_boxes]
+        shares = np.array(FINE_SHARES if fine else SHARES) * (bool(patients), True, bool(phantoms))
         origin = random.choice(3, p=shares / shares.sum())
         if origin == 0:
             patient = patients[random.integers(len(patients))]
-            return patient_scene(patient, self.side, self.fine_spacing, random)
+            return False, patient_scene(patient, self.side, spacing, random)
         if origin == 1:
-            image, target, click = analytic_scene(self.side, self.fine_spacing, random, small=True)
-            return (_seen_coarsely(image), target, click) if random.random() < 0.5 else (image, target, click)
+            kinds = _SMALL_KINDS if fine else _LARGE_KINDS if wide else tuple(KINDS)
+            image, target, click = analytic_scene(self.side, spacing, random, kinds)
+            if fine and random.random() < 0.5:
+                image = _seen_coarsely(image)
+            return False, (image, target, click)
         phantom = phantoms[random.integers(len(phantoms))]
-        return magnified_scene(phantom, self.side, random)
+        upright = bool(random.random() < UPRIGHT_SHARE)
+        if fine:
+            return upright, magnified_scene(phantom, self.side, random)
+        if wide:
+            return upright, wide_scene(phantom, self.side, spacing / self.spacing, random)
+        return upright, phantom_scene(phantom, self.side, random)
 
 
 def _seen_coarsely(image: Field) -> Field:

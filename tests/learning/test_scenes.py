@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 
 from lib.learning.analytic import analytic_scene
-from lib.learning.bodies import TrainingPhantom, magnified_scene, on_lattice, phantom_scene
+from lib.learning.bodies import LARGE, TrainingPhantom, magnified_scene, on_lattice, phantom_scene, wide_scene
 from lib.learning.cases import Case, CaseError
 from lib.learning.first_click import choose_click, deepest_voxel, region_offset
 from lib.learning.patients import Patient, as_patient, patient_scene, read_patients
@@ -165,12 +165,15 @@ def test_a_phantom_keeps_its_lesions_on_the_networks_lattice(phantom):
 
 def test_lesions_and_organs_of_phantoms_are_targets_one_at_a_time(phantom):
     sizes = {*np.bincount(phantom.lesions.ravel())[1:], *np.bincount(phantom.organs.ravel())[1:]}
+    whole = []
     for seed in range(20):
         image, mask, click = phantom_scene(phantom, SIDE, np.random.default_rng(seed))
         assert image.shape == mask.shape == (SIDE,) * 3
         assert mask[tuple(click)]
         inner = mask[1:-1, 1:-1, 1:-1]
-        assert inner.sum() < mask.sum() or mask.sum() in sizes
+        assert mask.sum() <= max(sizes)
+        whole.append(inner.sum() < mask.sum() or mask.sum() in sizes)
+    assert sum(whole) >= 18  # a rib may leave the cube and come back
 
 
 def test_the_deepest_voxel_of_a_box_is_its_middle():
@@ -215,10 +218,50 @@ def test_a_magnified_scene_shows_a_small_lesion_twice_as_large(phantom):
         assert (hot & mask).any()
 
 
+def test_a_wide_scene_shows_a_large_target_smaller_and_where_it_is(phantom):
+    sizes = {int((labels == n).sum()) for labels, boxes in (
+        (phantom.lesions, phantom.large_lesion_boxes), (phantom.organs, phantom.large_organ_boxes)
+    ) for n in boxes}  # fmt: skip
+    for seed in range(10):
+        image, mask, click = wide_scene(phantom, SIDE, 2.0, np.random.default_rng(seed))
+        assert image.shape == mask.shape == (SIDE,) * 3 and image.dtype == np.float32
+        assert mask[tuple(click)]
+        # An eighth of the voxels, cut where the cube ends.
+        assert mask.sum() <= 1.3 * max(sizes) / 8 + 1
+        hot = image >= np.percentile(image[mask], 60)
+        assert (hot & mask).any()
+
+
+def test_a_wide_scene_of_one_and_a_half_lies_about_the_same_middle_as_one_of_one(phantom):
+    for seed in range(6):
+        seen = [wide_scene(phantom, SIDE, times, np.random.default_rng(seed)) for times in (1.0, 1.5)]
+        (near, _, here), (far, _, there) = seen
+        assert here.tolist() == there.tolist()
+        assert far[tuple(there)] == pytest.approx(near[tuple(here)], abs=0.5 * float(np.ptp(near)))
+
+
+def test_large_targets_are_long(phantom):
+    assert phantom.large_organ_boxes and phantom.large_organ_boxes.keys() < phantom.organ_boxes.keys()
+    for boxes in (phantom.large_organ_boxes, phantom.large_lesion_boxes):
+        assert all(max(part.stop - part.start for part in box) > LARGE for box in boxes.values())
+
+
+def test_scenes_of_a_wide_spacing_come_from_every_origin_and_only_phantoms_lie_upright(patient, phantom):
+    scenes = Scenes([patient], [phantom], SIDE, SPACING, 0, wide_spacings=(1.5 * SPACING, 2 * SPACING))
+    upright = []
+    for number in range(24):
+        is_upright, (image, mask, click) = scenes._draw(2 * SPACING, np.random.default_rng(number))
+        assert image.dtype == np.float32 and mask[tuple(click)]
+        upright.append(is_upright)
+    assert {True, False} == set(upright)
+    without = Scenes([patient], [], SIDE, SPACING, 0, wide_spacings=(2 * SPACING,))
+    assert not any(without._draw(2 * SPACING, np.random.default_rng(number))[0] for number in range(8))
+
+
 def test_scenes_of_a_fine_spacing_have_small_targets_only(patient, phantom):
     mixed = Scenes([patient], [phantom], SIDE, SPACING, 0, fine_spacing=2.0)
     for number in range(20):
-        image, mask, click = mixed._draw_fine(np.random.default_rng(number))
+        _, (image, mask, click) = mixed._draw(2.0, np.random.default_rng(number))
         assert image.dtype == np.float32 and mask[tuple(click)]
         extent = np.ptp(np.argwhere(mask), axis=0) + 1
         assert extent.max() * 2.0 <= 75  # mm
