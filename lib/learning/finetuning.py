@@ -32,6 +32,7 @@ from lib.learning.tuned_parts import TunedNetwork
 from lib.learning.tuning_recipe import FineTuning, FineTuningError
 from lib.network import Embedding
 from lib.network.checkpoints import Network
+from lib.network.convolution import BFLOAT16
 from lib.store.atomic import write_atomic
 
 _WARM_UP = 20  # steps
@@ -119,10 +120,6 @@ class FineTuner:
         self.recipe, self.kept = recipe, kept
         self.regions, self.held_out, self.replay = list(regions), list(held_out), list(replay)
         self._weights = dict(self.tuned.trained())
-        if (
-            self.tuned.network.device.type == "cpu"
-        ):  # convolutions are faster so; torch types none of this call
-            self.tuned.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self._average = {name: value.detach().clone() for name, value in self._weights.items()}
         self._best = {name: value.clone() for name, value in self._average.items()}
         rate = recipe.highest_rate
@@ -301,10 +298,11 @@ class FineTuner:
         return mixed[first : first + size]
 
     def _precision(self) -> torch.autocast:
-        """Return mixed precision where the hardware gains by it: GPUs, and CPUs with AMX."""
+        """Return mixed precision where the hardware gains by it: GPUs, and CPUs that multiply bfloat16."""
         device = self.tuned.network.device.type
-        gains = device == "cuda" or (device == "cpu" and torch.cpu._is_amx_tile_supported())
-        return torch.autocast(device, torch.bfloat16, enabled=gains)
+        gains = device == "cuda" or (device == "cpu" and BFLOAT16)
+        # The cache of cast weights would keep those of rounds without gradient for the ones with it.
+        return torch.autocast(device, torch.bfloat16, enabled=gains, cache_enabled=False)
 
     def _rate_share(self) -> float:
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.share)))

@@ -8,7 +8,7 @@ _GROUP_WIDTH = 8  # channels that are normalised together
 
 
 #: Whether this CPU multiplies bfloat16 natively; others only emulate it.
-_BFLOAT16 = any(torch.cpu.get_capabilities().get(name) for name in ("amx_bf16", "avx512_bf16"))
+BFLOAT16 = any(torch.cpu.get_capabilities().get(name) for name in ("amx_bf16", "avx512_bf16"))
 
 
 class Conv3d(nn.Conv3d):
@@ -26,7 +26,7 @@ class Conv3d(nn.Conv3d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, s, s, s) -> (B, outputs, s / stride, ...)."""
         on_cpu = x.device.type == "cpu" and torch.backends.mkldnn.is_available()
-        if on_cpu and _BFLOAT16 and torch.is_inference_mode_enabled():
+        if on_cpu and BFLOAT16 and torch.is_inference_mode_enabled():
             half = x.to(torch.bfloat16, memory_format=torch.channels_last_3d)
             return self._convolved(half, *self._in_bfloat16()).to(x.dtype)
         if on_cpu and len(x) == 1 and not torch.is_grad_enabled():
