@@ -16,6 +16,7 @@ from lib.interaction.lattice import Lattice
 from lib.interaction.looks import Around, mask_of
 from lib.interaction.prompts import Click, Index, Step
 from lib.interaction.segmenter import State, Stopwatch
+from lib.interaction.told import as_meant, as_told
 from lib.network import PromptableNetwork, embedding_bytes, kept_apart
 from lib.pet import Crop, Volume
 
@@ -70,7 +71,8 @@ class NetworkSegmenter:
     such region is the answer alone if the network is surer of it, until it is sure of the others or surer:
     large faint objects look like small ones from near.
 
-    A voxel that was clicked is in the mask or not as the click says.
+    A voxel that was clicked is in the mask or not as the click says. Clicks that add make no mask smaller,
+    clicks that take away none larger.
 
     Args:
         network: the network, in eval mode.
@@ -107,6 +109,20 @@ class NetworkSegmenter:
         watch: Stopwatch,
     ) -> NetworkState:
         """Return the state after the last step (see `Segmenter.advance`)."""
+        state = self._advanced(volume, anchor, before, steps, watch)
+        if before is None or state is before:
+            return state
+        meant = as_meant(state.mask, before.mask, steps[-1])
+        return state if meant is state.mask else replace(state, mask=as_told(meant, _clicks(steps)).tight())
+
+    def _advanced(
+        self,
+        volume: Volume,
+        anchor: Index | None,
+        before: NetworkState | None,
+        steps: Sequence[Step],
+        watch: Stopwatch,
+    ) -> NetworkState:
         if before and before.close and (kept := self._kept_close(volume, before, steps, watch)):
             return kept
         lattice = self._lattice(volume)
