@@ -4,13 +4,13 @@ After SegAnyPET's cross-prompting confident learning (Zhang et al., arXiv 2502.1
 ask for the same object. Networks learn what labels have in common before they learn single faults, so that
 labels are judged once, after some epochs, by the averaged weights. An object's label is doubted that agrees
 with the mean answers clearly less than labels of this training do (the threshold is the set's own, as in
-Northcutt et al. 2021, arXiv 1911.00068). Where the answers still are about the same object, voxels of which
-they are sure are rectified, and the others (entropy of the mean) pull at nothing; else the label is left out.
+Northcutt et al. 2021, arXiv 1911.00068). What the first click means is no longer learnt from it: voxels of
+which the answers are sure are rectified, and the others (entropy of the mean) pull at nothing. How an answer
+follows corrections is, for clicks that lead to a wrong outline are as good a lesson as any.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,31 +22,18 @@ from lib.network import Embedding, PromptableNetwork
 
 #: Clicks, one at a time, by which the same object is asked for.
 PROMPT_SETS = 4
-#: A label is doubted that agrees less than the first share of what is usual, left out below the second.
-DOUBTED, LEFT_OUT = 0.8, 0.65
+#: A label is doubted that agrees less than this share of what is usual.
+DOUBTED = 0.8
 #: Bits of entropy up to which a mean answer is sure.
 SURE = 0.5
 _REGIONS = 4  # of an object that are asked about
 _TOGETHER = 4
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Which regions have a label that is not believed, by their places in what was judged.
-
-    Args:
-        rectified: the answers take the label's place.
-        left_out: nothing is learnt from them.
-    """
-
-    rectified: frozenset[int] = frozenset()
-    left_out: frozenset[int] = frozenset()
-
-
 def judged(
     network: PromptableNetwork, kept: KeptRegions, regions: Sequence[Kept], random: np.random.Generator
-) -> Verdict:
-    """Judge the labels that nobody vouches for, each object's as a whole; trusted ones are never doubted.
+) -> frozenset[int]:
+    """Return the places of regions whose label is doubted, each object's as a whole; never a trusted one.
 
     Args:
         network: that has learnt from them for a while.
@@ -63,12 +50,8 @@ def judged(
         for key, places in objects.items()
     }
     usual = float(np.median(list(agreements.values()))) if agreements else 0.0
-
-    def below(low: float, high: float) -> frozenset[int]:
-        found = [objects[key] for key, value in agreements.items() if low * usual <= value < high * usual]
-        return frozenset(place for places in found for place in places)
-
-    return Verdict(rectified=below(LEFT_OUT, DOUBTED), left_out=below(0.0, LEFT_OUT))
+    doubted = [places for key, places in objects.items() if agreements[key] < DOUBTED * usual]
+    return frozenset(place for places in doubted for place in places)
 
 
 @torch.no_grad()
@@ -113,7 +96,9 @@ def mean_answer(
 
 
 def rectified(target: Tensor, mean: Tensor, doubted: Tensor) -> Tensor:
-    """Return what to learn: doubted labels rectified, all others as they are; (B, 1, S, S, S), 0 to 1.
+    """Return what the first answer learns: doubted labels rectified, all others as they are.
+
+    It is (B, 1, S, S, S), 0 to 1.
 
     Args:
         target: (B, 1, S, S, S), 0 or 1.

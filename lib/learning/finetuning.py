@@ -7,7 +7,6 @@ from its checkpoint as if nothing had happened.
 """
 
 import hashlib
-import itertools
 import json
 import math
 import time
@@ -23,7 +22,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from lib.learning.confident import Verdict, judged, mean_answer, rectified
+from lib.learning.confident import judged, mean_answer, rectified
 from lib.learning.held_out import dice_by_clicks
 from lib.learning.kept_regions import Batch, Kept, KeptRegions
 from lib.learning.losses import segmentation_loss
@@ -129,7 +128,7 @@ class FineTuner:
         self.step, self.seconds = 0, 0.0
         self.curve: list[Epoch] = []
         self._losses: list[float] = []
-        self._verdict = Verdict()
+        self._doubted: frozenset[int] = frozenset()
         files = [
             (region.file.name, region.number, region.trusted) for region in (*regions, *held_out, *replay)
         ]
@@ -210,7 +209,7 @@ class FineTuner:
         if self.recipe.confident and epoch.number == self.recipe.trust_epochs:
             random = np.random.default_rng([self.recipe.seed, 3])
             with self._averaged():
-                self._verdict = judged(self.tuned.network, self.kept, self.regions, random)
+                self._doubted = judged(self.tuned.network, self.kept, self.regions, random)
 
     def _measured(self) -> dict[str, float]:
         with self._averaged():
@@ -265,8 +264,9 @@ class FineTuner:
             if doubted.any():
                 mean = mean_answer(network, embedding, batch.target, batch.point, random)
                 wanted = rectified(batch.target, mean, doubted)
-            first, last = corrected(network, embedding, _as_mask(wanted), batch.point, random)
-        return segmentation_loss(first, wanted) + segmentation_loss(last, wanted)
+            # A wrong outline still teaches to follow the clicks that lead to it.
+            first, last = corrected(network, embedding, batch.target, batch.point, random)
+        return segmentation_loss(first, wanted) + segmentation_loss(last, batch.target)
 
     def _embedding(self, batch: Batch) -> Embedding:
         if batch.embedding is not None:
@@ -275,19 +275,16 @@ class FineTuner:
         return self.tuned.network.encode(batch.cubes)
 
     def _drawn(self, part: int) -> list[tuple[Kept, bool]]:
-        """Return the regions of a batch, and of each whether its label is doubted.
+        """Return the regions of a batch, in each epoch's own order, and of each whether its label is doubted.
 
-        They come in each epoch's own order, mixed with some of the replay set; in the place of a region that
-        is left out comes another one.
+        Some of the replay set are mixed in.
         """
         epoch, at = divmod(self.step, self.steps_an_epoch)
         random = np.random.default_rng([self.recipe.seed, epoch, 2])
         size = self.recipe.batch
         total = self.steps_an_epoch * self.recipe.accumulate * size
         places = random.permutation(len(self.regions)).tolist()
-        believed = [place for place in places if place not in self._verdict.left_out]
-        filled = itertools.islice(itertools.cycle(believed), len(places))
-        own = [(self.regions[place], place in self._verdict.rectified) for place in filled]
+        own = [(self.regions[place], place in self._doubted) for place in places]
         if self.replay:
             chosen = random.choice(len(self.replay), max(0, total - len(own)))
             own += [(self.replay[place], False) for place in chosen]
@@ -325,8 +322,7 @@ class FineTuner:
             "seconds": self.seconds,
             "curve": [asdict(epoch) for epoch in self.curve],
             "losses": self._losses,
-            "rectified": sorted(self._verdict.rectified),
-            "left_out": sorted(self._verdict.left_out),
+            "doubted": sorted(self._doubted),
         }
         write_atomic(self.checkpoint, save(kept, metadata={"state": json.dumps(about)}))
 
@@ -340,7 +336,7 @@ class FineTuner:
         self.step, self.seconds = about["step"], about["seconds"]
         self.curve = [Epoch(**epoch) for epoch in about["curve"]]
         self._losses = about["losses"]
-        self._verdict = Verdict(frozenset(about["rectified"]), frozenset(about["left_out"]))
+        self._doubted = frozenset(about["doubted"])
         self._set({name: tensors[f"weights.{name}"] for name in self._weights})
         for name, parameter in self._weights.items():
             self._average[name].copy_(tensors[f"average.{name}"])
@@ -351,13 +347,3 @@ class FineTuner:
                     "exp_avg": torch.empty_like(parameter).copy_(tensors[f"exp_avg.{name}"]),
                     "exp_avg_sq": torch.empty_like(parameter).copy_(tensors[f"exp_avg_sq.{name}"]),
                 }
-
-
-def _as_mask(target: Tensor) -> Tensor:
-    """Return a soft target as a mask that no cube has empty, for the annotator to click by."""
-    mask = (target > 0.5).float()
-    lost = mask.flatten(1).sum(1) == 0
-    if lost.any():
-        most = target.flatten(1).amax(1)[:, None, None, None, None]
-        mask[lost] = (target >= most).float()[lost]
-    return mask

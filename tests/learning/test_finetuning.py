@@ -10,7 +10,7 @@ import psutil
 import pytest
 import torch
 
-from lib.learning.confident import Verdict
+from lib.learning import finetuning
 from lib.learning.drawn_regions import draw_regions
 from lib.learning.finetuning import FineTuner, Stopped
 from lib.learning.kept_regions import KeptRegions
@@ -145,7 +145,7 @@ def test_labels_are_judged_once_after_the_first_epochs(tmp_path, monkeypatch):
 
     def verdict(network, kept, regions, random):
         asked.append([region.trusted for region in regions])
-        return Verdict(rectified=frozenset(range(4)), left_out=frozenset(range(4, 8)))
+        return frozenset(range(4))
 
     monkeypatch.setattr("lib.learning.finetuning.judged", verdict)
     plain = noisy(tmp_path / "plain", epochs=3, confident=False).run().state_dict()
@@ -156,8 +156,30 @@ def test_labels_are_judged_once_after_the_first_epochs(tmp_path, monkeypatch):
     assert any(not torch.equal(plain[name], doubted[name]) for name in plain)
     drawn = [pair for part in range(doubting.steps_an_epoch) for pair in doubting._drawn(part)]
     own = {doubting.regions.index(region): doubt for region, doubt in drawn if region in doubting.regions}
-    assert {place for place, doubt in own.items() if doubt} <= set(range(4))
-    assert not own.keys() & set(range(4, 8))
+    assert own and {place for place, doubt in own.items() if doubt} <= set(range(4))
+
+
+def test_of_a_doubted_label_the_first_answer_is_rectified_and_corrections_lead_to_the_label(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        "lib.learning.finetuning.rectified", lambda target, mean, doubted: torch.zeros_like(target)
+    )
+    clicked, wanted = [], []
+    corrected, loss = finetuning.corrected, finetuning.segmentation_loss
+    monkeypatch.setattr(
+        "lib.learning.finetuning.corrected", lambda *asked: clicked.append(asked[2]) or corrected(*asked)
+    )
+    monkeypatch.setattr(
+        "lib.learning.finetuning.segmentation_loss",
+        lambda logits, target: wanted.append(target) or loss(logits, target),
+    )
+    learner = noisy(tmp_path)
+    learner._doubted = frozenset(range(len(learner.regions)))
+    learner._loss(0)
+    label = learner.kept.read([region for region, _ in learner._drawn(0)]).target
+    assert torch.equal(clicked[0], label) and label.any()
+    assert not wanted[0].any() and torch.equal(wanted[1], label)
 
 
 def test_trusted_labels_and_a_training_that_ends_before_learn_as_plain_training(tmp_path):
@@ -171,13 +193,12 @@ def test_trusted_labels_and_a_training_that_ends_before_learn_as_plain_training(
 
 
 def test_what_was_judged_is_known_after_a_stop(tmp_path, monkeypatch):
-    verdict = Verdict(rectified=frozenset({1}), left_out=frozenset({5}))
-    monkeypatch.setattr("lib.learning.finetuning.judged", lambda *_: verdict)
+    monkeypatch.setattr("lib.learning.finetuning.judged", lambda *_: frozenset({1, 5}))
     first = noisy(tmp_path)
     steps = iter(range(100))
     with pytest.raises(Stopped):
         first.run(stop=lambda: next(steps) > first.steps_an_epoch)
-    assert noisy(tmp_path)._verdict == verdict
+    assert noisy(tmp_path)._doubted == {1, 5}
 
 
 def test_nothing_outlined_is_said(tmp_path):
