@@ -38,6 +38,7 @@ _WARM_UP = 20  # steps
 _LAST_RATE = 0.05  # of the learning rate, at the end
 _CLIP = 1.0  # norm of the gradient
 _CHECKPOINT_SECONDS = 60.0
+_FORM = 2  # of checkpoints: those of an earlier form are not gone on from
 
 
 class Stopped(Exception):  # noqa: N818 -- nothing went wrong
@@ -132,7 +133,7 @@ class FineTuner:
         files = [
             (region.file.name, region.number, region.trusted) for region in (*regions, *held_out, *replay)
         ]
-        about = {"recipe": asdict(recipe), "base": base.digest, "files": files}
+        about = {"form": _FORM, "recipe": asdict(recipe), "base": base.digest, "files": files}
         key = hashlib.sha256(json.dumps(about).encode()).hexdigest()
         self.checkpoint = folder / f"checkpoint-{key[:32]}.safetensors"
         if self.checkpoint.is_file():
