@@ -68,8 +68,8 @@ class NetworkSegmenter:
     do not reach.
 
     Where the network has a still wider, far spacing and is not sure of all that after the first click, one
-    such region is the answer alone if the network is surer of it, until it is sure of the others or surer:
-    large faint objects look like small ones from near.
+    such region is the answer alone if the network is surer of it, until it is surer of the others: large faint
+    objects look like small ones from near.
 
     A voxel that was clicked is in the mask or not as the click says. Clicks that add make no mask smaller,
     clicks that take away none larger.
@@ -228,7 +228,7 @@ class NetworkSegmenter:
         start, low = state.close or state.logits[0]
         prompts = self._prompts(_points(lattice, steps), start)
         certainty = expected_dice(low, self._component(prompts, low))
-        if certainty >= SURE:
+        if certainty >= SURE and not known:
             return state
         lattice = self._lattice(volume, self._far_spacing)
         far = self._look_around(lattice, anchor, known, steps, watch)

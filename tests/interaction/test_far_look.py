@@ -70,7 +70,7 @@ def test_the_expected_dice_counts_chances(inside, wanted):
     assert expected_dice(logits, np.zeros_like(mask)) == 0
 
 
-def test_the_answer_from_afar_stays_until_the_network_is_sure_of_a_nearer_one():
+def test_the_answer_from_afar_stays_until_the_network_is_surer_of_a_nearer_one():
     volume = volume_with(radius=22)
     asked = engine(far_spacing=8.0)
     objects = clicked(asked, volume).objects
