@@ -68,11 +68,11 @@ class NetworkSegmenter:
     do not reach.
 
     Where the network has a still wider, far spacing and is not sure of all that after the first click, one
-    such region is the answer alone if the network is surer of it, until it is surer of the others: large faint
+    such region is the answer alone if it is surer of that, until it is surer of the others: large faint
     objects look like small ones from near.
 
-    A voxel that was clicked is in the mask or not as the click says. Clicks that add make no mask smaller,
-    clicks that take away none larger.
+    A voxel that was clicked is as the click says, and no step turns a mask against its clicks
+    (`lib.interaction.told`).
 
     Args:
         network: the network, in eval mode.
@@ -110,9 +110,7 @@ class NetworkSegmenter:
     ) -> NetworkState:
         """Return the state after the last step (see `Segmenter.advance`)."""
         state = self._advanced(volume, anchor, before, steps, watch)
-        if before is None or state is before:
-            return state
-        meant = as_meant(state.mask, before.mask, steps[-1])
+        meant = as_meant(state.mask, before.mask, steps[-1]) if before else state.mask
         return state if meant is state.mask else replace(state, mask=as_told(meant, _clicks(steps)).tight())
 
     def _advanced(

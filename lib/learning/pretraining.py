@@ -90,8 +90,7 @@ class Training:
     """
 
     def __init__(self, network: CompactPET, scenes: Scenes, recipe: Recipe, checkpoint: Path) -> None:
-        # Faster on a CPU; torch types none of this call.
-        self.network = network.train().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.network = network.train()
         self.scenes, self.recipe, self.checkpoint = scenes, recipe, checkpoint
         self.average = {key: value.detach().clone() for key, value in network.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
