@@ -13,6 +13,7 @@ from apps.segpet.stopping import stopping
 from apps.segpet.turns import STOPPING
 from infer_tasks.impression import ImpressionTask
 from lib.report.backends import Cancelled
+from tests import own_loop
 
 
 def refusal(writers: Writers, client: str) -> str:
@@ -36,7 +37,7 @@ def test_a_client_has_a_share_and_all_together_have_so_many():
         assert all(await asyncio.gather(*begun))
         assert not refusal(writers, "jane")
 
-    asyncio.run(asyncio.wait_for(ask(), 10))
+    own_loop.run(asyncio.wait_for(ask(), 10))
 
 
 def test_those_without_a_name_share_all_places():
@@ -47,7 +48,7 @@ def test_those_without_a_name_share_all_places():
         go_on.set()
         await asyncio.gather(*begun)
 
-    asyncio.run(asyncio.wait_for(ask(), 10))
+    own_loop.run(asyncio.wait_for(ask(), 10))
 
 
 def test_work_that_fails_gives_its_place_back():
@@ -57,7 +58,7 @@ def test_work_that_fails_gives_its_place_back():
             await writers.begin("jane", lambda: int("no"))
         assert not refusal(writers, "jane")
 
-    asyncio.run(asyncio.wait_for(ask(), 10))
+    own_loop.run(asyncio.wait_for(ask(), 10))
 
 
 class Leaves:
@@ -79,14 +80,14 @@ def writes_for_ever(cancelled):
 
 
 def test_what_a_client_left_that_asked_for_it_is_not_written_on():
-    assert asyncio.run(until_gone(Leaves(0.05), "jane", writes_for_ever)).status_code == 499
+    assert own_loop.run(until_gone(Leaves(0.05), "jane", writes_for_ever)).status_code == 499
 
 
 def test_a_server_that_stops_says_so():
     threading.Timer(0.05, stopping.set).start()
     try:
         with pytest.raises(HTTPException) as error:
-            asyncio.run(until_gone(Leaves(60), "jane", writes_for_ever))
+            own_loop.run(until_gone(Leaves(60), "jane", writes_for_ever))
     finally:
         stopping.clear()
     assert (error.value.status_code, error.value.detail) == (503, STOPPING)

@@ -1,6 +1,5 @@
 """The middleware by itself, before an app that reads its body, or fails."""
 
-import asyncio
 import json
 import logging
 
@@ -9,6 +8,7 @@ from starlette.testclient import TestClient
 
 from apps.segpet.routes import work
 from apps.segpet.shield import Shield
+from tests import own_loop
 
 
 async def reads(scope, receive, send):
@@ -41,7 +41,7 @@ def ask(app, chunks=(b"",), path="/infer/x", method="POST", headers=(), origins=
     scope = {"type": "http", "method": method, "path": path}
     headers = [("host", "localhost"), *headers]
     scope["headers"] = [(name.encode(), value.encode()) for name, value in headers]
-    asyncio.run(Shield(app, origins, hosts)(scope, receive, send))
+    own_loop.run(Shield(app, origins, hosts)(scope, receive, send))
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     return sent[0]["status"], sent[1]["body"]
 

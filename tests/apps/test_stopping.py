@@ -10,6 +10,7 @@ from apps.segpet.routes import impressions
 from apps.segpet.stopping import stopping
 from apps.segpet.turns import STOPPING
 from lib.report.backends import Cancelled
+from tests import own_loop
 
 
 @pytest.fixture
@@ -33,6 +34,6 @@ def test_an_impression_that_is_being_written_ends_with_a_sentence(stops):
                 stops()
         return told
 
-    told = asyncio.run(asyncio.wait_for(read(), 10))
+    told = own_loop.run(asyncio.wait_for(read(), 10))
     assert told[0] == {"text": "No "}
     assert told[-1] == {"error": STOPPING}
