@@ -1,4 +1,4 @@
-"""What an annotator clicked is what the click says, whatever a network makes of it."""
+"""A mask obeys its clicks, in the clicked voxels and in its size, whatever a network makes of them."""
 
 from collections.abc import Iterable, Sequence
 
