@@ -26,12 +26,12 @@ from lib.learning.confident import judged, mean_answer, rectified
 from lib.learning.held_out import dice_by_clicks
 from lib.learning.kept_regions import Batch, Kept, KeptRegions
 from lib.learning.losses import segmentation_loss
+from lib.learning.precision import mixed_precision
 from lib.learning.rounds import corrected
 from lib.learning.tuned_parts import TunedNetwork
 from lib.learning.tuning_recipe import FineTuning, FineTuningError
 from lib.network import Embedding
 from lib.network.checkpoints import Network
-from lib.network.convolution import BFLOAT16
 from lib.store.atomic import write_atomic
 
 _WARM_UP = 20  # steps
@@ -222,7 +222,7 @@ class FineTuner:
         now = {name: value.detach().clone() for name, value in self._weights.items()}
         self._set(self._average)
         try:
-            with self._precision():
+            with mixed_precision(self.tuned.network.device.type):
                 yield
         finally:
             self._set(now)
@@ -259,7 +259,7 @@ class FineTuner:
         drawn = self._drawn(part)
         batch = self.kept.read([region for region, _ in drawn])
         doubted = torch.tensor([is_doubted for _, is_doubted in drawn])
-        with self._precision():
+        with mixed_precision(self.tuned.network.device.type):
             embedding = self._embedding(batch)
             wanted = batch.target
             if doubted.any():
@@ -294,13 +294,6 @@ class FineTuner:
         mixed = [own[place] for place in random.permutation(total)]
         first = (at * self.recipe.accumulate + part) * size
         return mixed[first : first + size]
-
-    def _precision(self) -> torch.autocast:
-        """Return mixed precision where the hardware gains by it: GPUs, and CPUs that multiply bfloat16."""
-        device = self.tuned.network.device.type
-        gains = device == "cuda" or (device == "cpu" and BFLOAT16)
-        # The cache of cast weights would keep those of rounds without gradient for the ones with it.
-        return torch.autocast(device, torch.bfloat16, enabled=gains, cache_enabled=False)
 
     def _rate_share(self) -> float:
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.share)))

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lib.learning.losses import segmentation_loss
+from lib.learning.precision import mixed_precision
 from lib.learning.rounds import corrected, dice_of
 from lib.learning.scenes import Scene, Scenes
 from lib.network import CompactPET
@@ -190,9 +191,7 @@ class Training:
         """Return the gradient of each parameter on a part of the step's scenes, and figures to watch."""
         torch.set_num_threads(1)  # holds for this thread
         random = np.random.default_rng((self.recipe.seed, self.step, part, 1))
-        # The cache of cast weights is shared by threads, and one of them may fill it without gradients.
-        # Convolutions in bfloat16 take half the time on CPUs that have it; weights and losses stay float32.
-        with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+        with mixed_precision("cpu"):
             first, last = answers(self.network, batch, random)
         target = batch["target"]
         losses = [segmentation_loss(logits, target) for logits in (first, last)]
