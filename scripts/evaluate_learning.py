@@ -144,7 +144,7 @@ def _campaigns(
             for name, strategy in chosen.items():
                 yield name, strategy, seed, campaign
             continue
-        wrong = with_wrong_labels(pool, corrupt, seed)
+        wrong = with_wrong_labels(pool[: max(budgets)], corrupt, seed)  # all are labelled: the share is exact
         for name in ("plain", "confident"):
             arm = replace(campaign, pool=wrong, recipe=replace(recipe, confident=name == "confident"))
             yield name, at_random, seed, arm

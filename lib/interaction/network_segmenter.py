@@ -1,27 +1,24 @@
-"""A network as a segmenter: regions, embeddings, decoding, growth, and the merge on the source grid."""
+"""A network as a segmenter: which looks at an object count at a step, and the mask that they make."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
-from cachetools import LRUCache
-from numpy.typing import NDArray
-from scipy import ndimage
 
 from lib.interaction import regions
 from lib.interaction.certainty import expected_dice
+from lib.interaction.growth import grown_regions
 from lib.interaction.lattice import Lattice
 from lib.interaction.looks import Around, mask_of
 from lib.interaction.prompts import Click, Index, Step
+from lib.interaction.region_decoder import RegionDecoder, clicks_of, points_of
 from lib.interaction.segmenter import State, Stopwatch
 from lib.interaction.told import as_meant, as_told
-from lib.network import PromptableNetwork, embedding_bytes, kept_apart
+from lib.network import PromptableNetwork
 from lib.pet import Crop, Volume
 
-#: An object is looked at in at most so many regions; a spine of 70 cm needs seven.
-MAX_REGIONS = 8
 #: A first answer of which the network expects less Dice than this is compared with a look from afar, which
 #: takes its place where the network expects so much more of it.
 SURE, SURER = 0.8, 0.15
@@ -86,13 +83,11 @@ class NetworkSegmenter:
         self._fine_spacing = network.config.fine_spacing
         self._wide_spacing = network.config.wide_spacing
         self._far_spacing = network.config.far_spacing
-        self._embeddings: LRUCache[tuple[str, float, Index], Any] = LRUCache(
-            cache_bytes, getsizeof=embedding_bytes
-        )
+        self._decoder = RegionDecoder(network, cache_bytes)
 
     def anchor(self, volume: Volume, click: Index, taken: Sequence[Index]) -> Index:
         """Return the first taken voxel whose region has a click in its inner part, else the click."""
-        lattice = self._lattice(volume)
+        lattice = self._decoder.lattice(volume)
         point = lattice.from_source(click)
         shared = (
             voxel for voxel in taken if regions.in_inner_part(point, lattice.cube_at(voxel), self._size)
@@ -111,7 +106,7 @@ class NetworkSegmenter:
         """Return the state after the last step (see `Segmenter.advance`)."""
         state = self._advanced(volume, anchor, before, steps, watch)
         meant = as_meant(state.mask, before.mask, steps[-1]) if before else state.mask
-        return state if meant is state.mask else replace(state, mask=as_told(meant, _clicks(steps)).tight())
+        return state if meant is state.mask else replace(state, mask=as_told(meant, clicks_of(steps)).tight())
 
     def _advanced(
         self,
@@ -123,8 +118,8 @@ class NetworkSegmenter:
     ) -> NetworkState:
         if before and before.close and (kept := self._kept_close(volume, before, steps, watch)):
             return kept
-        lattice = self._lattice(volume)
-        points = _points(lattice, steps)
+        lattice = self._decoder.lattice(volume)
+        points = points_of(lattice, steps)
         new = points[len(points) - len(steps[-1]) :]
         logits = dict(before.logits) if before else {}
 
@@ -147,12 +142,12 @@ class NetworkSegmenter:
         for start in sorted(clicked):
             # To the regions, every click since the close look began is new.
             if was_close or any(regions.in_cube(point, start, self._size) for _, point in new):
-                prompts = self._prompts(points, start)
-                logits[start] = self._decode(lattice, start, prompts, logits.get(start), watch)
+                prompts = self._decoder.prompts(points, start)
+                logits[start] = self._decoder.decode(lattice, start, prompts, logits.get(start), watch)
 
-        grown, warnings = self._grow(lattice, logits, points, watch)
+        grown, warnings = grown_regions(self._decoder, lattice, logits, points, watch)
         looks = [(lattice, start, low) for start, low in (logits | grown).items()]
-        clicks = _clicks(steps)
+        clicks = clicks_of(steps)
         with watch.stage("mask"):
             mask = mask_of(looks, clicks)
         # Without a region there is no positive click yet, as in an object that was painted only.
@@ -160,7 +155,7 @@ class NetworkSegmenter:
         wide: Around | None = None
         if logits and self._wide_spacing and not small:
             wide = self._look_around(
-                self._lattice(volume, self._wide_spacing),
+                self._decoder.lattice(volume, self._wide_spacing),
                 anchor,
                 before.wide if before else None,
                 steps,
@@ -185,7 +180,7 @@ class NetworkSegmenter:
     def _is_seen(self, volume: Volume, click: Click, state: NetworkState) -> bool:
         """Whether a click lies in a region that was looked at."""
         for region in state.regions:
-            lattice = self._lattice(volume, region["edge_mm"] / self._size)
+            lattice = self._decoder.lattice(volume, region["edge_mm"] / self._size)
             if regions.in_cube(lattice.from_source(click.index), region["lattice_start"], self._size):
                 return True
         return False
@@ -199,14 +194,14 @@ class NetworkSegmenter:
         watch: Stopwatch,
     ) -> Around | None:
         """Look at an object in one region about its anchor; None where no positive click lies in that."""
-        points = _points(lattice, steps)
+        points = points_of(lattice, steps)
         first = next(click.index for click, _ in points if click.positive)
         start, logits = before or (lattice.cube_at(anchor or first), None)
-        prompts = self._prompts(points, start)
+        prompts = self._decoder.prompts(points, start)
         if not any(label for _, label in prompts):
             return None
-        low = self._decode(lattice, start, prompts, logits, watch)
-        return Around(lattice, start, low, self._component(prompts, low))
+        low = self._decoder.decode(lattice, start, prompts, logits, watch)
+        return Around(lattice, start, low, self._decoder.component(prompts, low))
 
     def _seen_from_afar(
         self,
@@ -222,20 +217,20 @@ class NetworkSegmenter:
         begins = before is None or not before.logits
         if not (state.logits and self._far_spacing and (known or begins)):
             return state
-        lattice = self._lattice(volume, self._fine_spacing if state.close else None)
+        lattice = self._decoder.lattice(volume, self._fine_spacing if state.close else None)
         start, low = state.close or state.logits[0]
-        prompts = self._prompts(_points(lattice, steps), start)
-        certainty = expected_dice(low, self._component(prompts, low))
+        prompts = self._decoder.prompts(points_of(lattice, steps), start)
+        certainty = expected_dice(low, self._decoder.component(prompts, low))
         if certainty >= SURE and not known:
             return state
-        lattice = self._lattice(volume, self._far_spacing)
+        lattice = self._decoder.lattice(volume, self._far_spacing)
         far = self._look_around(lattice, anchor, known, steps, watch)
         if far is None or far.length_mm > LONGEST_MM:
             return state
         if expected_dice(far.logits, far.component) <= certainty + (0 if known else SURER):
             return state
         with watch.stage("mask"):
-            mask = mask_of([far.look], _clicks(steps))
+            mask = mask_of([far.look], clicks_of(steps))
         return replace(
             state,
             mask=mask,
@@ -244,15 +239,6 @@ class NetworkSegmenter:
             close=None,
             far=(far.start, far.logits),
         )
-
-    def _component(self, prompts: list[tuple[list[int], int]], low: torch.Tensor) -> NDArray[np.bool_]:
-        """Return the parts of a region's mask (L, L, L) in which its positive clicks lie."""
-        return regions.component_with(low[0, 0].numpy() > 0, self._cells(prompts, low))
-
-    def _cells(self, prompts: list[tuple[list[int], int]], low: torch.Tensor) -> list[list[int]]:
-        """Return the cells of a region's logits in which its positive clicks lie."""
-        per_cell = self._size // low.shape[-1]
-        return [[at // per_cell for at in voxel] for voxel, label in prompts if label]
 
     def _is_small(self, volume: Volume, mask: Crop) -> bool:
         """Whether an object about a voxel of it lies within a region of the fine spacing for certain."""
@@ -263,18 +249,18 @@ class NetworkSegmenter:
         self, volume: Volume, state: NetworkState, steps: Sequence[Step], watch: Stopwatch
     ) -> NetworkState | None:
         """Return the state with a look at the fine spacing; None where the object turns out to be larger."""
-        lattice = self._lattice(volume, self._fine_spacing)
-        points = _points(lattice, steps)
+        lattice = self._decoder.lattice(volume, self._fine_spacing)
+        points = points_of(lattice, steps)
         first = next(click.index for click, _ in points if click.positive)
         start, before = state.close or (lattice.cube_at(first), None)
         if not all(regions.in_cube(point, start, self._size) for click, point in points if click.positive):
             return None
-        prompts = self._prompts(points, start)
-        low = self._decode(lattice, start, prompts, before, watch)
-        if regions.faces_reached(self._component(prompts, low)):
+        prompts = self._decoder.prompts(points, start)
+        low = self._decoder.decode(lattice, start, prompts, before, watch)
+        if regions.faces_reached(self._decoder.component(prompts, low)):
             return None
         with watch.stage("mask"):
-            mask = mask_of([(lattice, start, low)], _clicks(steps))
+            mask = mask_of([(lattice, start, low)], clicks_of(steps))
         return replace(
             state,
             mask=mask,
@@ -288,113 +274,11 @@ class NetworkSegmenter:
     ) -> NetworkState | None:
         """Return the state after a step of an object that is looked at closely; None where it left that."""
         assert before.close
-        new = _points(self._lattice(volume, self._fine_spacing), steps[-1:])
+        new = points_of(self._decoder.lattice(volume, self._fine_spacing), steps[-1:])
         inside = [regions.in_cube(point, before.close[0], self._size) for _, point in new]
         if not any(inside) and not any(click.positive for click, _ in new):
             return before
         return self._seen_close(volume, before, steps, watch)
 
-    def _lattice(self, volume: Volume, spacing: float | None = None) -> Lattice:
-        return Lattice(volume, spacing or self.network.config.spacing, self._size)
-
     def _describe(self, lattice: Lattice, start: Index, grown: bool) -> dict[str, Any]:
         return {"lattice_start": list(start), "edge_mm": self._size * lattice.spacing, "grown": grown}
-
-    def _prompts(
-        self, points: Iterable[tuple[Click, np.ndarray]], start: Index
-    ) -> list[tuple[list[int], int]]:
-        """Return the clicks that lie in a region, as voxels of its cube with their labels."""
-        return [
-            (regions.voxel_of_cube(point, start).tolist(), int(click.positive))
-            for click, point in points
-            if regions.in_cube(point, start, self._size)
-        ]
-
-    def _decode(
-        self,
-        lattice: Lattice,
-        start: Index,
-        prompts: list[tuple[list[int], int]],
-        mask_logits: torch.Tensor | None,
-        watch: Stopwatch,
-    ) -> torch.Tensor:
-        embedding = self._embedding(lattice, start, watch)
-        with watch.stage("decode"):
-            voxels = torch.tensor([[voxel for voxel, _ in prompts]], dtype=torch.float32)
-            labels = torch.tensor([[label for _, label in prompts]])
-            return kept_apart(self.network.decode(embedding, voxels, labels, mask_logits).cpu())
-
-    def _embedding(self, lattice: Lattice, start: Index, watch: Stopwatch) -> Any:
-        key = (lattice.volume.digest, lattice.spacing, start)
-        if (kept := self._embeddings.get(key)) is not None:
-            return kept
-        with watch.stage("cut"):
-            cube = self.network.normalise(lattice.cut(start)[None, None])
-        with watch.stage("encode"):
-            embedding = kept_apart(self.network.encode(cube))
-        if embedding_bytes(embedding) <= self._embeddings.maxsize:
-            self._embeddings[key] = embedding
-        return embedding
-
-    def _grow(
-        self,
-        lattice: Lattice,
-        clicked: dict[Index, torch.Tensor],
-        points: list[tuple[Click, np.ndarray]],
-        watch: Stopwatch,
-    ) -> tuple[dict[Index, torch.Tensor], tuple[str, ...]]:
-        """Follow the object through the faces of its regions; return the neighbours' logits and warnings."""
-        grown: dict[Index, torch.Tensor] = {}
-        warnings: dict[str, None] = {}
-        seeds = {
-            start: [voxel for voxel, label in self._prompts(points, start) if label] for start in clicked
-        }
-        queue = list(clicked)
-        while queue:
-            start = queue.pop(0)
-            low = (clicked | grown)[start]
-            per_cell = self._size // low.shape[-1]
-            cells = [[at // per_cell for at in voxel] for voxel in seeds[start]]
-            component = regions.component_with(low[0, 0].numpy() > 0, cells)
-            faces = regions.faces_reached(component)
-            if len(faces) > regions.LEAK_FACES:
-                warnings[
-                    "The mask reaches nearly all sides of the region around the click; add negative clicks."
-                ] = None
-                grown.pop(start, None)
-                continue
-            for face in faces:
-                if not _continues(lattice, start, face):
-                    continue
-                following, seed = regions.neighbour(component, face, start, self._size)
-                known = clicked | grown
-                if any(np.max(np.abs(np.subtract(following, other))) <= self._size // 4 for other in known):
-                    continue
-                if len(known) >= MAX_REGIONS:
-                    warnings[
-                        f"The object goes on beyond {MAX_REGIONS} regions; click where it is missing."
-                    ] = None
-                    break
-                seeds[following] = [np.subtract(seed, following).tolist()]
-                prompts = [(seeds[following][0], 1), *self._prompts(points, following)]
-                shift = np.subtract(start, following) / per_cell
-                overlap = ndimage.shift(low[0, 0].numpy(), shift, order=1, cval=0.0)
-                mask_logits = torch.from_numpy(overlap)[None, None]
-                grown[following] = self._decode(lattice, following, prompts, mask_logits, watch)
-                queue.append(following)
-        return grown, tuple(warnings)
-
-
-def _clicks(steps: Iterable[Step]) -> list[Click]:
-    return [click for step in steps for click in step]
-
-
-def _points(lattice: Lattice, steps: Iterable[Step]) -> list[tuple[Click, np.ndarray]]:
-    """Return all clicks of some steps with their lattice coordinates."""
-    return [(click, lattice.from_source(click.index)) for click in _clicks(steps)]
-
-
-def _continues(lattice: Lattice, start: Index, face: tuple[int, int]) -> bool:
-    """Whether the image goes on beyond a face of a cube."""
-    axis, side = face
-    return start[axis] > 0 if side < 0 else start[axis] + lattice.size < lattice.shape[axis]

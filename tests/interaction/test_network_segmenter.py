@@ -187,8 +187,8 @@ def test_embeddings_are_bounded_in_bytes(network):
     volume = volume_of(np.random.default_rng(0).random((40, 40, 400)).astype(np.float32))
     for k in range(20, 400, 40):
         engine.update(volume, (), Prompts({"lesion": ((20, 20, k),)}))
-        assert segmenter._embeddings.currsize <= 5 * 16**3 * 4
-    assert len(segmenter._embeddings) == 5
+        assert segmenter._decoder._embeddings.currsize <= 5 * 16**3 * 4
+    assert len(segmenter._decoder._embeddings) == 5
 
 
 @pytest.fixture(scope="module")
