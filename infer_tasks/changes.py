@@ -16,6 +16,8 @@ from lib.interaction.prompts import MOST_CLICKS, Index
 from lib.interaction.scene import Scene
 from lib.interaction.segmenter import Stopwatch
 from lib.pet import Crop, Volume
+from lib.pet.organ_map import OrganMap
+from lib.pet.tracers import tracer_of
 
 #: Objects that one stroke may change: each is measured anew, and nobody paints in so many at once.
 MOST_PAINTED = 64
@@ -30,12 +32,14 @@ class Reader:
         engine: of the object's method.
         method: likewise.
         watch: gets the time of each stage.
+        organs: tell normal uptake from what may be a lesion; None where there is no organ map.
     """
 
     volume: Volume
     engine: Engine
     method: Method
     watch: Stopwatch
+    organs: OrganMap | None = None
 
 
 def begin(now: Snapshot, reader: Reader, label: str, click: Click) -> Snapshot:
@@ -91,9 +95,8 @@ def answer_anew(now: Snapshot, reader: Reader, number: int) -> Snapshot:
 def propose(now: Snapshot, reader: Reader, label: str) -> tuple[Snapshot, tuple[str, ...]]:
     """Return the snapshot with proposed objects where there is none yet, and warnings for the annotator."""
     masks = [item.mask.crop for item in now.items.values()]
-    seeds = [
-        seed for seed in propose_seeds(reader.volume) if not any(mask.contains(seed.index) for mask in masks)
-    ]
+    found = propose_seeds(reader.volume, reader.organs, tracer_of(reader.volume))
+    seeds = [seed for seed in found if not any(mask.contains(seed.index) for mask in masks)]
     update = propose_objects(reader.engine, reader.volume, label, seeds)
     for stage, spent in update.seconds.items():
         reader.watch.seconds[stage] += spent

@@ -14,7 +14,7 @@ from lib.pet import Crop, Volume, VolumeError, choose, find_series, read_mask
 from lib.pet.components import objects_of
 from lib.pet.lesion_table import lesion_table
 from lib.pet.organ_map import OrganMap
-from lib.pet.tracers import tracer_named
+from lib.pet.tracers import tracer_of
 from lib.store import LabelVersion
 
 
@@ -36,8 +36,7 @@ def exported_objects(saved: LabelVersion, volume: Volume) -> list[ExportedObject
 def numbers(objects: Sequence[ExportedObject], volume: Volume, organs: OrganMap | None) -> dict[str, Any]:
     """Return the lesion table of the objects that are lesions, as `segpet quantify` has it."""
     lesions = {one.id: one.mask for one in objects if is_lesion(one.label)}
-    tracer = tracer_named(volume.preflight.tracer) if volume.preflight else None
-    return lesion_table(volume, lesions, organs, tracer)
+    return lesion_table(volume, lesions, organs, tracer_of(volume))
 
 
 def annotation_of(

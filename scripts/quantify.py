@@ -72,14 +72,14 @@ def quantify(
     """
     from lib.pet.lesion_table import lesion_table
     from lib.pet.organs import read_organ_map
-    from lib.pet.tracers import tracer_named
+    from lib.pet.tracers import tracer_of
 
     if csv_file:
         check_output_file(csv_file, [image, mask, organs, organ_names])
     known_tracer = _tracer(tracer)
     volume = read_image(image, unit, series, frame)
-    if tracer is None and volume.preflight:
-        known_tracer = tracer_named(volume.preflight.tracer)
+    if tracer is None:
+        known_tracer = tracer_of(volume)
     objects, warnings = _objects(mask, volume, value, instances.value)
     organ_map = read_organ_map(organs, volume, organ_names) if organs else None
     lesions = {number: crop for number, (_, crop) in enumerate(objects, start=1)}

@@ -11,7 +11,7 @@ from lib.interaction import Engine, propose_seeds
 from lib.learning.informativeness import CLASSES, informativeness, power_noise
 from lib.pet import Volume
 from lib.pet.dicom_folder import stamp_of
-from lib.pet.tracers import tracer_named
+from lib.pet.tracers import tracer_named, tracer_of
 from lib.store import StoreError, write_atomic
 from lib.store.records import file_name, from_json, to_json
 from lib.store.state import make_private
@@ -105,8 +105,7 @@ def score_study(
         engine: of the network that would learn; None: there are no weights.
         pause: called before each decoding.
     """
-    preflight = volume.preflight
-    tracer = tracer_named(preflight.tracer) if preflight and preflight.tracer else None
+    tracer = tracer_of(volume)
     found = StudyScore(study, image_stamp(image), tracer=tracer.name if tracer else None)
     if engine is None:
         return found

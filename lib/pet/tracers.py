@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from lib.pet.volume import Volume
+
 Kind = Literal["suv", "share_of_max", "liver"]
 
 _TABLE = Path(__file__).parent / "data" / "tracers.toml"
@@ -107,6 +109,11 @@ def tracer_named(text: str) -> Tracer | None:
         if f" {name} " in words
     ]
     return max(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def tracer_of(volume: Volume) -> Tracer | None:
+    """Return the tracer that an image's header or sidecar means; None where that is not known."""
+    return tracer_named(volume.preflight.tracer) if volume.preflight else None
 
 
 def _words(text: str) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 import requests
 from serving import LABELS, Server, parse_nrrd, save_image
 
-from lib.pet import read_mask
+from lib.pet import read_mask, write_mask
 
 HOT = ([20, 20, 20], [20, 34, 44])
 FAINT = [34, 20, 44]
@@ -25,6 +25,16 @@ def image():
     return values
 
 
+def save_mapped(studies):
+    """Save a study of FDG whose organ map says that the hottest ball is the brain."""
+    save_image(studies / "mapped.nii.gz", image(), GRID)
+    (studies / "mapped.json").write_text(json.dumps({"TracerName": "FDG", "Units": "Bq/mL"}))
+    brain = np.zeros(image().shape, np.uint8)
+    brain[14:27, 14:27, 14:27] = 1
+    (studies / "organs/mapped").mkdir(parents=True)
+    write_mask(studies / "organs/mapped/brain.nii.gz", brain, GRID)
+
+
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory):
     """A server without weights."""
@@ -33,6 +43,7 @@ def bare(tmp_path_factory):
     for name in ("one", "two", "three"):
         save_image(folder / f"studies/{name}.nii.gz", image(), GRID)
     (folder / "studies/broken.nii.gz").write_bytes(b"no image")
+    save_mapped(folder / "studies")
     server = Server(folder, unit="SUVbw", labels="liver,lesion", model="none")
     try:
         yield server.start()
@@ -75,6 +86,13 @@ def test_slicer_gets_proposed_objects_and_is_told_who_answered(bare):
     assert (last["event"], last["model"], len(last["objects"])) == ("proposed", "suv_region", 2)
 
 
+def test_an_organ_map_leaves_normal_uptake_of_the_tracer_out(bare):
+    _, params = bare.client("mapped").infer("segpet_auto", "mapped", {"result_extension": ".nrrd"})
+    proposed = [obj["positive"] for obj in params["objects"]]
+    assert [HOT[1]] in proposed and [HOT[0]] not in proposed
+    assert any("organs that take up FDG" in warning for warning in params["warnings"])
+
+
 def test_clicks_afterwards_correct_reject_and_add_and_are_undone(bare):
     client = bare.client("corrector")
     client.infer("segpet_auto", "one", {})
@@ -102,7 +120,7 @@ def test_a_batch_saves_originals_that_others_go_on_from_and_tells_what_failed(ba
         if state["status"] != "RUNNING":
             break
         time.sleep(0.05)
-    assert (state["status"], state["total"], state["finished"]) == ("DONE", 4, 4)
+    assert (state["status"], state["total"], state["finished"]) == ("DONE", 5, 5)
     assert list(state["failed"]) == ["broken"]
     assert requests.delete(f"{bare.url}/batch/infer").json()["status"] == "DONE"
     client = bare.client("a-new-annotator")

@@ -16,6 +16,8 @@ from infer_tasks.requests import RequestError
 from lib.interaction import Click, Engine, RegionGrower
 from lib.interaction.segmenter import Stopwatch
 from lib.pet import Volume
+from lib.pet.organ_map import OrganMap
+from lib.pet.tracers import tracer_named
 from lib.store import Journal, StoreError
 
 LABELS = ("background", "lesion", "liver")
@@ -249,6 +251,16 @@ def test_proposals_leave_what_is_there_alone(panel):
     assert panel.image[B[::-1]] > 1
     count = len(panel.view.now.items)
     assert len(panel.change("proposals", proposed).view.now.items) == count
+
+
+def test_proposals_leave_out_what_an_organ_map_says_is_normal(panel, monkeypatch):
+    monkeypatch.setattr(changes, "tracer_of", lambda _: tracer_named("FDG"))
+    brain = np.zeros(panel.volume.shape, np.uint16)
+    brain[:, :, :20] = 1
+    organs = OrganMap(brain, {1: "brain"}, panel.volume.affine)
+    reader = replace(panel.reader(), organs=organs)
+    panel.change("proposals", lambda now, _: changes.propose(now, reader, "lesion"))
+    assert panel.image[B[::-1]] and not panel.image[A[::-1]]
 
 
 def test_numbers_go_on_after_a_delete_and_back_after_an_undo(panel):

@@ -24,7 +24,7 @@ from lib.interaction.segmenter import Stopwatch
 from lib.interaction.suv_region import FIXED_SUV
 from lib.pet import Volume
 from lib.pet.organ_map import OrganMap
-from lib.pet.tracers import tracer_named
+from lib.pet.tracers import tracer_of
 
 #: Without a tracer's window, grey goes up to the value that this share of the voxels stays below.
 _SHARE_SHOWN = 0.995
@@ -138,7 +138,7 @@ def reader(study: PanelStudy, client: str, method: Method, watch: Stopwatch) -> 
     grower = engine.segmenter
     if isinstance(grower, RegionGrower):
         method = Method(method.name, grower.method, grower.value)
-    return Reader(study.volume, engine, method, watch)
+    return Reader(study.volume, engine, method, watch, study.organs)
 
 
 def entry(name: str, label: Label | None, open_by: list[str]) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def described(study: PanelStudy) -> dict[str, Any]:
     """Return what the panel needs to know of a study before anybody clicks."""
     app, volume = app_instance(), study.volume
     preflight = volume.preflight
-    tracer = tracer_named(preflight.tracer) if preflight else None
+    tracer = tracer_of(volume)
     labels = app.workspace.labels
     top = tracer.window if tracer and volume.unit == "SUVbw" else _brightest_shown(volume)
     return {
