@@ -76,7 +76,7 @@ class Models:
             raise StoreError(f"There are no weights to keep: {weights} is neither a file nor holds files.")
         card_json = to_json(dict(card))
         with locked(self.folder):
-            number = max(self._numbers(), default=0) + 1
+            number = max(self.numbers(), default=0) + 1
             part = Path(tempfile.mkdtemp(dir=self.folder, suffix=".part"))
             try:
                 copy = part / f"version-{number}{weights.suffix if weights.is_file() else ''}"
@@ -104,15 +104,19 @@ class Models:
             sync(self.folder)
         return self.version(number)
 
+    def numbers(self) -> list[int]:
+        """The numbers of all versions, oldest first; a version's card may be damaged."""
+        return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
+
     def versions(self) -> list[Version]:
         """All versions, oldest first."""
-        return [self.version(number) for number in sorted(self._numbers())]
+        return [self.version(number) for number in self.numbers()]
 
     def version(self, number: int) -> Version:
         """A version by its number; StoreError where there is none."""
         folder = self.folder / str(number)
         if not folder.is_dir():
-            there = ", ".join(str(one) for one in sorted(self._numbers())) or "none"
+            there = ", ".join(str(one) for one in self.numbers()) or "none"
             raise StoreError(f"There is no version {number} of the weights; there are: {there}.")
         record = _read(folder / _CARD)
         try:
@@ -126,21 +130,40 @@ class Models:
         except (KeyError, TypeError, ValueError) as error:
             raise _damaged(folder / _CARD) from error
 
+    def fault(self, number: int) -> str:
+        """What is wrong with a version, a sentence; "" where its weights are those that were registered."""
+        try:
+            version = self.version(number)
+            is_it = digest_of(version.path) == version.digest
+        except (StoreError, OSError):
+            is_it = False
+        return "" if is_it else f"Version {number} of the weights is damaged: restore it from a backup."
+
+    def champions(self) -> list[int]:
+        """The numbers of the champions, the present one last; StoreError where that cannot be read."""
+        path = self.folder / CHAMPION
+        try:
+            return [int(number) for number in _list_of(path, "champions")] if path.exists() else []
+        except (TypeError, ValueError) as error:
+            raise _damaged(path) from error
+
     def champion(self) -> Version | None:
         """The version whose weights answer; None where it is those that the server was started with."""
-        champions = self._champions()
+        champions = self.champions()
         return self.version(champions[-1]) if champions else None
 
     def promote(self, number: int) -> Version:
-        """Make a version the champion; StoreError where there is none of that number."""
+        """Make a version the champion; StoreError where there is none of that number, or it is damaged."""
         with locked(self.folder):
-            version, champions = self.version(number), self._champions()
+            version, champions = self.version(number), self.champions()
+            if fault := self.fault(number):
+                raise StoreError(fault)
             if champions[-1:] != [number]:
                 self._write_champions([*champions, number])
         return version
 
     def rollback(self) -> Version | None:
-        """Make the champion before the present one the champion again.
+        """Make the champion before the present one that is not damaged the champion again.
 
         Returns:
             The champion from now on; None where it is the weights that the server was started with.
@@ -149,10 +172,13 @@ class Models:
             StoreError: no version is the champion.
         """
         with locked(self.folder):
-            champions = self._champions()
+            champions = self.champions()
             if not champions:
                 raise StoreError("There is nothing to roll back: no trained version is the champion.")
-            self._write_champions(champions[:-1])
+            champions.pop()
+            while champions and self.fault(champions[-1]):
+                champions.pop()
+            self._write_champions(champions)
         return self.champion()
 
     def split(self, patient_of: Mapping[str, str], trusted: Collection[str] | None = None) -> Split:
@@ -186,13 +212,6 @@ class Models:
                 "patient."
             )
         return Split(rest, apart)
-
-    def _numbers(self) -> list[int]:
-        return [int(path.name) for path in self.folder.iterdir() if path.name.isdecimal()]
-
-    def _champions(self) -> list[int]:
-        path = self.folder / CHAMPION
-        return [int(number) for number in _list_of(path, "champions")] if path.exists() else []
 
     def _write_champions(self, numbers: list[int]) -> None:
         write_atomic(self.folder / CHAMPION, to_json({"champions": numbers}))

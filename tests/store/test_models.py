@@ -99,6 +99,30 @@ def test_a_rollback_goes_to_the_champion_before_and_at_last_to_the_server_s_own_
     assert [version.number for version in models.versions()] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("damage", ["changed", "cut off", "gone", "card"])
+def test_a_damaged_version_is_never_the_champion_and_a_rollback_passes_it(models, weights, damage):
+    for _ in range(3):
+        version = models.add(weights, {})
+    models.promote(3)
+    models.promote(2)
+    file = version.path if damage != "card" else version.path.with_name("card.json")
+    file.unlink() if damage == "gone" else file.write_bytes(
+        b"some" if damage == "cut off" else b"Some weights"
+    )
+    assert (models.fault(2), models.fault(3).startswith("Version 3 of the weights is damaged")) == ("", True)
+    with pytest.raises(StoreError, match="damaged"):
+        models.promote(3)
+    assert models.champions() == [3, 2]
+    assert (models.rollback(), models.champions(), models.numbers()) == (None, [], [1, 2, 3])
+
+
+@pytest.mark.parametrize("content", ["junk", '{"champions": ["x"]}', '{"champions": [null]}'])
+def test_champions_that_cannot_be_read_are_damaged(models, content):
+    (models.folder / "champion.json").write_text(content)
+    with pytest.raises(StoreError, match=r"champion\.json is damaged"):
+        models.champions()
+
+
 def test_versions_of_many_threads_all_have_a_number_of_their_own(models, weights):
     threads = [threading.Thread(target=models.add, args=(weights, {"thread": n})) for n in range(8)]
     for thread in threads:
