@@ -15,6 +15,7 @@ from lib.report.backends.local import LocalBackend
 from lib.report.language import ReportError
 from lib.report.recipe import Recipe
 from lib.store import StateFolder
+from trainers.requests import check_keys
 
 #: Of a request; MONAI Label's clients send `max_epochs`.
 _OPTIONS = {"rank": int, "alpha": int, "dropout": float, "rate": float, "seed": int, "max_epochs": int}
@@ -23,9 +24,9 @@ _OPTIONS = {"rank": int, "alpha": int, "dropout": float, "rate": float, "seed": 
 class ImpressionTrainer(TrainTask):
     """Fine-tunes the language model on accepted pairs; see `lib.report.adapter_job.train_adapter`.
 
-    A request may have `rank`, `alpha`, `dropout`, `rate`, `seed` and `max_epochs`; whatever else MONAI
-    Label's clients send is not used. It blocks until the training ends: a server runs it in a process of its
-    own, with `command`.
+    A request may have `rank`, `alpha`, `dropout`, `rate`, `seed` and `max_epochs`; what MONAI Label's clients
+    send to every trainer beside that is not used. It blocks until the training ends: a server runs it in a
+    process of its own, with `command`.
 
     Args:
         studies: the folder with the studies.
@@ -59,13 +60,14 @@ class ImpressionTrainer(TrainTask):
         """Return what a request asks for.
 
         Raises:
-            ReportError: an option that cannot be used, or no model that can be trained.
+            TrainRequestError, ReportError: an option that cannot be used, or no model that can be trained.
         """
         if not isinstance(self._backend, LocalBackend):
             raise ReportError(
                 "Only a language model in the server's own process can be trained: start the server with "
                 "--impression and a folder, or train beside it with `segpet train impression`."
             )
+        check_keys(request, _OPTIONS)
         asked: dict[str, Any] = {}
         for name, kind in _OPTIONS.items():
             value = request.get(name)
@@ -81,7 +83,7 @@ class ImpressionTrainer(TrainTask):
         """Return the command line that does the same in a process of its own, from the repository's root.
 
         Raises:
-            ReportError: see `job`.
+            TrainRequestError, ReportError: see `job`.
         """
         job = self.job(request)
         options = {
@@ -96,6 +98,6 @@ class ImpressionTrainer(TrainTask):
         """Train, and return the adapter's card.
 
         Raises:
-            ReportError, BackendError: pairs, options or model cannot be used.
+            TrainRequestError, ReportError, BackendError: pairs, options or model cannot be used.
         """
         return train_adapter(self.job(request)).card

@@ -18,22 +18,19 @@ from lib.learning.tuned_parts import MODES
 from lib.learning.tuning_job import Job, train_segmentation
 from lib.learning.tuning_recipe import FineTuning
 from lib.store import StateFolder
+from trainers.requests import TrainRequestError, check_keys
 
 #: What `--labels all` of `segpet train segmentation` learns from beside final ones.
 _LABELS = {"final": ("reviewed",), "all": ("reviewed", "submitted", "draft", "original")}
 _OPTIONS = ("mode", "labels", "max_epochs", "tracer", "seed")
 
 
-class TrainRequestError(ValueError):
-    """A request for a training that cannot be used; the message is one sentence that says why."""
-
-
 class SegPETTrainer(TrainTask):
     """Fine-tunes on saved labels, and promotes what got better; see `lib.learning.tuning_job`.
 
-    A request may have `mode`, `labels`, `max_epochs`, `tracer` and `seed`; whatever else MONAI Label's
-    clients send is not used. It blocks until the training ends: a server runs it in a process of its own,
-    with `command`.
+    A request may have `mode`, `labels`, `max_epochs`, `tracer` and `seed`; what MONAI Label's clients send to
+    every trainer beside that is not used. It blocks until the training ends: a server runs it in a process of
+    its own, with `command`.
 
     Args:
         studies: the folder with the studies.
@@ -87,9 +84,10 @@ class SegPETTrainer(TrainTask):
             raise TrainRequestError("Training reads a folder of studies, and this server's are in a PACS.")
         if self._base is None:
             raise TrainRequestError("There are no weights to begin with: start the server with some.")
+        check_keys(request, _OPTIONS)
         asked = {key: _first(request[key]) for key in _OPTIONS if request.get(key) not in (None, "")}
         labels = asked.pop("labels", "final")
-        if labels not in _LABELS:
+        if not isinstance(labels, str) or labels not in _LABELS:
             raise TrainRequestError(f"labels must be one of {', '.join(_LABELS)}.")
         tracer = asked.pop("tracer", None)
         if tracer is not None and not (

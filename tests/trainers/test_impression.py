@@ -14,6 +14,7 @@ from lib.store import Models, StateFolder
 from lib.store.reports import AcceptedImpressions
 from tests.system_faults import full_disk
 from trainers.impression import ImpressionTrainer
+from trainers.requests import TrainRequestError
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_a_request_trains_an_adapter_that_is_kept_and_judged_also_after_a_full_d
     trainer: ImpressionTrainer, state: StateFolder
 ) -> None:
     assert trainer.stats() == {}
-    request = {"max_epochs": 1, "rank": 2, "unknown": "x"}
+    request = {"max_epochs": 1, "rank": 2, "pretrained": True}
     with full_disk(20_000), pytest.raises(OSError):
         trainer(request, None)  # type: ignore[arg-type]
     stats = trainer.stats()
@@ -57,6 +58,11 @@ def test_options_that_cannot_be_used_give_a_sentence(trainer: ImpressionTrainer,
     with pytest.raises(ReportError, match=next(iter(wrong))):
         trainer.command(wrong)
     assert trainer.stats() == {}
+
+
+def test_an_option_that_is_not_known_is_refused(trainer: ImpressionTrainer) -> None:
+    with pytest.raises(TrainRequestError, match="no option 'epochs'; its options are rank"):
+        trainer.command({"epochs": 3})
 
 
 def test_a_model_behind_a_server_is_not_trained(state: StateFolder) -> None:

@@ -11,7 +11,8 @@ from lib.network import save_network
 from lib.store import StateFolder
 from lib.store.models import Models
 from tests.learning.small_studies import tiny_network, write_studies
-from trainers.segpet import SegPETTrainer, TrainRequestError
+from trainers.requests import TrainRequestError
+from trainers.segpet import SegPETTrainer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,11 +52,31 @@ def test_a_training_through_monai_labels_interface_registers_a_version(trainer, 
         ({"seed": -1}, "seed must be a whole number"),
         ({"tracer": "x" * 65}, "tracer must be a name"),
         ({"tracer": "a\nb"}, "tracer must be a name"),
+        ({"labels": {"a": 1}}, "labels must be one of"),
+        ({"labels": []}, "labels must be one of"),
+        ({"labels": [["final"]]}, "labels must be one of"),
+        ({"mode": {"a": 1}}, "mode must be one of"),
+        ({"mode": [["lora"]]}, "mode must be one of"),
+        ({"seed": []}, "seed must be a whole number"),
+        ({"tracer": [{}]}, "tracer must be a name"),
+        ({"rate": 5}, "no option 'rate'; its options are mode"),
+        ({"epochs": 3}, "no option 'epochs'"),
     ],
 )
 def test_a_request_that_cannot_be_used_is_refused(trainer, request_, said):
     with pytest.raises((TrainRequestError, FineTuningError), match=said):
         trainer.command(request_)
+
+
+def test_what_monai_label_s_clients_send_to_every_trainer_is_no_mistake(trainer):
+    """The options of MONAI Label's own trainers, as its plugins send them back."""
+    sent = {
+        "name": "train_01", "pretrained": True, "device": "cuda", "max_epochs": 3, "early_stop_patience": -1,
+        "val_split": 0.2, "train_batch_size": 1, "val_batch_size": 1, "multi_gpu": True, "gpus": "all",
+        "dataset": "CacheDataset", "dataloader": "DataLoader", "tracking": "None", "tracking_uri": "",
+        "tracking_experiment_name": "", "model": "segpet", "client_id": "user-xyz",
+    }  # fmt: skip
+    assert "--epochs=3" in trainer.command(sent)
 
 
 def test_without_weights_or_a_folder_it_says_so(trainer, tmp_path):
