@@ -150,8 +150,8 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_others_at_work_and_is_told(
 ):
     engine = engine_of(weights, models, tmp_path)
     engine.get()
-    models.version(1).path.write_bytes(b"no weights")
     models.promote(1)
+    models.version(1).path.write_bytes(b"no weights")
     engine.follow(wait=True)
     assert (name_of(engine), engine.state) == ("base", "ready")
     assert "The champion cannot be used, other weights answer" in caplog.text
