@@ -5,7 +5,7 @@ Before the first click a mask is empty, or holds what automatic seeds propose (d
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,8 @@ class Course:
         masks: the case's mask after 0, 1, 2 ... clicks.
         seconds: mean time of the click that led there, at first of the proposals; NaN where there is none.
         clicks: every click, in its order.
-        lesion_dice: for each lesion that was clicked on its own, its Dice after 0, 1, 2 ... clicks.
+        lesion_dice: for each lesion that was clicked on its own, its Dice after 0, 1, 2 ... clicks; of
+            proposals, that of all those together that overlap it.
     """
 
     masks: tuple[Crop, ...]
@@ -62,7 +63,7 @@ class Corrective:
         union = [Crop.empty()] * (count + 1)
         seconds: list[list[float]] = [[] for _ in union]
         made: list[Click] = []
-        lesion_dice = []
+        lesion_dice: list[tuple[float, ...]] = []
         for number, truth in enumerate(case.objects):
             rng = np.random.default_rng([self.seed, number_of(case.name), number])
             dices: list[float] = []
@@ -74,8 +75,12 @@ class Corrective:
                     seconds[n].append(spent)
             lesion_dice.append(tuple(dices))
         if self.proposals:
-            _, union[0], spent = _proposed(engine, case)
+            update, spent = _proposed(engine, case)
+            masks = update.masks.values()
+            union[0] = _union(masks)
             seconds[0].append(spent)
+            found = [dice(truth, _union(_overlapping(truth, masks))) for truth in case.objects]
+            lesion_dice = [(first, *rest) for first, (_, *rest) in zip(found, lesion_dice, strict=True)]
         means = tuple(float(np.mean(spent)) if spent else float("nan") for spent in seconds)
         return Course(tuple(union), means, tuple(made), tuple(lesion_dice))
 
@@ -125,7 +130,8 @@ class Given:
         objects: Sequence[AnnotatedObject] = ()
         mask, spent = Crop.empty(), float("nan")
         if self.proposals:
-            objects, mask, spent = _proposed(engine, case)
+            update, spent = _proposed(engine, case)
+            objects, mask = update.objects, _union(update.masks.values())
         masks, seconds = [mask], [spent]
         for n in range(1, count + 1):
             objects, mask, spent = _clicked(engine, case, objects, given.first(n, LABEL))
@@ -136,11 +142,11 @@ class Given:
         return Course(tuple(masks), tuple(seconds), tuple(made))
 
 
-def _proposed(engine: Engine[Any], case: Case) -> tuple[Sequence[AnnotatedObject], Crop, float]:
-    """Return the proposed objects, all that they cover, and the seconds it took."""
+def _proposed(engine: Engine[Any], case: Case) -> tuple[Update, float]:
+    """Return what is proposed, and the seconds it took."""
     begin = time.perf_counter()
     update = propose_objects(engine, case.volume, LABEL, propose_seeds(case.volume))
-    return update.objects, _union(update), time.perf_counter() - begin
+    return update, time.perf_counter() - begin
 
 
 def _clicked(
@@ -150,8 +156,12 @@ def _clicked(
     begin = time.perf_counter()
     update = engine.update(case.volume, objects, prompts)
     spent = time.perf_counter() - begin
-    return update.objects, _union(update), spent
+    return update.objects, _union(update.masks.values()), spent
 
 
-def _union(update: Update) -> Crop:
-    return functools.reduce(Crop.union, update.masks.values(), Crop.empty())
+def _union(masks: Iterable[Crop]) -> Crop:
+    return functools.reduce(Crop.union, masks, Crop.empty())
+
+
+def _overlapping(truth: Crop, masks: Iterable[Crop]) -> Iterator[Crop]:
+    return (mask for mask in masks if mask.minus(truth) is not mask)
