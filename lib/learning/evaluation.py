@@ -45,7 +45,8 @@ class State:
         clicks: how many: of each object, or of each kind.
         dice: of the case's mask; NaN without a lesion.
         seconds: mean time of the click that led here, or of the proposals; NaN where there is none.
-        scores: every one of METRICS, where this number of clicks is one that was asked for; else empty.
+        scores: every one of METRICS, where this number of clicks is one that was asked for; else empty. NaN
+            where the case has no lesion and nothing was clicked or proposed.
     """
 
     clicks: int
@@ -114,6 +115,8 @@ def evaluate(
         PromptError: a click on a voxel without a value.
     """
     course = protocol.run(method.segmenter, case, max(clicks))
+    # The corrective annotator leaves a case without lesion alone.
+    untouched = not case.objects and not course.clicks
     states = []
     last: tuple[Crop, dict[str, float]] | None = None
     for n, (mask, seconds) in enumerate(zip(course.masks, course.seconds, strict=True)):
@@ -123,6 +126,9 @@ def evaluate(
             if last is None or last[0] is not mask:
                 last = mask, score(case.truth, mask, case.volume.spacing, case.volume.voxel_ml, tolerance_mm)
             scores = last[1]
+            if untouched and np.isnan(seconds):
+                # Neither a click nor a proposal led here: an empty mask says nothing of the method.
+                scores = dict.fromkeys(METRICS, float("nan"))
         value = scores["dice"] if scores else dice(case.truth, mask) if case.objects else float("nan")
         states.append(State(n, value, seconds, scores))
     lesions = zip(case.values, case.objects, course.lesion_dice, strict=False)  # given clicks tell none apart

@@ -24,7 +24,8 @@ def summarise(name: str, digest: str, runs: Sequence[Run], seed: int = 0) -> dic
     bootstrap interval over cases; cases without a value are left out) and `seconds`, the mean time of that
     click. `area_over_clicks` is the mean height of the curve. `clicks_to_dice` is the mean number of clicks
     to a Dice, the most clicks made where it is not reached (NoC), and the share of cases that `reached` it.
-    `lesions` holds by size the mean Dice of the lesions, where each was clicked on its own.
+    `lesions` holds by size the mean Dice of the lesions, where each was clicked on its own. `without_lesion`
+    counts the cases that have none: they have values where something was clicked or proposed.
 
     Args:
         name: the method's.
@@ -43,6 +44,7 @@ def summarise(name: str, digest: str, runs: Sequence[Run], seed: int = 0) -> dic
         "weights": name,
         "digest": digest,
         "cases": len(runs),
+        "without_lesion": sum(not run.lesions for run in runs),
         "clicks": by_clicks,
         "area_over_clicks": {
             key: _mean(

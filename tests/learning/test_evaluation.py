@@ -125,11 +125,36 @@ def test_nothing_is_clicked_when_nothing_is_wrong(case):
     assert math.isnan(result.states[5].seconds)
 
 
-def test_a_case_without_lesion_is_not_clicked_and_has_no_dice(case):
-    result = run(Case("healthy", case.volume, (), Crop.empty(), ()), Obedient())
+@pytest.fixture
+def healthy(case):
+    return Case("healthy", case.volume, (), Crop.empty(), ())
+
+
+def test_a_case_without_lesion_is_not_clicked_and_measures_nothing(healthy):
+    result = run(healthy, Obedient())
     assert (result.tumor, result.background) == ((), ())
     assert math.isnan(result.states[-1].dice)
-    assert result.states[-1].scores["fpv_ml"] == 0
+    assert all(np.isnan(list(state.scores.values())).all() for state in result.states if state.scores)
+
+
+def test_cases_without_lesion_change_no_mean_and_are_counted(case, healthy):
+    alone = summarise("w", "d", [run(case, RegionGrower())])
+    both = summarise("w", "d", [run(case, RegionGrower()), run(healthy, RegionGrower())])
+    assert (both["cases"], both["without_lesion"]) == (2, 1)
+    for key in ("area_over_clicks", "clicks_to_dice", "lesions"):
+        assert both[key] == alone[key]
+    for n in ("0", "1", "3"):
+        for name in METRICS:
+            assert both["clicks"][n][name] == alone["clicks"][n][name]
+
+
+def test_false_positives_without_a_lesion_count_where_something_is_proposed_or_clicked(healthy, case):
+    proposed = run(healthy, RegionGrower(), (0, 1), Corrective(proposals=True)).states
+    assert proposed[0].scores["fpv_ml"] > 0
+    assert math.isnan(proposed[1].scores["fpv_ml"])
+    given = GivenClicks((), ((2, 2, 2),))
+    clicked = run(healthy, RegionGrower(), (0, 1), Given(lambda _: given)).states
+    assert [state.scores["fpv_ml"] for state in clicked] == [0, 0]
 
 
 @pytest.mark.parametrize("annotator", ["random", "human"])
@@ -171,6 +196,17 @@ def test_proposals_are_the_mask_without_clicks_and_clicked_lesions_begin_anew(ho
     assert states[1].scores["fpv_ml"] == 0
 
 
+def test_a_lesion_has_the_dice_of_the_proposals_that_overlap_it(hot_case):
+    case, _ = hot_case
+    far = Crop((20, 2, 2), np.ones((2, 2, 2), bool))
+    both = Case("both", case.volume, (*case.objects, far), case.truth.union(far), (1, 2))
+    result = run(both, RegionGrower(), (0, 1), Corrective(proposals=True))
+    found, missed = result.each
+    # The spot is proposed as well, and counts against the case alone.
+    assert found.dice[0] > 0.9 > result.states[0].dice > 0
+    assert missed.dice[0] == 0
+
+
 def test_given_clicks_correct_what_is_proposed(hot_case):
     case, _ = hot_case
     given = GivenClicks(((10, 15, 15), (10, 15, 15)), ((2, 2, 2), (30, 15, 15)))
@@ -188,11 +224,12 @@ def test_seeds_are_summarised_over_patients():
     assert summary["false"]["mean"] == 3
 
 
-def test_rows_have_empty_cells_where_there_is_no_value(case):
-    lines = list(rows(run(Case("healthy", case.volume, (), Crop.empty(), ()), Obedient()), 7))
+def test_rows_have_empty_cells_where_there_is_no_value(healthy):
+    given = Given(lambda _: GivenClicks((), ((2, 2, 2),)))
+    lines = list(rows(run(healthy, Obedient(), protocol=given), 7))
     assert [line["clicks"] for line in lines] == [0, 1, 3]
     assert lines[0]["number"] == 7
-    assert (lines[1]["dice"], lines[1]["seconds"], lines[1]["fpv_ml"]) == ("", "", 0)
+    assert (lines[0]["dice"], lines[0]["seconds"], lines[0]["fpv_ml"]) == ("", "", 0)
 
 
 def test_a_summary_holds_means_and_intervals_over_cases(case):
@@ -238,8 +275,9 @@ def test_given_clicks_tell_no_lesion_apart(case):
     assert list(lesion_rows(run(case, RegionGrower(), (1,), Given(lambda _: given)), 1)) == []
 
 
-def test_a_summary_of_negative_studies_has_no_dice(case):
-    summary = summarise("w", "d", [run(Case("healthy", case.volume, (), Crop.empty(), ()), Obedient())])
+def test_a_summary_of_negative_studies_has_no_dice(healthy):
+    given = Given(lambda _: GivenClicks((), ((2, 2, 2),)))
+    summary = summarise("w", "d", [run(healthy, Obedient(), protocol=given)])
     assert summary["clicks"]["3"]["dice"] == {"mean": None, "ci95": [None, None], "cases": 0}
     assert summary["clicks"]["3"]["fpv_ml"]["mean"] == 0
     assert summary["clicks_to_dice"]["0.85"]["reached"] is None
