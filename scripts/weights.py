@@ -61,8 +61,10 @@ def list_weights(
         table.add_row(mark, row["name"], row["where"], megabytes, digest, row["description"])
     # Where nobody looks at a terminal, nothing is folded to its width.
     Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
-    taken = next((row["name"] for row in rows if row["default"]), None)
-    typer.echo(f"* what serve takes: {taken or 'nothing, there are no weights'}; --model says otherwise.")
+    taken = next((row for row in rows if row["default"]), None)
+    name = taken["name"] if taken else "nothing, there are no weights"
+    stops = ", and stops there" if taken and not taken["fits"] else ""
+    typer.echo(f"* what serve takes: {name}{stops}; --model says otherwise.")
     for licence in dict.fromkeys(row["licence"] for row in rows):
         names = ", ".join(row["name"] for row in rows if row["licence"] == licence)
         typer.echo(f"Licence of {names}: {licence}.")
@@ -114,13 +116,15 @@ def _rows() -> list[dict[str, Any]]:
     here = {found.official for found in files}
     for official in OFFICIAL:
         if official not in here:
-            row: dict[str, Any] = dict.fromkeys(("name", "where", "path", "size_bytes", "sha256"))
+            row: dict[str, Any] = dict.fromkeys(("name", "where", "path", "size_bytes", "sha256", "fits"))
             row |= {"description": official.description, "licence": official.licence, "default": False}
             rows.append(row | {"name": official.name, "where": "not here: segpet weights get"})
     return rows
 
 
 def _row(found: "WeightsFile") -> dict[str, Any]:
+    from lib.network.inspection import fits
+
     with found.path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if found.official:
@@ -129,12 +133,15 @@ def _row(found: "WeightsFile") -> dict[str, Any]:
         description, licence = "a file of yours", "not known here"
     else:
         description, licence = "comes with SegPET", "on its model card in docs/"
+    if not (is_usable := fits(found.path)):
+        description = f"cannot be used: segpet weights verify {found.name}"
     return {
         "name": found.official.name if found.official else found.name,
         "where": "your folder" if found.is_own else "bundled",
         "path": str(found.path),
         "size_bytes": found.path.stat().st_size,
         "sha256": digest,
+        "fits": is_usable,
         "description": description,
         "licence": licence,
     }

@@ -15,7 +15,7 @@ from huggingface_hub.errors import (
 
 from lib.network.errors import CheckpointError
 from lib.network.inspection import WeightsReport, inspect_weights
-from lib.network.registry import OfficialWeights, weights_folder
+from lib.network.registry import OfficialWeights, find_weights, weights_folder
 
 #: In the folder of weights: what is being downloaded, and not yet verified.
 _PARTS = ".download"
@@ -31,12 +31,16 @@ def get_weights(official: OfficialWeights) -> tuple[Path, WeightsReport]:
         Where the file is, and what is in it.
 
     Raises:
-        CheckpointError: the hub cannot be reached or refuses, the disk is full, or the file is not what was
-            published: one sentence.
+        CheckpointError: the hub cannot be reached or refuses, the disk is full, the file is not what was
+            published, or one that is there already cannot be used: one sentence.
     """
+    here = next((file.path for file in find_weights() if file.official == official), None)
+    if here is not None:
+        try:
+            return here, _verified(here, official)
+        except CheckpointError as error:  # kept: it may be the only copy of something
+            raise CheckpointError(f"Move {here} elsewhere and run this again: {error}") from error
     target = weights_folder() / official.file
-    if target.is_file():
-        return target, _verified(target, official)
     parts = target.parent / _PARTS
     by_hand = f"get the file {official.file} of {official.repository} by hand and put it into {target.parent}"
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from lib.network.checkpoints import load_network
+from lib.network.checkpoints import check_weights, load_network
 from lib.network.errors import CheckpointError
 from lib.network.torch_files import read_torch_weights
 
@@ -63,6 +63,15 @@ def inspect_weights(path: Path) -> WeightsReport:
         image_size=network.config.image_size,
         spacing=network.config.spacing,
     )
+
+
+def fits(path: Path) -> bool:
+    """Return whether a file can be read and fits its network, by names and shapes alone: fast."""
+    try:
+        check_weights(path)
+    except (CheckpointError, OSError):
+        return False
+    return True
 
 
 def _dtypes(path: Path) -> dict[str, int]:

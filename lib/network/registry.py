@@ -1,11 +1,14 @@
 """Which weights there are: the official ones, and what lies in the folders of weights."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lib.network.errors import CheckpointError
+
+logger = logging.getLogger("segpet")
 
 #: Says where the user's own folder of weights is, where that is not ~/.segpet/weights.
 FOLDER_VARIABLE = "SEGPET_WEIGHTS"
@@ -93,10 +96,21 @@ def default_weights(bundled: Sequence[Path] = ()) -> WeightsFile | None:
     """Return what a server takes when nobody says which: official weights, else bundled ones, else None.
 
     Other files in the user's folder are taken by name only: nothing is known of what they were trained for.
+    Official weights that cannot be used are told in the log and returned all the same: whoever loads them
+    stops, which is better than that other weights answer in their place.
     """
+    from lib.network.inspection import fits  # which needs this module
+
     files = find_weights(bundled)
     own = {file.official.name: file for file in files if file.is_own and file.official}
     ours = next((own[official.name] for official in OFFICIAL if official.name in own), None)
+    if ours and not fits(ours.path):
+        logger.warning(
+            "%s is what counts without --model, and cannot be used: move it elsewhere; "
+            "`segpet weights get %s` then fetches it anew.",
+            ours.path,
+            ours.name,
+        )
     return ours or next((file for file in files if not file.is_own), None)
 
 

@@ -1,6 +1,7 @@
 import pytest
+import torch
 
-from lib.network import CheckpointError, load_network
+from lib.network import CheckpointError, load_network, save_network
 from lib.network.registry import OFFICIAL, default_weights, find_weights, resolve_weights, weights_folder
 
 
@@ -74,6 +75,18 @@ def test_a_server_takes_official_weights_then_bundled_ones_and_never_a_strangers
     for official in reversed(OFFICIAL):
         (folder / official.file).touch()
         assert default_weights([bundled]).official == official
+
+
+def test_official_weights_that_cannot_be_used_are_told_and_no_others_answer_instead(
+    folder, bundled, small, caplog
+):
+    save_network(small, folder / "seganypet_v1.safetensors")
+    assert default_weights([bundled]).name == "seganypet_v1"
+    assert not caplog.messages
+    torch.save({"a": torch.ones(2)}, folder / "seganypet_v2.pth")
+    assert default_weights([bundled]).name == "seganypet_v2"
+    assert f"{folder / 'seganypet_v2.pth'} is what counts" in caplog.text
+    assert "move it elsewhere" in caplog.text
 
 
 def test_a_folder_that_is_not_there_has_no_weights(folder):

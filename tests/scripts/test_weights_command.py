@@ -165,6 +165,24 @@ def test_a_file_that_the_hub_does_not_have_or_that_is_another_is_refused(hub, tm
     assert not list(tmp_path.rglob("seganypet_v2.pth"))
 
 
+def test_a_wrong_file_is_told_and_kept_and_once_moved_the_right_one_is_fetched(hub, tmp_path, weights):
+    for name in ("seganypet_v2.pth", "SegAnyPET-v2.safetensors"):
+        torch.save({"a": torch.ones(2)}, wrong := tmp_path / name)
+        content = wrong.read_bytes()
+        row = json.loads(weights("list", "--json").stdout)[0]
+        assert (row["name"], row["fits"], row["default"]) == ("seganypet-v2", False, True)
+        listed = weights("list").stdout
+        assert f"cannot be used: segpet weights verify {wrong.stem}" in listed
+        assert "serve takes: seganypet-v2, and stops there" in listed
+        done = weights("get", "seganypet-v2", endpoint=hub.url)
+        assert done.exit_code == 2
+        assert f"Move {wrong} elsewhere and run this again: {name} " in done.stderr.splitlines()[-1]
+        assert (wrong.read_bytes(), hub.begins) == (content, [])
+        wrong.rename(tmp_path / "elsewhere")
+    assert weights("get", "seganypet-v2", endpoint=hub.url).exit_code == 0
+    assert "serve takes: seganypet-v2; " in weights("list").stdout
+
+
 def test_verify_tells_what_is_in_a_file(tmp_path, weights):
     save_network(small_seganypet(), tmp_path / "ours.safetensors")
     report = json.loads(weights("verify", "ours", "--json").stdout)
