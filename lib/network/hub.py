@@ -1,5 +1,6 @@
 """Official weights from the Hugging Face hub into the user's folder of weights."""
 
+import logging
 from pathlib import Path
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
@@ -17,6 +18,7 @@ from lib.network.errors import CheckpointError
 from lib.network.inspection import WeightsReport, inspect_weights
 from lib.network.registry import OfficialWeights, find_weights, weights_folder
 
+logger = logging.getLogger("segpet")
 #: In the folder of weights: what is being downloaded, and not yet verified.
 _PARTS = ".download"
 
@@ -25,7 +27,8 @@ def get_weights(official: OfficialWeights) -> tuple[Path, WeightsReport]:
     """Download official weights, with a progress bar on stderr, verify them and put them into the folder.
 
     Where a download was interrupted, it goes on from there. A file is in the folder only once it has passed
-    every check; one that is there already is verified and kept.
+    every check; one that is there already is verified and kept. A hub that states no SHA-256 is told in the
+    log.
 
     Returns:
         Where the file is, and what is in it.
@@ -71,7 +74,13 @@ def get_weights(official: OfficialWeights) -> tuple[Path, WeightsReport]:
         ) from error
     try:
         report = _verified(part, official)
-        if len(stated) == len(report.sha256) and stated != report.sha256:
+        if len(stated) != len(report.sha256):  # git's SHA-1 of a file outside git-lfs, or a mirror's own
+            logger.warning(
+                "The hub states no SHA-256 of %s: its names, shapes and values were checked, "
+                "not that it is the published file.",
+                official.file,
+            )
+        elif stated != report.sha256:
             raise CheckpointError(f"{official.file} is not the file that the hub states: get it again.")
     except CheckpointError:
         part.unlink()  # the next attempt begins anew

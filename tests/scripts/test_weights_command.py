@@ -123,6 +123,7 @@ def test_a_download_that_broke_goes_on_is_verified_and_is_what_serve_takes(hub, 
     assert hub.begins[0] == 0 < hub.begins[1]
     assert "Licence" in done.stderr
     assert "100%" in done.stderr  # the progress bar
+    assert "no SHA-256" not in done.stderr
 
     listed = json.loads(weights("list", "--json").stdout)
     first = next(row for row in listed if row["name"] == "seganypet-v2")
@@ -181,6 +182,12 @@ def test_a_wrong_file_is_told_and_kept_and_once_moved_the_right_one_is_fetched(h
         wrong.rename(tmp_path / "elsewhere")
     assert weights("get", "seganypet-v2", endpoint=hub.url).exit_code == 0
     assert "serve takes: seganypet-v2; " in weights("list").stdout
+
+
+def test_where_the_hub_states_no_sha256_it_is_said(hub, weights, caplog):
+    hub.etag = "0" * 40
+    assert weights("get", "seganypet-v2", endpoint=hub.url).exit_code == 0
+    assert "states no SHA-256 of seganypet_v2.pth" in caplog.text
 
 
 def test_verify_tells_what_is_in_a_file(tmp_path, weights):
