@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import psutil
 from fastapi import HTTPException
 
+from apps.segpet.failures import log_unexpected
 from lib.store import StateFolder, write_atomic
 from lib.store.locks import is_held
 
@@ -22,7 +24,9 @@ logger = logging.getLogger("segpet")
 ROOT = Path(__file__).resolve().parents[2]
 _NICENESS = 15
 #: A file that says that the training was stopped with the server, which takes it up again.
-_PAUSED, _ENDS_WITHIN = "paused", 5.0
+_PAUSED = "paused"
+#: Seconds that a server waits, when it stops and when it starts again, for a training to have stopped.
+_ENDS_WITHIN, _HAS_ENDED_WITHIN = 5.0, 600.0
 #: A file that says which process was started last.
 _STARTED = "started.json"
 #: What is shown of a training; the rest of its progress file is for programs.
@@ -30,6 +34,7 @@ _SHOWN = (
     "status", "stage", "share", "epoch", "epochs", "seconds", "curve", "message", "version", "promoted",
     "mode", "started", "trainer",
 )  # fmt: skip
+_UNFINISHED = ("stopped", "killed", "failed")
 #: In the words of MONAI Label's tasks.
 _STATUS = {"running": "RUNNING", "done": "DONE", "stopped": "STOPPED", "killed": "ERROR", "failed": "ERROR"}
 
@@ -89,6 +94,7 @@ class Trainings:
             os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
             started = {"process": process.pid, "created": psutil.Process(process.pid).create_time()}
             write_atomic(self._folder / _STARTED, json.dumps(started))
+            (self._folder / _PAUSED).unlink(missing_ok=True)
             self._process, self._is_stopped = process, False
         threading.Thread(target=self._wait, args=(process,), name="training", daemon=True).start()
         return self.progress()
@@ -99,23 +105,20 @@ class Trainings:
         Raises:
             HTTPException: 409 where there is none that could go on; and as `start`.
         """
-        if self.progress()["status"] not in ("stopped", "killed", "failed"):
+        last = self.progress()
+        if last["status"] not in _UNFINISHED:
             raise HTTPException(409, "There is no training that was stopped or broken off.")
-        if not (request := self._request()):
-            raise HTTPException(409, "What the last training was asked for is not known any more.")
-        return self.start(request)
+        if not last["resumable"]:
+            raise HTTPException(
+                409,
+                "The last training was started on the command line, where the same command goes on with it.",
+            )
+        return self.start(self._request())
 
-    def stop(self) -> None:
-        """Ask the running training to keep its checkpoint and end; nothing where none runs."""
-        with self._turn:
-            process = self._process
-            self._is_stopped = True
-            if process is not None and process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-            elif is_held(self._folder / "lock") and (pid := self._read().get("pid")):
-                os.kill(int(pid), signal.SIGTERM)
-            elif pid := self._starting():
-                os.kill(pid, signal.SIGTERM)
+    def stop(self) -> bool:
+        """Ask the running training to keep its checkpoint and end; whether one runs."""
+        (self._folder / _PAUSED).unlink(missing_ok=True)
+        return self._end()
 
     def pause(self) -> None:
         """Ask the training that was started here to keep its checkpoint and end; `go_on` takes it up again.
@@ -126,20 +129,14 @@ class Trainings:
         if process is None or process.poll() is not None:
             return
         write_atomic(self._folder / _PAUSED, "")
-        self.stop()
+        self._end()
         with suppress(subprocess.TimeoutExpired):
             process.wait(_ENDS_WITHIN)
 
     def go_on(self) -> None:
-        """Take up the training that a former server paused; nothing where it did not."""
-        if not (self._folder / _PAUSED).exists():
-            return
-        (self._folder / _PAUSED).unlink()
-        try:
-            self.resume()
-            logger.info("The training goes on that was stopped with the server.")
-        except HTTPException as error:
-            logger.warning("The training that was stopped with the server does not go on: %s", error.detail)
+        """Take up the training that a former server paused, once that has ended; does not wait."""
+        if (self._folder / _PAUSED).exists():
+            threading.Thread(target=self._go_on, name="training goes on", daemon=True).start()
 
     @property
     def is_running(self) -> bool:
@@ -155,14 +152,18 @@ class Trainings:
             told["status"], told["stage"] = "running", told["stage"] or "starting"
         elif told["status"] == "running":
             told["status"] = "killed"
-            told["message"] = "The training was broken off; it can go on from its last checkpoint."
+            how = "it can go on" if self._is_known(fields) else "the same command goes on"
+            told["message"] = f"The training was broken off; {how} from its last checkpoint."
         elif told["status"] is None and self._process is not None:
             # Ended before it told anything: its imports take a moment.
             told["status"] = "stopped" if self._is_stopped else "failed"
             told["message"] = "" if self._is_stopped else self._last_words()
         else:
             told["status"] = told["status"] or "none"
-        return {**told, "curve": told["curve"] or [], "share": told["share"] or 0.0}
+        can_go_on = told["status"] in _UNFINISHED and self._is_known(fields)
+        return {
+            **told, "curve": told["curve"] or [], "share": told["share"] or 0.0, "resumable": can_go_on,
+        }  # fmt: skip
 
     def task(self) -> dict[str, Any] | None:
         """Return the last training in MONAI Label's form of a task; None where there was none."""
@@ -178,24 +179,56 @@ class Trainings:
             "progress": progress,
         }
 
+    def _end(self) -> bool:
+        with self._turn:
+            process, pid = self._process, None
+            self._is_stopped = True
+            if process is not None and process.poll() is None:
+                pid = process.pid
+            elif is_held(self._folder / "lock"):
+                pid = self._read().get("pid")
+            pid = pid or self._starting()
+            if pid:
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGTERM)
+        return bool(pid)
+
+    def _go_on(self) -> None:
+        until = time.monotonic() + _HAS_ENDED_WITHIN
+        while self.is_running and time.monotonic() < until:
+            time.sleep(0.5)
+        if not (self._folder / _PAUSED).exists():
+            return  # somebody has started or stopped one meanwhile
+        try:
+            self.resume()
+            logger.info("The training goes on that was stopped with the server.")
+        except HTTPException as error:
+            if not self.is_running:  # else the next start tries again
+                (self._folder / _PAUSED).unlink(missing_ok=True)
+            logger.warning("The training that was stopped with the server does not go on: %s", error.detail)
+        except OSError as error:
+            log_unexpected(error)
+
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
         process.wait()
         self._ended()
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self, name: str = "progress.json") -> dict[str, Any]:
+        """Return what is in one of the files; {} where nothing is, or it is damaged."""
         try:
-            fields = json.loads((self._folder / "progress.json").read_bytes())
+            fields = json.loads((self._folder / name).read_bytes())
         except (OSError, ValueError):
             return {}
         return fields if isinstance(fields, dict) else {}
 
     def _request(self) -> dict[str, Any]:
         """Return what the last training that a server started was asked for; {} where that is not known."""
-        try:
-            request = json.loads((self._folder / "request.json").read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return request if isinstance(request, dict) else {}
+        return self._read("request.json")
+
+    def _is_known(self, fields: Mapping[str, Any]) -> bool:
+        """Whether what the last training was asked for is known: a server started the process that told."""
+        own = self._read(_STARTED).get("process")
+        return bool(self._request()) and fields.get("pid") in (None, own)
 
     def _last_words(self) -> str:
         """Return the last line that a training wrote which ended before it began."""
@@ -210,10 +243,10 @@ class Trainings:
 
     def _starting(self) -> int | None:
         """Return the process that was started last, here or by a server that was killed; None if it ended."""
+        kept = self._read(_STARTED)
         try:
-            kept = json.loads((self._folder / _STARTED).read_bytes())
             process = psutil.Process(kept["process"])
             is_it = process.create_time() == kept["created"] and process.status() != psutil.STATUS_ZOMBIE
-        except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        except (ValueError, KeyError, TypeError, psutil.Error):
             return None
         return process.pid if is_it else None

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -28,6 +29,8 @@ def tell(status):
         json.dump(told, file)
     os.replace(f"{folder}/part", f"{folder}/progress.json")
 def stop(*_):
+    if mode == "late":
+        time.sleep(1)
     tell("stopped")
     raise SystemExit(130)
 signal.signal(signal.SIGTERM, stop)
@@ -49,11 +52,15 @@ def trainings(state):
     until(made, lambda told: told["status"] != "running")
 
 
+def command_of(state, mode):
+    return [sys.executable, "-c", CHILD, str(state.path / "training"), mode]
+
+
 def of(state, ended=lambda: None):
     def command(request):
         if request["mode"] == "magic":
             raise ValueError("mode must be one of decoder, lora, full.")
-        return [sys.executable, "-c", CHILD, str(state.path / "training"), request["mode"]]
+        return command_of(state, request["mode"])
 
     return Trainings(state, command, ended)
 
@@ -127,7 +134,8 @@ def test_one_that_was_killed_is_told_and_goes_on_as_it_was_asked_for(trainings, 
     begun(trainings, "lora")
     os.kill(pid(state), signal.SIGKILL)
     told = until(trainings, lambda told: told["status"] != "running")
-    assert (told["status"], "broken off" in told["message"]) == ("killed", True)
+    assert (told["status"], told["resumable"]) == ("killed", True)
+    assert "broken off; it can go on" in told["message"]
     assert trainings.task()["status"] == "ERROR"
     later = of(state)
     assert later.resume()["status"] == "running"
@@ -147,11 +155,47 @@ def test_one_that_is_stopped_with_the_server_goes_on_at_the_next_start(trainings
     assert trainings.progress()["status"] == "stopped"
     later = of(state)
     later.go_on()
+    until(later, lambda told: told["status"] == "running")
     assert until(later, lambda told: told["stage"] == "training")["mode"] == "lora"
-    later.stop()
+    assert later.stop()
     until(later, lambda told: told["status"] != "running")
+    assert not later.stop()
     of(state).go_on()  # stopped by a person this time
-    assert not later.is_running
+    assert not (state.path / "training/paused").exists() and not later.is_running
+
+
+def test_one_that_ends_after_the_next_server_has_started_goes_on_all_the_same(trainings, state, monkeypatch):
+    monkeypatch.setattr("apps.segpet.trainings._ENDS_WITHIN", 0.01)
+    begun(trainings, "late")
+    first = pid(state)
+    trainings.pause()
+    later = of(state)
+    later.go_on()
+    assert pid(state) == first and later.is_running
+    try:
+        until(later, lambda told: told["stage"] == "training" and pid(state) != first)
+        assert not (state.path / "training/paused").exists()
+    finally:
+        later.stop()
+        until(later, lambda told: told["status"] != "running")
+
+
+def test_one_of_the_command_line_goes_on_there_alone(trainings, state):
+    begun(trainings, "lora")
+    trainings.stop()
+    assert until(trainings, lambda told: told["status"] != "running")["resumable"]
+    (state.path / "training/progress.json").unlink()
+    there = subprocess.Popen(command_of(state, "decoder"))
+    until(trainings, lambda told: told["stage"] == "training")
+    there.kill()
+    there.wait()
+    told = trainings.progress()
+    assert (told["status"], told["resumable"]) == ("killed", False)
+    assert "the same command goes on" in told["message"]
+    with pytest.raises(HTTPException) as refused:
+        trainings.resume()
+    assert (refused.value.status_code, "command line" in refused.value.detail) == (409, True)
+    assert not trainings.is_running
 
 
 def test_one_that_could_not_begin_says_why(trainings):
