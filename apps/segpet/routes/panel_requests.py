@@ -15,6 +15,7 @@ Number = Annotated[int, Field(ge=1, le=MOST_OBJECTS)]
 Revision = Annotated[int, Field(ge=0)]
 MM = Annotated[float, Field(ge=-1e5, le=1e5)]
 LabelName = Annotated[str, Field(min_length=1, max_length=64)]
+Tracer = Annotated[str, Field(min_length=1, max_length=64)]
 Threshold = Literal["percent", "fixed", "gradient"]
 Value = Annotated[float, Field(gt=0, le=1e9)]
 
@@ -115,4 +116,4 @@ class NextBody(Body):
     strategy: Annotated[str, Field(min_length=1, max_length=64)] = "random"
     client: Annotated[str, Field(pattern=f"^{NAME}$")]
     current: Annotated[str, Field(pattern=r"^[0-9.]{1,64}$")] | None = None
-    tracer: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    tracer: Tracer | None = None

@@ -1,5 +1,8 @@
 """MONAI Label's `/train`, and the panel's `/segpet/training` and `/segpet/weights`: learn, watch, promote."""
 
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -35,11 +38,12 @@ class TrainerBody(asked.Body):
 
 
 class TrainingBody(TrainerBody):
-    """A training; `mode` and `labels` are of `segpet`. With `resume` the last one's parameters count."""
+    """A training; `mode`, `labels`, `tracer` are of `segpet`. With `resume` those of the last one count."""
 
     mode: Literal["decoder", "lora", "full"] | None = None
     labels: Literal["final", "all"] | None = None
     max_epochs: Annotated[int, Field(ge=1, le=1000)] | None = None
+    tracer: asked.Tracer | None = None
     seed: Annotated[int, Field(ge=0, le=100_000)] | None = None
     resume: bool = False
 
@@ -76,6 +80,8 @@ def start(request: Request, model: str, params: Params) -> Any:
     app = app_instance()
     if model not in app.info()["trainers"]:
         raise HTTPException(404, f"There is no such trainer; there are {', '.join(app.info()['trainers'])}.")
+    if isinstance(nested := params.get(model), dict):  # as to all trainers, by their names
+        params = {**nested, **{key: value for key, value in params.items() if key != model}}
     asked_for = {key: value for key, value in params.items() if key != "client_id"}
     app.trainings.start({**asked_for, "trainer": model})
     record(request, "training started", trainer=model)
@@ -86,8 +92,8 @@ def start(request: Request, model: str, params: Params) -> Any:
 def stop(request: Request) -> Any:
     """Ask the training to keep its checkpoint and end; returns its state."""
     check_writable()
-    app_instance().trainings.stop()
-    record(request, "training stopped")
+    if app_instance().trainings.stop():
+        record(request, "training stopped")
     return app_instance().trainings.task() or {}
 
 
@@ -116,24 +122,28 @@ def start_training(request: Request, body: TrainingBody) -> dict[str, Any]:
 def stop_training(request: Request, _: asked.Nothing) -> dict[str, Any]:
     """Ask the training to keep its checkpoint and end."""
     check_writable()
-    app_instance().trainings.stop()
-    record(request, "training stopped")
+    if app_instance().trainings.stop():
+        record(request, "training stopped")
     return _learning()
 
 
 @panel.post("/weights/promote", summary="Let a version answer")
 @in_a_thread
 def promote(request: Request, body: PromoteBody) -> dict[str, Any]:
-    """Make a version the champion; returns when it answers."""
+    """Make a version the champion; returns when it answers. 409 where its files are damaged."""
     check_writable()
-    app = app_instance()
-    try:
-        _registry(body.trainer).promote(body.version)
-    except StoreError as error:
-        raise HTTPException(404, str(error)) from error
+    registry = _registry(body.trainer)
+    with told_to_client():
+        try:
+            registry.promote(body.version)
+        except StoreError as error:
+            if body.version not in registry.numbers():
+                raise HTTPException(404, str(error)) from error
+            if fault := registry.fault(body.version):
+                raise HTTPException(409, fault) from error
+            raise
     record(request, "promotion", trainer=body.trainer, version=body.version)
-    app.network.follow(wait=True)
-    return _learning()
+    return _answering(body.trainer)
 
 
 @panel.post("/weights/rollback", summary="Let the champion before answer again")
@@ -141,14 +151,16 @@ def promote(request: Request, body: PromoteBody) -> dict[str, Any]:
 def rollback(request: Request, body: TrainerBody) -> dict[str, Any]:
     """Make the champion before the present one the champion again; returns when it answers."""
     check_writable()
-    app = app_instance()
-    try:
-        _registry(body.trainer).rollback()
-    except StoreError as error:
-        raise HTTPException(409, str(error)) from error
+    registry = _registry(body.trainer)
+    with told_to_client():
+        try:
+            registry.rollback()
+        except StoreError as error:
+            if registry.champions():
+                raise
+            raise HTTPException(409, str(error)) from error
     record(request, "rollback", trainer=body.trainer)
-    app.network.follow(wait=True)
-    return _learning()
+    return _answering(body.trainer)
 
 
 def _registry(trainer: Trainer) -> Models:
@@ -157,45 +169,86 @@ def _registry(trainer: Trainer) -> Models:
     return registry
 
 
+def _answering(trainer: Trainer) -> dict[str, Any]:
+    """Return what `_learning` does when the champion answers."""
+    if trainer == "segpet":
+        for _ in range(2):  # the first may wait for another one that was being loaded
+            app_instance().network.follow(wait=True)
+    return _learning()
+
+
 def _learning() -> dict[str, Any]:
+    """Return all that the panel shows; a damaged version is told as that, and hides no other."""
     app = app_instance()
     app.network.follow()
-    champion, answers = app.models.champion(), None
+    answers = None
     if app.network.state == "ready":
         segmenter = app.network.get().segmenter
         answers = {
             "name": segmenter.name, "digest": segmenter.digest, "version": app.network.version or None,
         }  # fmt: skip
+    told = _told_of(app.models, _told)
+    if answers and told["champion"] not in (None, answers["version"]):
+        told["fault"] = _fault(app.models, told["champion"])
     return {
         "read_only": app.options.read_only,
         "trainer": app.network.has_weights,
         "training": app.trainings.progress(),
         "answers": answers,
-        "champion": champion.number if champion else None,
-        "versions": [_told(version) for version in reversed(app.models.versions())],
+        **told,
         "impression": _learning_to_write(app.impressions),
     }
 
 
 def _learning_to_write(impressions: Impressions) -> dict[str, Any]:
     """Return what the panel shows of impressions: accepted pairs, what writes, and its versions."""
-    impressions.follow()
-    champion = impressions.adapters.champion()
-    versions = [
-        {
-            "version": version.number, "name": version.name, "digest": version.digest, "time": version.time,
-            "pairs": version.card.get("data"), "why": version.card.get("why"),
-            "before": version.card.get("before", {}), "after": version.card.get("after", {}),
-        }
-        for version in reversed(impressions.adapters.versions())
-    ]  # fmt: skip
+    with suppress(StoreError):  # the damage is told with the versions, and what wrote before goes on
+        impressions.follow()
     return {
         "trainer": impressions.can_learn,
         "accepted": impressions.number_accepted(),
         "writes": impressions.backend.name if impressions.backend else None,
-        "champion": champion.number if champion else None,
-        "versions": versions,
+        **_told_of(impressions.adapters, _told_of_adapter),
     }
+
+
+def _told_of(registry: Models, tell: Callable[[Version], dict[str, Any]]) -> dict[str, Any]:
+    """Return the champion's number, the versions, the newest first, and the numbers of damaged ones."""
+    versions, damaged = [], []
+    for number in reversed(registry.numbers()):
+        try:
+            versions.append(tell(registry.version(number)))
+        except (AttributeError, KeyError, TypeError, ValueError):  # StoreError, or a card that holds anything
+            damaged.append(number)
+    champion, fault = None, ""
+    try:
+        champion = next(reversed(registry.champions()), None)
+    except StoreError:
+        fault = "Which version answers cannot be read; `segpet doctor` finds and repairs that."
+    return {"champion": champion, "fault": fault, "versions": versions, "damaged": damaged}
+
+
+def _fault(registry: Models, number: int) -> str:
+    """Return why a champion cannot answer, "" where nothing is known; its weights are read once."""
+    try:
+        stamp = registry.version(number).path.stat().st_mtime_ns
+    except (StoreError, OSError):
+        stamp = 0
+    return _fault_since(registry, number, stamp)
+
+
+@lru_cache(maxsize=8)
+def _fault_since(registry: Models, number: int, _: int) -> str:
+    return registry.fault(number)
+
+
+def _told_of_adapter(version: Version) -> dict[str, Any]:
+    """Return what the panel shows of a version that writes impressions."""
+    return {
+        "version": version.number, "name": version.name, "digest": version.digest, "time": version.time,
+        "pairs": version.card.get("data"), "why": version.card.get("why"),
+        "before": version.card.get("before", {}), "after": version.card.get("after", {}),
+    }  # fmt: skip
 
 
 def _told(version: Version) -> dict[str, Any]:
