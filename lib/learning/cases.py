@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lib.learning.embedding import embed_in_body
-from lib.pet import Crop, Volume, read_mask, read_volume
+from lib.pet import Crop, Volume, VolumeError, read_mask, read_volume
 from lib.pet.components import Instances, objects_of
 from lib.pet.image_files import suffix_of
-from lib.pet.resample import nearest_labels, same_grid
+from lib.pet.outlines import MOST_OUTSIDE
+from lib.pet.resample import nearest_labels, same_grid, share_outside
 
 
 class CaseError(ValueError):
@@ -44,6 +46,7 @@ class Case:
         objects: the lesions, each on its own.
         truth: all of them.
         values: which each lesion has in the mask.
+        warnings: what must be said of how it was read; no name is in it.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Case:
     objects: tuple[Crop, ...]
     truth: Crop
     values: tuple[int, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def find_cases(folder: str | Path, mask: str = "PET_mask.nii.gz") -> list[CaseFiles]:
@@ -103,20 +107,68 @@ def read_case(
     """
     volume = read_volume(files.image, unit)
     mask, affine = read_mask(files.mask)
+    warnings: tuple[str, ...] = ()
     if not same_grid(mask.shape, affine, volume):
-        mask = nearest_labels(mask, affine, volume)
+        mask, warning = _on_grid(mask, affine, volume)
+        warnings = (warning,)
     if values:
         mask = np.where(np.isin(mask, values), mask, 0).astype(mask.dtype)
     if embed is not None:
         volume, mask = embed_in_body(volume, mask, np.random.default_rng([embed, number_of(files.name)]))
     objects = objects_of(mask, instances)
     lesions = tuple(crop.tight() for _, crop in objects)
-    return Case(files.name, volume, lesions, Crop.from_grid(mask), tuple(value for value, _ in objects))
+    found = tuple(value for value, _ in objects)
+    return Case(files.name, volume, lesions, Crop.from_grid(mask), found, warnings)
+
+
+def missing_values(cases: Iterable[CaseFiles], values: Iterable[int]) -> list[int]:
+    """Return those of the values that no mask holds; masks are read until every value is found.
+
+    What cannot be read is passed over, and where nothing can be read nothing is missing.
+    """
+    missing, readable = set(values), False
+    for files in cases if missing else ():
+        try:
+            mask, _ = read_mask(files.mask)
+        except VolumeError:
+            continue
+        readable = True
+        missing -= {value for value in missing if (mask == value).any()}
+        if not missing:
+            break
+    return sorted(missing) if readable else []
 
 
 def number_of(name: str) -> int:
     """Return a number that a name always has, to seed what belongs to it."""
     return zlib.crc32(name.encode())
+
+
+def _on_grid(
+    mask: NDArray[np.unsignedinteger], affine: NDArray[np.float64], volume: Volume
+) -> tuple[NDArray[np.unsignedinteger], str]:
+    """Return a mask of another grid on the volume's, and what must be said of that.
+
+    A mask that ends within the image is taken, as programs cut masks to what is outlined; but where it was
+    cut too short nobody could tell, so it is said.
+
+    Raises:
+        CaseError: most of the mask lies outside of the image.
+        VolumeError: all of it.
+    """
+    moved, outside = nearest_labels(mask, affine, volume), share_outside(mask, affine, volume)
+    if outside > MOST_OUTSIDE:
+        raise CaseError(
+            f"{outside:.0%} of the mask lies outside of the image: it belongs to another study, or to another "
+            "frame of reference."
+        )
+    warning = "The mask lies on another grid than the image; it was resampled (nearest neighbour)."
+    covered = float(nearest_labels(np.ones(mask.shape, np.uint8), affine, volume).mean())
+    if covered < 1:
+        warning += f" It covers {100 * covered:.3g} % of the image; the rest counts as without lesion."
+    if outside > 0:
+        warning += f" {100 * outside:.2g} % of it lies outside of the image and was not measured."
+    return moved, warning
 
 
 def _folders(folder: Path, mask_name: str) -> Iterable[CaseFiles]:

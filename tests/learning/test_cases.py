@@ -6,7 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from lib.learning.cases import CaseError, find_cases, read_case
+from lib.learning.cases import CaseError, find_cases, missing_values, read_case
 from lib.pet import VolumeError
 
 AFFINE = np.diag([4.0, 4.0, 3.0, 1.0])
@@ -131,3 +131,57 @@ def test_a_mask_of_another_place_is_refused(tmp_path, image, mask):
     save(tmp_path / "case" / "PET_mask.nii.gz", mask, elsewhere)
     with pytest.raises(VolumeError, match="do not overlap"):
         read_case(find_cases(tmp_path)[0])
+
+
+def moved_by(voxels):
+    affine = AFFINE.copy()
+    affine[0, 3] += 4 * voxels
+    return affine
+
+
+def test_a_mask_on_the_image_s_grid_needs_no_warning(tmp_path, image, mask):
+    in_folders(tmp_path, "case", image, mask)
+    assert read_case(find_cases(tmp_path)[0]).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("kept", "affine", "said"),
+    [
+        (np.s_[:-2], AFFINE, ["another grid", "covers 75 % of the image"]),
+        (np.s_[:], moved_by(2), ["another grid", "covers 75 % of the image"]),
+        (np.s_[1:], AFFINE, ["covers 87.5 % of the image"]),
+        (np.s_[:], moved_by(-2), ["covers 75 % of the image", "20 % of it lies outside"]),
+    ],
+)
+def test_a_mask_on_another_grid_is_taken_with_a_warning(tmp_path, image, mask, kept, affine, said):
+    in_folders(tmp_path, "case", image, mask)
+    save(tmp_path / "case" / "PET_mask.nii.gz", mask[kept], affine)
+    (warning,) = read_case(find_cases(tmp_path)[0]).warnings
+    assert all(text in warning for text in said)
+
+
+def test_a_larger_grid_that_holds_the_image_is_said_to_be_another_and_no_more(tmp_path, image, mask):
+    in_folders(tmp_path, "case", image, mask)
+    save(tmp_path / "case" / "PET_mask.nii.gz", np.pad(mask, ((1, 1), (0, 0), (0, 0))), moved_by(-1))
+    case = read_case(find_cases(tmp_path)[0])
+    assert case.warnings == (
+        "The mask lies on another grid than the image; it was resampled (nearest neighbour).",
+    )
+    np.testing.assert_array_equal(case.truth.to_grid(mask.shape), mask == 1)
+
+
+def test_a_mask_that_lies_mostly_outside_is_refused(tmp_path, image, mask):
+    in_folders(tmp_path, "case", image, mask)
+    save(tmp_path / "case" / "PET_mask.nii.gz", mask, moved_by(3))
+    with pytest.raises(CaseError, match="60% of the mask lies outside"):
+        read_case(find_cases(tmp_path)[0])
+
+
+def test_values_that_no_mask_holds_are_found_before_anything_runs(tmp_path, image, mask):
+    for name, value in (("a", 2), ("b", 7), ("c", 9)):
+        in_folders(tmp_path, name, image, value * mask)
+    (tmp_path / "c" / "PET_mask.nii.gz").write_bytes(b"no mask")
+    cases = find_cases(tmp_path)
+    assert missing_values(cases, [2, 7]) == []
+    assert missing_values(cases, [99, 7, 9]) == [9, 99]
+    assert missing_values(cases[2:], [2]) == []
