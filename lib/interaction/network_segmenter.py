@@ -21,7 +21,7 @@ from lib.pet import Crop, Volume
 
 #: A first answer of which the network expects less Dice than this is compared with a look from afar, which
 #: takes its place where the network expects so much more of it.
-SURE, SURER = 0.8, 0.15
+SURE, SURER = 0.8, 0.1
 #: What looks longer than this from afar is the body, not a lesion, mm.
 LONGEST_MM = 240.0
 
