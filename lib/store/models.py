@@ -1,10 +1,9 @@
 """The model registry: versions of weights, which one is the champion, and the patients kept apart."""
 
 import hashlib
-import random
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +15,8 @@ from lib.store.locks import locked
 from lib.store.records import from_json, to_json
 from lib.store.state import make_private
 
-#: Share of the patients that the first training keeps apart, and the fewest of them where half are enough.
-_SHARE, _FEWEST = 0.2, 3
+#: Share of the patients that are kept apart, and the fewest of them where half of the patients are as many.
+_SHARE, FEWEST_APART = 0.2, 5
 #: Files of the registry: in each version, and of all.
 _CARD, CHAMPION, SPLIT = "card.json", "champion.json", "split.json"
 
@@ -76,32 +75,29 @@ class Models:
             raise StoreError(f"There are no weights to keep: {weights} is neither a file nor holds files.")
         card_json = to_json(dict(card))
         with locked(self.folder):
-            number = max(self.numbers(), default=0) + 1
-            part = Path(tempfile.mkdtemp(dir=self.folder, suffix=".part"))
-            try:
-                copy = part / f"version-{number}{weights.suffix if weights.is_file() else ''}"
-                if weights.is_dir():
-                    copy.mkdir(mode=0o700)
-                for file in files:
-                    target = copy / file.name if weights.is_dir() else copy
-                    shutil.copyfile(file, target)
-                    target.chmod(0o600)
-                    sync(target)
-                if weights.is_dir():
-                    sync(copy)
-                record = {
-                    "number": number,
-                    "weights": copy.name,
-                    "digest": digest_of(copy),
-                    "time": datetime.now(UTC).isoformat(timespec="seconds"),
-                    "card": from_json(card_json),
-                }
-                write_atomic(part / _CARD, to_json(record))
-                part.rename(self.folder / str(number))
-            except BaseException:
-                shutil.rmtree(part, ignore_errors=True)
-                raise
-            sync(self.folder)
+            number = self._add(weights, files, card_json)
+        return self.version(number)
+
+    def challenge(
+        self, weights: Path, card: Mapping[str, Any], champion: Version | None, too_late: Mapping[str, Any]
+    ) -> Version:
+        """Add a version and make it the champion, at once, unless the champion has changed meanwhile.
+
+        Args:
+            weights: a file.
+            card: see `Version.card`.
+            champion: the one that the weights were measured against.
+            too_late: what the card says instead where that one is not the champion any more.
+
+        Raises:
+            StoreError: as `add`.
+        """
+        with locked(self.folder):
+            champions = self.champions()
+            is_still = champions[-1:] == ([champion.number] if champion else [])
+            number = self._add(weights, [weights], to_json({**card, **({} if is_still else too_late)}))
+            if is_still:
+                self._write_champions([*champions, number])
         return self.version(number)
 
     def numbers(self) -> list[int]:
@@ -181,37 +177,84 @@ class Models:
             self._write_champions(champions)
         return self.champion()
 
-    def split(self, patient_of: Mapping[str, str], trusted: Collection[str] | None = None) -> Split:
+    def split(
+        self,
+        patient_of: Mapping[str, str],
+        trusted: Collection[str] | None = None,
+        is_measurable: Callable[[str], bool] = lambda _: True,
+        fewest: int = FEWEST_APART,
+    ) -> Split:
         """Part studies into those to learn from and those to measure on, by patient.
 
-        The first call draws a fifth of the patients (three where that leaves as many to learn from) and
-        writes them down. Later calls keep that: whoever was kept apart stays so, all others are learnt from.
+        A fifth of the patients is kept apart, `fewest` where that leaves as many to learn from. Whoever was
+        kept apart stays so. Where that is too few, patients are added that no call has let be learnt from;
+        whoever may have been learnt from is never kept apart. One caller at a time.
 
         Args:
             patient_of: by study, whose it is.
             trusted: studies with a label that somebody vouches for; only their patients can be drawn. None:
                 all are.
+            is_measurable: whether something is outlined in a study, and can be read; asked of trusted studies
+                of patients that are kept apart, or may be.
+            fewest: patients to keep apart.
 
         Raises:
             StoreError: fewer than two patients with a trusted label at the first call, or nobody is left to
                 learn from.
         """
-        with locked(self.folder):
-            path = self.folder / SPLIT
-            if path.exists():
-                kept = set(_list_of(path, "validation"))
-            else:
-                kept = _drawn({patient_of[study] for study in (patient_of if trusted is None else trusted)})
-                time = datetime.now(UTC).isoformat(timespec="seconds")
-                write_atomic(path, to_json({"time": time, "validation": sorted(kept)}))
-        apart = tuple(study for study, patient in patient_of.items() if patient in kept)
-        rest = tuple(study for study, patient in patient_of.items() if patient not in kept)
+        path, there = self.folder / SPLIT, set(patient_of.values())
+        sure = {study: patient_of[study] for study in (patient_of if trusted is None else trusted)}
+        added, learnt = _read_split(path, there) if path.exists() else ({}, set())
+        asked = [study for study, patient in sure.items() if patient not in learnt]
+        measurable = {sure[study] for study in asked if is_measurable(study)}
+        count = len(measurable) + len(learnt & set(sure.values()))
+        wanted = max(round(_SHARE * count), min(fewest, count // 2))
+        # The order of their names must not decide; the same patients give the same split.
+        order = sorted(measurable - added.keys(), key=lambda one: hashlib.sha256(one.encode()).digest())
+        time = datetime.now(UTC).isoformat(timespec="seconds")
+        added |= dict.fromkeys(order[: max(0, wanted - len(measurable & added.keys()))], time)
+        if not added:
+            raise _too_few(len(sure), len(set(sure.values())))
+        apart = tuple(study for study, patient in patient_of.items() if patient in added)
+        rest = tuple(study for study, patient in patient_of.items() if patient not in added)
         if not rest:
             raise StoreError(
                 "All labelled studies are of patients that are kept apart to measure on: label another "
                 "patient."
             )
+        learnt |= there - added.keys()
+        write_atomic(path, to_json({"validation": sorted(added), "added": added, "learnt": sorted(learnt)}))
         return Split(rest, apart)
+
+    def _add(self, weights: Path, files: list[Path], card_json: str) -> int:
+        """Keep a copy of files, which `weights` is or holds, as a new version; return its number."""
+        number = max(self.numbers(), default=0) + 1
+        part = Path(tempfile.mkdtemp(dir=self.folder, suffix=".part"))
+        try:
+            copy = part / f"version-{number}{weights.suffix if weights.is_file() else ''}"
+            if weights.is_dir():
+                copy.mkdir(mode=0o700)
+            for file in files:
+                target = copy / file.name if weights.is_dir() else copy
+                shutil.copyfile(file, target)
+                target.chmod(0o600)
+                sync(target)
+            if weights.is_dir():
+                sync(copy)
+            record = {
+                "number": number,
+                "weights": copy.name,
+                "digest": digest_of(copy),
+                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "card": from_json(card_json),
+            }
+            write_atomic(part / _CARD, to_json(record))
+            part.rename(self.folder / str(number))
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        sync(self.folder)
+        return number
 
     def _write_champions(self, numbers: list[int]) -> None:
         write_atomic(self.folder / CHAMPION, to_json({"champions": numbers}))
@@ -226,15 +269,28 @@ def digest_of(weights: Path) -> str:
     return digest.hexdigest()
 
 
-def _drawn(patients: set[str]) -> set[str]:
-    if len(patients) < 2:
-        raise StoreError(
-            "A training needs final labels of at least two patients: one is kept apart to measure on."
+def _read_split(path: Path, there: set[str]) -> tuple[dict[str, str], set[str]]:
+    """Return who is kept apart, each with the time of the training that added them, and who was learnt from.
+
+    A split of before that was kept says neither: then all who are there now may have been learnt from.
+    """
+    record = _read(path)
+    added = dict.fromkeys(_list_of(path, "validation"), str(record.get("time", "")))
+    if "learnt" not in record:
+        return added, there - added.keys()
+    if not isinstance(times := record.get("added"), dict):
+        raise _damaged(path)
+    return added | times, set(_list_of(path, "learnt"))
+
+
+def _too_few(studies: int, patients: int) -> StoreError:
+    why = "A training needs final labels of at least two patients with something outlined: one is kept apart."
+    if studies > patients == 1:
+        why += (
+            f" All {studies} studies have the same patient ID: where they are of several patients, give each "
+            "patient an ID of their own."
         )
-    count = max(round(_SHARE * len(patients)), min(_FEWEST, len(patients) // 2))
-    # The order of their names must not decide; the same patients give the same split.
-    order = sorted(patients, key=lambda patient: hashlib.sha256(patient.encode()).digest())
-    return set(random.Random(0).sample(order, count))
+    return StoreError(why)
 
 
 def _list_of(path: Path, key: str) -> list[Any]:

@@ -86,6 +86,16 @@ def test_a_new_version_is_no_champion_until_it_is_promoted(models, weights):
     assert models.champion() == first
 
 
+def test_a_challenger_takes_over_only_from_the_champion_that_it_was_measured_against(models, weights):
+    late = {"why": "too late"}
+    first = models.challenge(weights, {"why": "better"}, None, late)
+    assert (models.champion(), first.card) == (first, {"why": "better"})
+    second = models.challenge(weights, {"why": "better", "mode": "lora"}, None, late)
+    assert (models.champion(), second.card) == (first, {"why": "too late", "mode": "lora"})
+    assert models.challenge(weights, {}, first, late) == models.champion()
+    assert models.rollback() == first
+
+
 def test_a_rollback_goes_to_the_champion_before_and_at_last_to_the_server_s_own_weights(models, weights):
     for _ in range(3):
         models.add(weights, {})
@@ -143,8 +153,8 @@ def test_what_a_killed_process_left_behind_is_no_version_and_is_cleared_away(mod
     assert not torn.exists()
 
 
-@pytest.mark.parametrize(("count", "apart"), [(2, 1), (3, 1), (4, 2), (6, 3), (10, 3), (15, 3), (30, 6)])
-def test_the_first_split_keeps_a_fifth_apart_and_three_where_that_leaves_as_many(models, count, apart):
+@pytest.mark.parametrize(("count", "apart"), [(2, 1), (3, 1), (4, 2), (6, 3), (10, 5), (15, 5), (30, 6)])
+def test_the_first_split_keeps_a_fifth_apart_and_five_where_that_leaves_as_many(models, count, apart):
     split = models.split(patients(count))
     assert len(split.validation) == apart
     assert sorted(split.training + split.validation) == sorted(patients(count))
@@ -158,13 +168,52 @@ def test_studies_of_one_patient_stay_together(models):
 
 
 def test_later_trainings_keep_the_split_and_learn_from_whoever_is_new(models):
-    first = models.split(patients(6))
+    first = models.split(patients(10))
     later = Models(models.folder).split(
-        patients(12) | {"another visit": f"patient {first.validation[0][-1]}"}
+        patients(16) | {"another visit": f"patient {first.validation[0][-1]}"}
     )
     assert set(later.validation) == {*first.validation, "another visit"}
     assert set(first.training) <= set(later.training)
-    assert len(later.training) == 9
+    assert len(later.training) == 11
+
+
+def test_a_set_that_began_small_grows_by_new_patients_and_never_by_those_that_were_learnt_from(models):
+    learnt, apart, times = set(), set(), {}
+    for count, wanted in ((2, 1), (3, 1), (4, 2), (8, 4), (10, 5), (14, 5), (30, 6)):
+        split = Models(models.folder).split(patients(count))
+        assert len(split.validation) == wanted
+        assert apart <= set(split.validation) and not learnt & set(split.validation)
+        learnt |= set(split.training)
+        apart = set(split.validation)
+        kept = json.loads((models.folder / "split.json").read_text())
+        assert kept["added"].keys() == set(kept["validation"]) and kept["added"].items() >= times.items()
+        times = kept["added"]
+
+
+def test_whoever_was_learnt_from_without_a_sure_label_is_not_kept_apart_later(models):
+    first = models.split(patients(10), ["study 0", "study 1"])
+    later = models.split(patients(10))
+    assert later == first
+
+
+def test_a_split_of_before_keeps_its_patients_and_adds_new_ones_only(models):
+    (models.folder / "split.json").write_text('{"time": "then", "validation": ["patient 0"]}')
+    assert models.split(patients(9)).validation == ("study 0",)
+    assert set(models.split(patients(12)).validation) == {"study 0", "study 9", "study 10", "study 11"}
+    assert json.loads((models.folder / "split.json").read_text())["added"]["patient 0"] == "then"
+
+
+def test_patients_with_nothing_to_measure_are_not_kept_apart_and_replaced_where_they_are(models):
+    usable = {"study 1", "study 3", "study 5", "study 6"}
+    first = models.split(patients(8), is_measurable=usable.__contains__)
+    assert len(first.validation) == 2 and set(first.validation) <= usable
+    usable = {f"study {number}" for number in range(8, 12)}  # the frozen labels were emptied
+    later = models.split(patients(12), is_measurable=usable.__contains__)
+    assert len(set(later.validation) & usable) == 4
+
+
+def test_a_rule_that_asks_for_more_patients_gets_more(models):
+    assert len(models.split(patients(30), fewest=9).validation) == 9
 
 
 def test_the_same_patients_are_split_alike_in_whatever_order_they_come(tmp_path):
@@ -182,7 +231,10 @@ def test_only_patients_with_a_label_that_somebody_vouches_for_are_kept_apart(mod
 
 def test_too_few_patients_are_told_what_to_do_and_nothing_is_written_down(models):
     with pytest.raises(StoreError, match="at least two patients"):
-        models.split({"first": "one", "second": "one"})
+        models.split({"first": "one", "second": "two"}, is_measurable="first".__eq__)
+    with pytest.raises(StoreError, match="All 2 studies have the same patient ID"):
+        models.split({"first": "ANON", "second": "ANON"})
+    assert not (models.folder / "split.json").exists()
     assert len(models.split(patients(3)).validation) == 1
 
 
