@@ -10,6 +10,7 @@ from lib.interaction.annotator import next_click
 from lib.learning.cases import Case, CaseError
 from lib.learning.evaluation import Method, evaluate
 from lib.learning.kept_regions import Kept, KeptRegions
+from lib.learning.promotion import CLICKS as CLICKS
 from lib.learning.protocols import Corrective
 from lib.learning.rounds import dice_of
 from lib.learning.studies import Source
@@ -17,8 +18,6 @@ from lib.network import PromptableNetwork
 from lib.network.checkpoints import Network
 from lib.pet import Crop, VolumeError
 
-#: The numbers of clicks on each object after which Dice is measured.
-CLICKS = (1, 3, 5)
 _EMBEDDING_BYTES = 256 << 20
 
 #: By case, by number of clicks: the mean Dice of its objects.

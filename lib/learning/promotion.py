@@ -13,6 +13,8 @@ from lib.store.atomic import write_atomic
 from lib.store.errors import StoreError
 from lib.store.records import from_json, to_json
 
+#: The numbers of clicks on each object after which Dice is measured.
+CLICKS = (1, 3, 5)
 _RESAMPLES = 5000
 
 #: By study, by number of clicks: Dice.
@@ -27,7 +29,8 @@ class Rule:
         confidence: of the interval in which its gain in Dice on the frozen set must be above `gain`.
         gain: see `confidence`.
         clicks: after how many clicks Dice counts; None: the mean of all that were measured.
-        loss: Dice that it may lose, in the mean, on digital phantoms of what was known before.
+        loss: Dice that it may lose, in the mean, on digital phantoms of what was known: against the champion,
+            and with all trainings before it against the weights before the first.
         fewest: frozen studies that there must be.
     """
 
@@ -44,8 +47,9 @@ class Rule:
             raise StoreError("The rule's gain must lie between -1 and 1, and its loss between 0 and 1.")
         if self.fewest < 2:
             raise StoreError("The rule must ask for at least 2 frozen studies: one has no interval.")
-        if self.clicks is not None and self.clicks < 0:
-            raise StoreError("The rule's number of clicks must be 0 or more.")
+        if self.clicks is not None and self.clicks not in CLICKS:
+            measured = ", ".join(map(str, CLICKS))
+            raise StoreError(f"The rule's number of clicks must be one that is measured: {measured}.")
 
 
 @dataclass(frozen=True)
@@ -55,25 +59,27 @@ class Decision:
     Args:
         promoted: whether it does.
         why: the reason, a sentence with the numbers.
+        short: the reason in a few words.
     """
 
     promoted: bool
     why: str
+    short: str = ""
 
 
 def read_rule(models: Path) -> Rule:
     """Return the rule of a model registry's folder; the default one where nobody has set another.
 
     Raises:
-        StoreError: the file is damaged.
+        StoreError: the file is damaged, or holds a rule that makes no sense.
     """
     path = models / "rule.json"
     if not path.exists():
         return Rule()
     try:
         return Rule(**from_json(path.read_bytes()))
-    except TypeError as error:
-        raise StoreError(f"The file {path} is damaged: delete it, and set the rule anew.") from error
+    except (TypeError, StoreError) as error:
+        raise StoreError(f"The file {path} holds no rule: delete it, and set the rule anew.") from error
 
 
 def write_rule(models: Path, rule: Rule) -> None:
@@ -99,7 +105,9 @@ def decide(card: Mapping[str, Any], rule: Rule | None = None) -> Decision:
         return Decision(
             False,
             f"Kept, not promoted: {len(gains)} frozen studies could be measured, and the rule asks for "
-            f"{rule.fewest}: label more of the patients that are kept apart, or promote it by hand.",
+            f"{rule.fewest}: label more patients, of whom the next training keeps some apart, or promote it "
+            "by hand.",
+            "kept: too few frozen studies",
         )
     mean, low, high = _interval(gains, rule.confidence)
     told = (
@@ -107,16 +115,51 @@ def decide(card: Mapping[str, Any], rule: Rule | None = None) -> Decision:
         f"({rule.confidence:.0%} interval {low:+.3f} to {high:+.3f})"
     )
     if not low > rule.gain:
-        return Decision(False, f"Kept, not promoted: {told}, which is not surely above {rule.gain:g}.")
-    kept = _gains(card.get("retention", {}), rule.clicks)
-    if kept and np.mean(kept) < -rule.loss:
         return Decision(
             False,
-            f"Kept, not promoted: {told}, but on phantoms of what was known by {np.mean(kept):+.3f}, which "
-            f"is a loss of more than {rule.loss:g}.",
+            f"Kept, not promoted: {told}, which is not surely above {rule.gain:g}.",
+            "kept: not surely better",
         )
-    lost = f"; on phantoms of what was known by {np.mean(kept):+.3f}" if kept else ""
-    return Decision(True, f"Promoted: {told}{lost}.")
+    retention = card.get("retention", {})
+    kept = _gains(retention, rule.clicks)
+    if not kept:
+        unknown = "what was known was not measured, for there were no phantoms to measure it on"
+        return Decision(True, f"Promoted: {told}; {unknown}.", "promoted, old knowledge not measured")
+    # Small losses of many trainings must not add up to a large one.
+    total = _gains({"before": retention.get("origin", {}), "after": retention["after"]}, rule.clicks)
+    for losses, since in ((kept, ""), (total, " since the weights before the first training")):
+        if losses and np.mean(losses) < -rule.loss:
+            return Decision(
+                False,
+                f"Kept, not promoted: {told}, but on phantoms of what was known by {np.mean(losses):+.3f}"
+                f"{since}, which is a loss of more than {rule.loss:g}.",
+                "kept: loses what was known",
+            )
+    return Decision(
+        True, f"Promoted: {told}; on phantoms of what was known by {np.mean(kept):+.3f}.", "promoted"
+    )
+
+
+def origin_of(before: Scores, parent: Mapping[str, Any] | None) -> Scores:
+    """Return what the weights before the first training had, by study and number of clicks.
+
+    It is reckoned from what was lost on the way, as cards tell it, and not read from the first card: the
+    phantoms may be drawn otherwise by now. Of what the parent was not measured on, `before` counts.
+
+    Args:
+        before: of the champion, which is what the training began with.
+        parent: the champion's card; None: it is the weights before the first training.
+    """
+    retention = (parent or {}).get("retention", {})
+    first, last = (retention.get(part, {}) for part in ("origin", "after"))
+    first = first or retention.get("before", {})
+    return {
+        study: {
+            clicks: value - last.get(study, {}).get(clicks, 0) + first.get(study, {}).get(clicks, 0)
+            for clicks, value in by.items()
+        }
+        for study, by in before.items()
+    }
 
 
 def _gains(scores: Mapping[str, Scores], clicks: int | None) -> list[float]:

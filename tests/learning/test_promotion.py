@@ -1,6 +1,6 @@
 import pytest
 
-from lib.learning.promotion import Rule, decide, read_rule, write_rule
+from lib.learning.promotion import Rule, decide, origin_of, read_rule, write_rule
 from lib.store import StoreError
 
 
@@ -33,6 +33,25 @@ def test_a_gain_is_refused_where_what_was_known_is_lost():
     assert "-0.020, which is a loss of more than 0.01" in refused.why
 
 
+def test_small_losses_do_not_add_up_unnoticed():
+    """Each training loses 0.006 of what was known: the second has lost more than the rule allows."""
+    first, second = card([0.1] * 4, (-0.006, -0.006)), card([0.1] * 4, (-0.006, -0.006))
+    first["retention"]["origin"] = origin_of(first["retention"]["before"], None)
+    assert first["retention"]["origin"] == first["retention"]["before"] and decide(first).promoted
+    second["retention"]["origin"] = origin_of(second["retention"]["before"], first)
+    refused = decide(second)
+    assert not refused.promoted
+    assert "-0.012 since the weights before the first training" in refused.why
+    assert decide(second, Rule(loss=0.02)).promoted
+    second["retention"]["origin"] = origin_of(second["retention"]["before"], {"retention": {}})
+    assert decide(second).promoted  # the parent was measured on no phantoms
+
+
+def test_without_phantoms_it_is_said_that_a_loss_is_not_known():
+    told = card([0.1] * 4) | {"retention": {"before": {}, "after": {}, "origin": {}}}
+    assert "what was known was not measured" in decide(told).why
+
+
 def test_a_loss_and_weights_that_changed_nothing_are_not_promoted():
     assert not decide(card([-0.1] * 4)).promoted
     assert not decide(card([0.0] * 4)).promoted
@@ -43,6 +62,7 @@ def test_too_few_frozen_studies_promote_nothing(gains):
     decision = decide(card(gains))
     assert not decision.promoted
     assert f"{len(gains)} frozen studies could be measured" in decision.why
+    assert decision.short == "kept: too few frozen studies"
 
 
 def test_a_study_that_only_one_was_measured_on_does_not_count():
@@ -69,14 +89,15 @@ def test_the_rule_can_be_changed_and_is_kept(tmp_path):
 
 @pytest.mark.parametrize(
     "fault",
-    [{"confidence": 1.0}, {"confidence": 0.2}, {"gain": 2.0}, {"loss": -0.1}, {"fewest": 1}, {"clicks": -1}],
+    [{"confidence": 1.0}, {"confidence": 0.2}, {"gain": 2.0}, {"loss": -0.1}, {"fewest": 1}, {"clicks": 7}],
 )
 def test_a_rule_that_makes_no_sense_is_refused(fault):
     with pytest.raises(StoreError):
         Rule(**fault)
 
 
-def test_a_damaged_rule_is_told_and_does_not_promote(tmp_path):
-    (tmp_path / "rule.json").write_text('{"confidence": 0.5, "mood": "good"}')
-    with pytest.raises(StoreError, match="damaged"):
+@pytest.mark.parametrize("content", ['{"confidence": 0.5, "mood": "good"}', '{"clicks": 7}', "junk"])
+def test_a_damaged_rule_is_told_and_does_not_promote(tmp_path, content):
+    (tmp_path / "rule.json").write_text(content)
+    with pytest.raises(StoreError, match=r"rule\.json holds no rule: delete it"):
         read_rule(tmp_path)
