@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -96,10 +96,11 @@ class FineTuner:
         regions: to learn from.
         held_out: to measure on; may be empty.
         replay: of what the network knew before; may be empty.
-        folder: for the checkpoint; where one of the same training (recipe, base, regions) is, it goes on.
+        folder: for the checkpoint; where one of the same training (recipe, base, regions) is, it goes on. A
+            damaged one is set aside, and the training begins anew.
 
     Raises:
-        FineTuningError: nothing to learn from, or a damaged checkpoint.
+        FineTuningError: nothing to learn from.
     """
 
     def __init__(
@@ -136,6 +137,8 @@ class FineTuner:
         about = {"form": _FORM, "recipe": asdict(recipe), "base": base.digest, "files": files}
         key = hashlib.sha256(json.dumps(about).encode()).hexdigest()
         self.checkpoint = folder / f"checkpoint-{key[:32]}.safetensors"
+        #: Where a checkpoint lies that was damaged; None: there was none such.
+        self.set_aside: Path | None = None
         if self.checkpoint.is_file():
             self._restore()
 
@@ -325,8 +328,9 @@ class FineTuner:
             with safe_open(self.checkpoint, framework="pt") as file:
                 about: dict[str, Any] = json.loads((file.metadata() or {})["state"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 -- not a dict
-        except Exception as error:
-            raise FineTuningError(f"{self.checkpoint.name} is damaged: remove it to begin anew.") from error
+        except (SafetensorError, KeyError, ValueError):
+            self.set_aside = self.checkpoint.replace(self.checkpoint.with_suffix(".damaged"))
+            return
         self.step, self.seconds = about["step"], about["seconds"]
         self.curve = [Epoch(**epoch) for epoch in about["curve"]]
         self._losses = about["losses"]

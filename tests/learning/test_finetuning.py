@@ -86,12 +86,13 @@ def test_another_recipe_begins_anew(tmp_path):
     assert tuner(tmp_path, epochs=1, seed=1).step == 0
 
 
-def test_a_damaged_checkpoint_is_refused(tmp_path):
-    tuner(tmp_path, epochs=1).run()
-    (checkpoint,) = tmp_path.glob("checkpoint-*.safetensors")
-    checkpoint.write_bytes(b"\x00" * 100)
-    with pytest.raises(FineTuningError, match="damaged"):
-        tuner(tmp_path, epochs=1)
+@pytest.mark.parametrize("content", [b"", bytes(100)], ids=["empty", "zeros"])
+def test_a_damaged_checkpoint_is_set_aside_and_the_training_begins_anew(tmp_path, content):
+    checkpoint = tuner(tmp_path, epochs=1).checkpoint
+    checkpoint.write_bytes(content)
+    learner = tuner(tmp_path, epochs=1)
+    assert learner.step == 0 and not checkpoint.exists()
+    assert learner.set_aside.name.endswith(".damaged") and learner.set_aside.read_bytes() == content
 
 
 def test_it_ends_early_and_gives_the_best_epoch(tmp_path):
