@@ -96,21 +96,47 @@ def test_surface_dice_counts_surface_voxels_near_the_other_surface():
     assert surface_dice(truth, cube((4, 0, 0), (4, 4, 1)), SPACING, 4.0) == pytest.approx(16 / 32)
 
 
+def test_many_lesions_have_the_values_that_are_counted_by_hand():
+    # Cubes of 27 voxels: found exactly, found shifted by one (18 of 36 in common), one mask over two that
+    # are a voxel apart (63 voxels), two missed, one touched by too little (3 of 54); two are invented.
+    size = (3, 3, 3)
+    truth = [cube((6 * n, 0, 0), size) for n in (0, 1)]
+    truth += [cube((0, 8, 0), size), cube((4, 8, 0), size)]
+    truth += [cube((0, 16, 0), size), cube((6, 16, 0), size), cube((12, 16, 0), size)]
+    mask = [cube((0, 0, 0), size), cube((7, 0, 0), size), cube((0, 8, 0), (7, 3, 3))]
+    mask += [cube((14, 16, 0), (10, 3, 1))]
+    mask += [cube((0, 30, 0), (2, 2, 2)), cube((9, 30, 0), (1, 2, 5))]
+    scores = measured(union(*truth), union(*mask))
+    common, wanted, there = 27 + 18 + 54 + 3, 7 * 27, 27 + 27 + 63 + 30 + 8 + 10
+    assert scores["dice"] == pytest.approx(2 * common / (wanted + there))
+    assert scores["fpv_ml"] == pytest.approx(18 * VOXEL_ML)
+    assert scores["fnv_ml"] == pytest.approx(2 * 27 * VOXEL_ML)
+    # Matched: the exact one, the shifted one, one of the two under one mask.
+    assert scores["lesion_f1"] == pytest.approx(2 * 3 / (7 + 6))
+    assert scores["tmtv_error_ml"] == pytest.approx((wanted - there) * VOXEL_ML)
+    same_as_monais(union(*truth), union(*mask), 2.5)
+
+
+def same_as_monais(truth, mask, tolerance):
+    from monai.metrics import compute_dice, compute_surface_dice
+
+    shape = np.maximum(truth.stop, mask.stop) + 1
+    grids = [torch.from_numpy(crop.to_grid(shape)).float()[None, None] for crop in (mask, truth)]
+    assert dice(truth, mask) == pytest.approx(compute_dice(*grids).item(), abs=1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        theirs = compute_surface_dice(*grids, [tolerance], include_background=True, spacing=SPACING)
+    assert surface_dice(truth, mask, SPACING, tolerance) == pytest.approx(theirs.item(), abs=1e-6)
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("tolerance", [0.0, 2.0, 5.0])
 def test_dice_and_surface_dice_are_monais(seed, tolerance):
-    from monai.metrics import compute_dice, compute_surface_dice
     from scipy.ndimage import gaussian_filter
 
     random = np.random.default_rng(seed)
     grids = [gaussian_filter(random.standard_normal((18, 20, 22)), 2) > 0.05 for _ in range(2)]
-    truth, mask = (torch.from_numpy(grid).float()[None, None] for grid in grids)
-    crops = [Crop.from_grid(grid) for grid in grids]
-    assert dice(*crops) == pytest.approx(compute_dice(mask, truth).item(), abs=1e-6)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        theirs = compute_surface_dice(mask, truth, [tolerance], include_background=True, spacing=SPACING)
-    assert surface_dice(*crops, SPACING, tolerance) == pytest.approx(theirs.item(), abs=1e-6)
+    same_as_monais(*map(Crop.from_grid, grids), tolerance)
 
 
 def test_the_area_is_the_mean_height_of_the_curve():
