@@ -22,10 +22,13 @@ h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin-top:
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(21rem, 1fr)); gap: 1rem; }
 .chart { width: 100%; height: auto; } .chart text { font-size: 12px; fill: #444; }
 .chart .title { font-size: 14px; fill: #222; font-weight: 600; } .chart .grid { stroke: #e4e4e4; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #e4e4e4; }
-th:first-child, td:first-child { text-align: left; } th { font-weight: 600; vertical-align: bottom; }
-td small { color: #666; } tr.first td { border-top: 2px solid #bbb; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .88rem; }
+th, td { padding: .2rem .45rem; text-align: right; vertical-align: top; border-bottom: 1px solid #e4e4e4; }
+th { font-weight: 600; vertical-align: bottom; } td { white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere;
+  min-width: 6.5rem; }
+td small { display: block; } small { color: #666; } tr.first td { border-top: 2px solid #bbb; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; border: 1px solid #ddd; }
 .truth { color: #d55e00; } .mask { color: #0072b2; }
 """
@@ -36,6 +39,7 @@ def render(
     settings: Mapping[str, Any],
     worst: Sequence[Picture] = (),
     seeds: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
 ) -> str:
     """Return the page.
 
@@ -44,9 +48,14 @@ def render(
         settings: how it was measured, as title and value.
         worst: pictures of cases, of the first method.
         seeds: what `lib.learning.summary.summarise_seeds` returned.
+        notes: what must be said of single cases.
     """
     curves = [Curve(str(method["weights"]), style, ()) for style, method in enumerate(methods)]
-    legend = "".join(f"<li>{key(curve)} {escape(curve.name)}</li>" for curve in curves)
+    digests = [f"<small>digest {escape(str(method['digest'])[:12])}</small>" for method in methods]
+    legend = "".join(
+        f"<li>{key(curve)} {escape(curve.name)} {digest}</li>"
+        for curve, digest in zip(curves, digests, strict=True)
+    )
     charts = "".join(
         f"<div>{chart(metric.title, _curves(methods, name), name in UNIT_INTERVAL)}</div>"
         for name, metric in METRICS.items()
@@ -58,6 +67,7 @@ def render(
 <title>Evaluation of PET segmentation</title><style>{_STYLE}</style></head><body>
 <h1>Evaluation of PET segmentation</h1>
 <p class="said">{said}</p>
+{_notes(notes)}
 <h2>Over clicks</h2>
 <p>Means over cases; bands are 95 % bootstrap intervals.</p>
 <ul class="legend">{legend}</ul>
@@ -65,7 +75,7 @@ def render(
 <h2>In numbers</h2>
 <div class="wide">{_by_clicks(methods)}</div>
 <h2>Over all clicks</h2>
-<p>Mean height of the curve over clicks; clicks until a Dice is reached (all clicks where it is not), and the
+<p>Mean height of each curve over clicks; clicks until a Dice is reached (all clicks where it is not), and the
 share of cases that reach it.</p>
 <div class="wide">{_over_clicks(methods)}</div>
 {_by_size(methods)}
@@ -85,7 +95,7 @@ def _curves(methods: Sequence[Mapping[str, Any]], metric: str) -> list[Curve]:
 
 
 def _by_clicks(methods: Sequence[Mapping[str, Any]]) -> str:
-    titles = ["method", "clicks", *(METRICS[name].title for name in METRICS), "s a click"]
+    titles = ["method", "clicks", *(metric.short for metric in METRICS.values()), "s a click"]
     lines = []
     for method in methods:
         for place, (clicks, at) in enumerate(method["clicks"].items()):
@@ -98,7 +108,7 @@ def _by_clicks(methods: Sequence[Mapping[str, Any]]) -> str:
 
 def _over_clicks(methods: Sequence[Mapping[str, Any]]) -> str:
     goals = list(methods[0]["clicks_to_dice"]) if methods else []
-    titles = ["method", "cases", *(f"area, {METRICS[name].title}" for name in METRICS)]
+    titles = ["method", "cases", *(metric.short for metric in METRICS.values())]
     titles += [title for goal in goals for title in (f"clicks to Dice {goal}", "reached")]
     lines = []
     for method in methods:
@@ -110,6 +120,10 @@ def _over_clicks(methods: Sequence[Mapping[str, Any]]) -> str:
             cells += [_mean(to_reach), "" if share is None else f"{100 * share:.0f} %"]
         lines.append(_row(cells, first=True))
     return _table(titles, lines)
+
+
+def _notes(notes: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in notes)}</ul>" if notes else ""
 
 
 def _by_size(methods: Sequence[Mapping[str, Any]]) -> str:
@@ -148,8 +162,9 @@ def _pictures(worst: Sequence[Picture], method: str) -> str:
     )
     return (
         f"<h2>Where {escape(method)} did worst</h2>"
-        '<p>Outlines: <b class="truth">the truth</b> and <b class="mask">the mask</b>, in three planes and a '
-        f"projection. The table of cases says which case a number is.</p>{figures}"
+        f"<p>The lowest Dice of {escape(method)}, the first of the methods, after the last click. "
+        'Outlines: <b class="truth">the truth</b> and <b class="mask">the mask</b>, in three planes and a '
+        f"projection. cases.csv says which case a number is.</p>{figures}"
     )
 
 

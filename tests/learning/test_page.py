@@ -41,7 +41,7 @@ def page(case):
     worst = WorstCases()
     worst.consider(12, case, a_run(0.3))
     methods = [summarise(name, "d", [a_run(0.3), a_run(0.5)]) for name in ("net", "<b>41 %</b>")]
-    return render(methods, {"annotator": "centre"}, worst.pictures)
+    return render(methods, {"annotator": "centre"}, worst.pictures, notes=["Case 3: <odd>."])
 
 
 class Balanced(HTMLParser):
@@ -78,6 +78,16 @@ def test_the_page_needs_nothing_but_itself(page):
 def test_the_page_names_no_case(page):
     assert "secret" not in re.sub(r"base64,[^\"]+", "", page)
     assert "Case 12: Dice 0.30, clicks: 1" in page
+
+
+def test_the_page_says_which_weights_were_measured_and_whose_worst_cases_are_drawn(page):
+    assert page.count("digest d<") == 2
+    assert "Where net did worst" in page
+    assert "The lowest Dice of net, the first of the methods" in page
+
+
+def test_what_must_be_said_of_a_case_is_said(page):
+    assert "<li>Case 3: &lt;odd&gt;.</li>" in page
 
 
 def test_names_are_text_and_no_markup(page):
