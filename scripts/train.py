@@ -81,7 +81,12 @@ def segmentation(
     unit: Annotated[
         str | None, typer.Option(help="What the values are of files that do not say it: SUVbw or Bq/ml.")
     ] = None,
-    tracer: Annotated[str | None, typer.Option(help="Tracer of the studies, for the version's card.")] = None,
+    tracer: Annotated[
+        str | None,
+        typer.Option(
+            help="Tracer of the studies, for the version's card; if not given, what all headers name."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of all chance.")] = 0,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU where there is one if not given.")
@@ -110,6 +115,8 @@ def segmentation(
     from lib.network.registry import default_weights, resolve_weights
     from lib.store import Audit, open_state, operator
 
+    if not studies.is_dir():
+        raise InputError(f"There is no folder {studies}: name the one that `segpet serve` serves.")
     best = default_weights([BUNDLED])
     if not model and not best:
         raise InputError("There are no weights to begin with: name some with --model.")
@@ -143,11 +150,14 @@ def segmentation(
             typer.echo("Stopped; the same command goes on from here.", err=True)
             raise typer.Exit(130) from None
     result = {**asdict(outcome), "version": outcome.version.number}
+    del result["warnings"]  # a server keeps what is printed in its log, where no study is named
     told = {"trainer": "segpet", "version": outcome.version.number, "promoted": outcome.promoted}
     audit.append("training ended", operator(), **told)
     if as_json:
         typer.echo(json.dumps(result, indent=2))
         return
+    for warning in outcome.warnings:
+        typer.echo(warning, err=True)
     dices = ", ".join(f"{outcome.before[n]:.3f} -> {outcome.after[n]:.3f} after {n}" for n in outcome.before)
     typer.echo(f"Version {outcome.version.number}. {outcome.why}")
     typer.echo(

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -11,7 +12,9 @@ from lib.pet import VolumeError
 from lib.pet.choice import choose
 from lib.pet.components import Instances
 from lib.pet.image_files import suffix_of
-from lib.pet.series import find_series
+from lib.pet.series import PETSeries, find_series
+from lib.pet.sidecar import read_sidecar, sidecar_of
+from lib.pet.tracers import tracer_named
 from lib.store import LabelVersion, LabelVersions, StoreError
 from lib.store.records import file_name
 
@@ -82,14 +85,39 @@ class TrainingStudy:
         Studies of one patient must not be trained on and measured with; where nothing tells that two are of
         one patient, they count as two.
         """
-        if self.image.is_dir():
-            try:
-                if patient := choose(find_series(self.image)).series.patient:
-                    return patient
-            except VolumeError:
-                pass
+        if self._series and self._series.patient:
+            return self._series.patient
         subject, _, rest = self.name.partition("_")
         return subject if subject.startswith("sub-") and rest else self.name
+
+    def tracer(self) -> str | None:
+        """Return the tracer that a DICOM header or a file's sidecar names; None where none does."""
+        if self._series:
+            text = self._series.tracer
+        else:
+            try:
+                text = str(read_sidecar(sidecar_of(self.image)).get("TracerName", ""))
+            except (VolumeError, OSError):
+                return None
+        known = tracer_named(text)
+        return known.name if known else text or None
+
+    @cached_property
+    def _series(self) -> PETSeries | None:
+        try:
+            return choose(find_series(self.image)).series if self.image.is_dir() else None
+        except VolumeError:
+            return None
+
+
+def fault_of(source: Source) -> str:
+    """Return why nothing can be learnt from a study or measured on it, a sentence; "" where something can."""
+    try:
+        return "" if source.read().objects else "Nothing is outlined in it."
+    except (CaseError, VolumeError) as error:
+        return str(error)
+    except OSError as error:
+        return f"It cannot be read ({error.strerror or 'damaged'})."
 
 
 def labelled_studies(

@@ -6,12 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from lib.learning import tuning_job
 from lib.learning.cases import CaseError
 from lib.learning.finetuning import Stopped
+from lib.learning.promotion import Decision
 from lib.learning.studies import labelled_studies
 from lib.learning.tuning_job import Job, train_segmentation
 from lib.learning.tuning_recipe import FineTuning, FineTuningError
@@ -19,6 +25,7 @@ from lib.network import load_network, save_network
 from lib.store import LabelVersions, StateFolder, StoreError
 from lib.store.locks import held
 from lib.store.models import Models
+from scripts.__main__ import app
 from tests.learning.small_studies import tiny_network, write_studies
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,6 +34,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def job(tmp_path):
     write_studies(tmp_path / "studies", 6, labelled=5)
+    for sidecar in (tmp_path / "studies").glob("*.json"):
+        sidecar.write_text('{"Units": "g/mL", "TracerName": "18F-FDG"}')
     save_network(tiny_network(), tmp_path / "base.safetensors")
     state = StateFolder(tmp_path / "state")
     recipe = FineTuning(epochs=2, rate=5e-3)
@@ -58,15 +67,56 @@ def test_labels_become_a_version_with_its_card(job):
     assert done["status"] == "done" and done["version"] == version.number and done["message"] == outcome.why
     assert [epoch["epoch"] for epoch in done["curve"]] == [0, 1, 2]
     assert not list((job.state.path / "training").glob("checkpoint-*"))
+    assert card["tracer"] == "FDG"  # all sidecars say so
+    assert (card["promoted"], card["why"]) == (False, outcome.why)
+    assert card["short"] == "kept: too few frozen studies" and card["rule"]["fewest"] == 3
+    assert card["epoch"]["chosen_on"] == data["validation"]  # of so few patients none can be spared
+    assert done["warnings"] == list(outcome.warnings) and "not measured" in outcome.warnings[0]  # no phantoms
 
 
-def test_the_split_stays_when_labels_are_added(job):
+def test_the_frozen_set_grows_by_a_new_patient_while_it_is_too_small(job):
     first = train_segmentation(job).version.card["data"]
     final = job.studies / "labels" / "final"
     (final / "p5.nii.gz").write_bytes((final / "p0.nii.gz").read_bytes())
     second = train_segmentation(job).version.card["data"]
-    assert second["validation"] == first["validation"]
-    assert set(second["training"]) == {*first["training"], "p5"}
+    assert second["validation"] == [*first["validation"], "p5"]
+    assert second["training"] == first["training"]
+
+
+def test_studies_that_cannot_be_used_are_named_and_in_no_card(job):
+    final = job.studies / "labels" / "final"
+    empty = nibabel.load(final / "p1.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(np.zeros(empty.shape, np.uint8), empty.affine), final / "p1.nii.gz")
+    (final / "p2.nii.gz").write_bytes(b"junk")
+    nibabel.save(nibabel.Nifti1Image(np.ones((4, 4), np.uint8), empty.affine), final / "p3.nii.gz")
+    outcome = train_segmentation(job)
+    data = outcome.version.card["data"]
+    assert len(data["validation"]) == 1 and sorted(data["training"] + data["validation"]) == ["p0", "p4"]
+    said = [warning.partition(" was left out: ")[::2] for warning in outcome.warnings[1:]]
+    assert [name for name, _ in said] == ["p1", "p2", "p3"] and all(why.endswith(".") for _, why in said)
+    assert said[0][1] == "Nothing is outlined in it."
+    assert told(job)["warnings"] == list(outcome.warnings) and "p1" not in outcome.why
+
+
+def test_the_epoch_is_chosen_by_patients_that_are_neither_learnt_from_nor_frozen(tmp_path, job):
+    write_studies(tmp_path / "more", 13)
+    outcome = train_segmentation(replace(job, studies=tmp_path / "more", recipe=FineTuning(epochs=1)))
+    card = outcome.version.card
+    (chosen_on,) = card["epoch"]["chosen_on"]
+    assert len({chosen_on, *card["data"]["training"], *card["data"]["validation"]}) == 1 + 7 + 5
+
+
+def test_a_champion_of_meanwhile_is_not_taken_over(job, monkeypatch):
+    monkeypatch.setattr(tuning_job, "decide", lambda *_: Decision(True, "Promoted.", "promoted"))
+    models = Models(job.state.folder("models"))
+
+    def promote_another(fields):
+        if fields["stage"] == "deciding" and not models.versions():
+            models.promote(models.add(job.base, {}).number)
+
+    outcome = train_segmentation(job, promote_another)
+    assert not outcome.promoted and "not the champion any more" in outcome.why
+    assert models.champion().number == 1 and outcome.version.card["short"] == "kept: the champion changed"
 
 
 def test_a_stopped_job_goes_on_where_it_was(job):
@@ -74,12 +124,19 @@ def test_a_stopped_job_goes_on_where_it_was(job):
         train_segmentation(job, stop=lambda: told(job)["epoch"] >= 1)
     assert told(job)["status"] == "stopped"
     (checkpoint,) = (job.state.path / "training").glob("checkpoint-*")
+    others = [
+        checkpoint.with_name(name) for name in ("checkpoint-a.safetensors", "checkpoint-a.damaged", ".a.part")
+    ]
+    for other in others:
+        other.write_bytes(b"of a training that was given up")
+        os.utime(other, (0, 0))
     assert not Models(job.state.folder("models")).versions()
     starts = []
     train_segmentation(
         job, lambda fields: starts.append(fields["share"]) if fields["stage"] == "training" else None
     )
     assert starts[0] > 0 and not checkpoint.exists()
+    assert not any(other.exists() for other in others)
 
 
 def test_a_second_job_of_the_same_state_folder_is_refused(job):
@@ -125,6 +182,12 @@ def test_studies_of_one_subject_are_one_patients(tmp_path):
             (folder / f"{name}.nii.gz").write_bytes((folder / "p0.nii.gz").read_bytes())
     patients = {study.name: study.patient() for study in labelled_studies(tmp_path, None)}
     assert patients == {"p0": "p0", "sub-7_ses-1": "sub-7", "sub-7_ses-2": "sub-7"}
+
+
+def test_a_folder_that_is_not_there_leaves_no_state_folder(tmp_path):
+    done = CliRunner().invoke(app, ["train", "segmentation", str(tmp_path / "nowhere")])
+    assert (done.exit_code, "There is no folder" in done.output) == (2, True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_command_stops_at_ctrl_c_and_goes_on_after_a_kill(tmp_path):
