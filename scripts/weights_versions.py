@@ -74,7 +74,7 @@ def rule(
     ] = None,
     gain: Annotated[float | None, typer.Option(help="Dice that must surely be gained.")] = None,
     clicks: Annotated[
-        int | None, typer.Option(help="After how many clicks Dice counts; -1: the mean over clicks.")
+        int | None, typer.Option(help="After how many clicks Dice counts: 1, 3 or 5; -1: the mean over them.")
     ] = None,
     loss: Annotated[
         float | None, typer.Option(help="Dice that may be lost on phantoms of what was known.")
@@ -154,6 +154,7 @@ def list_versions(studies: Path, state: Path | None, as_json: bool) -> None:
         "learnt from",
         "measured on",
         *heads,
+        "decision",
         "SHA-256",
         box=box.SIMPLE,
     )
@@ -163,8 +164,11 @@ def list_versions(studies: Path, state: Path | None, as_json: bool) -> None:
         changes = [f"{before.get(n, float('nan')):.3f} -> {after.get(n, float('nan')):.3f}" for n in clicks]
         counts = [str(len(data.get(part, ()))) for part in ("training", "validation")]
         told = [str(one.card.get(key) or "-") for key in ("mode", "tracer")]
+        decision = str(one.card.get("short") or "-")
         mark = "*" if one == champion else ""
-        table.add_row(mark, str(one.number), one.time[:16], *told, *counts, *changes, one.digest[:12])
+        table.add_row(
+            mark, str(one.number), one.time[:16], *told, *counts, *changes, decision, one.digest[:12]
+        )
     Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
     answers = champion.name if champion else "the weights that the server is started with"
     typer.echo(f"* the champion: {answers}. `segpet weights promote` and `rollback` change it.")
