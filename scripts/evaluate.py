@@ -107,7 +107,8 @@ def segmentation(
     read_clicks: Annotated[
         Path | None,
         typer.Option(
-            help="autopet: folder with NAME_clicks.json; made by the challenge's rules if not given."
+            help="autopet: folder with NAME_clicks.json for each case, such as the one of a method, "
+            "clicks/METHOD, in another run's output; made by the challenge's rules if not given."
         ),
     ] = None,
     proposals: Annotated[
@@ -119,7 +120,8 @@ def segmentation(
         ),
     ] = False,
     value: Annotated[
-        list[int] | None, typer.Option(help="A value of the masks that is lesion. Repeat; all if not given.")
+        list[int] | None,
+        typer.Option(min=1, help="A value of the masks that is lesion. Repeat; all if not given."),
     ] = None,
     mask: Annotated[
         str,
@@ -135,24 +137,39 @@ def segmentation(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Folder for report.html, summary.json, cases.csv, lesions.csv, clicks/."
+            "--output",
+            "-o",
+            help="Folder for report.html, summary.json, cases.csv, lesions.csv, clicks/; what an earlier run "
+            "wrote there is removed.",
         ),
     ] = None,
+    masks: Annotated[
+        bool,
+        typer.Option(
+            "--masks", help="Write each case's mask after the last click: masks/METHOD/NAME.nii.gz."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Let simulated annotators click through your cases, and score the masks after each number of clicks.
 
     One lesion at a time: each gets its own clicks on the errors that its mask still has, and all lesions'
     masks together, after n clicks each, are the case's mask that is scored. Without clicks a mask is empty,
-    unless there are --proposals. Ctrl+C keeps what is done. The page numbers the cases and names none;
-    cases.csv says which is which.
+    unless there are --proposals. A case without a lesion counts where something is clicked or proposed in
+    it. Ctrl+C keeps what is done. The page numbers the cases and names none; cases.csv says which is which.
 
     `segpet evaluate segmentation cases/ --unit SUVbw --model weights.safetensors -o results/`
     """
-    from lib.learning.cases import find_cases
+    from lib.learning.cases import find_cases, missing_values
     from lib.learning.protocols import Corrective
     from lib.learning.results import Results
+    from lib.pet import UNITS
+    from lib.pet.sidecar import unit_named
 
+    if unit and unit not in UNITS and unit_named(unit) == "unknown":
+        raise InputError(f"The unit must be one of {', '.join(UNITS)}.")
+    if masks and (not output or embed is not None):
+        raise InputError("--masks needs --output, and the cases as they are: no --embed.")
     if read_clicks and (protocol is not Protocol.autopet or embed is not None):
         raise InputError("--read-clicks needs --protocol autopet, and the cases as they are: no --embed.")
     rules: Corrective | Given
@@ -162,7 +179,11 @@ def segmentation(
         counts, rules = _counts(clicks or "0,1,3,5,10"), Corrective(annotator.value, seed, proposals)
     if output:
         check_output_folder(output)
+        if read_clicks and output.resolve() in read_clicks.resolve().parents:
+            raise InputError("--read-clicks lies in the output, whose clicks are removed: name another.")
     cases = find_cases(studies, mask)
+    if missing := missing_values(cases, value or ()):
+        raise InputError(f"No mask holds value {' or '.join(map(str, missing))}.")
     models, baselines = _models(model or [], device), _baselines(method or list(Baseline))
     settings = {
         "protocol": protocol.value,
@@ -172,7 +193,7 @@ def segmentation(
         "surface_tolerance_mm": tolerance,
         "seed": seed,
     }
-    results = Results(models, baselines, settings, output, seed)
+    results = Results(models, baselines, settings, output, seed, masks)
     reading = {"unit": unit, "instances": instances.value, "values": value or (), "embed": embed}
     stopped = False
     try:
@@ -182,6 +203,8 @@ def segmentation(
     if not results.any:
         reasons = [f" Case {case['number']}: {case['reason']}" for case in results.left_out[:1]]
         raise InputError("No case could be measured." + "".join(reasons))
+    if not results.measured:
+        raise InputError("No case that was read has a lesion: there is nothing to click.")
     results.write()
     if as_json:
         typer.echo(json.dumps(results.summary(), indent=2))
@@ -211,20 +234,23 @@ def _run(
         for number, files in enumerate(cases, start=1):
             try:
                 case = read_case(files, **reading)
+                warnings = list(case.warnings)
                 if case.volume.preflight and case.volume.preflight.overruled:
-                    progress.console.print(f"Case {number}: {unit_warning(case.volume)}", markup=False)
+                    warnings.append(str(unit_warning(case.volume)))
+                for warning in warnings:
+                    results.warn(number, warning)
+                    progress.console.print(f"Case {number}: {warning}", markup=False)
                 methods = [
                     method
                     for method in (*results.models, *results.baselines)
                     if method.name != Baseline.suv_fixed or case.volume.unit == "SUVbw"
                 ]
                 # Added when all are done: an interrupted case must not count for some methods alone.
-                for run in [evaluate(method, case, rules, counts, tolerance) for method in methods]:
-                    results.add(number, case, run)
-                if rules.proposals:
-                    results.add_seeds(seed_recall(propose_seeds(case.volume), case.objects))
+                runs = [evaluate(method, case, rules, counts, tolerance) for method in methods]
+                seeds = seed_recall(propose_seeds(case.volume), case.objects) if rules.proposals else None
+                results.add(number, case, runs, seeds)
             except (CaseError, PromptError, VolumeError) as error:
-                results.leave_out(number, str(error))
+                results.leave_out(number, files.name, str(error))
                 progress.console.print(f"Case {number} was left out: {error}", markup=False)
             progress.advance(bar)
 
@@ -292,16 +318,22 @@ def _print(summary: dict[str, Any], output: Path | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from lib.learning.metrics import METRICS
     from lib.learning.results import methods_of
 
     table = Table(
-        box=box.SIMPLE, title=f"Mean over cases, 95 % interval ({_said(summary)})", title_justify="left"
+        box=box.SIMPLE,
+        title=f"Mean over cases, 95 % interval ({_said(summary)})",
+        title_justify="left",
+        caption=_below(summary),
+        caption_justify="left",
     )
-    for head in ("method", "clicks", "Dice", "surface Dice", "lesion F1", "FPV, ml", "FNV, ml", "s a click"):
+    names = ("dice", "surface_dice", "lesion_f1", "fpv_ml", "fnv_ml")
+    for head in ("method", "clicks", *(METRICS[name].short for name in names), "s a click"):
         table.add_column(head, justify="left" if head == "method" else "right")
     for method in methods_of(summary):
         for clicks, at in method["clicks"].items():
-            means = [at[name] for name in ("dice", "surface_dice", "lesion_f1", "fpv_ml", "fnv_ml")]
+            means = [at[name] for name in names]
             seconds = "" if at["seconds"] is None else f"{at['seconds']:.2f}"
             table.add_row(method["weights"], clicks, *map(_cell, means), seconds)
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
@@ -315,6 +347,21 @@ def _print(summary: dict[str, Any], output: Path | None) -> None:
 def _said(summary: dict[str, Any]) -> str:
     settings = summary["settings"]
     return ", ".join(f"{title} {value}" for title, value in settings.items() if value is not None)
+
+
+def _below(summary: dict[str, Any]) -> str | None:
+    """Return what stands below the table: cases without a lesion, and how seeds met the lesions."""
+    from lib.learning.results import methods_of
+
+    lines = []
+    if without := max(method["without_lesion"] for method in methods_of(summary)):
+        lines.append(f"Cases without a lesion: {without}; they count where something is clicked or proposed.")
+    if seeds := summary.get("seeds"):
+        lines.append(
+            f"Seeds, mean over cases: recall {_cell(seeds['recall'])}, false {_cell(seeds['false'])}; "
+            f"{seeds['found']} of {seeds['lesions']} lesions have one."
+        )
+    return "\n".join(lines) or None
 
 
 def _cell(mean: dict[str, Any]) -> str:

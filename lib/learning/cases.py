@@ -159,8 +159,8 @@ def _on_grid(
     moved, outside = nearest_labels(mask, affine, volume), share_outside(mask, affine, volume)
     if outside > MOST_OUTSIDE:
         raise CaseError(
-            f"{outside:.0%} of the mask lies outside of the image: it belongs to another study, or to another "
-            "frame of reference."
+            f"{outside:.0%} of the mask lies outside of the image: it belongs to another study, or to "
+            "another frame of reference."
         )
     warning = "The mask lies on another grid than the image; it was resampled (nearest neighbour)."
     covered = float(nearest_labels(np.ones(mask.shape, np.uint8), affine, volume).mean())

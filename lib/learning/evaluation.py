@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from lib.interaction import SeedRecall
 from lib.interaction.prompts import Index
 from lib.interaction.segmenter import Segmenter
 from lib.learning.cases import Case
@@ -144,13 +145,18 @@ def evaluate(
     )
 
 
-def rows(run: Run, number: int) -> Iterator[dict[str, Any]]:
+def rows(run: Run, number: int, seeds: SeedRecall | None = None) -> Iterator[dict[str, Any]]:
     """Yield a line of a table for each scored state of a run; an empty cell where there is no value.
 
     Args:
         run: one method on one case.
         number: under which the report knows the case.
+        seeds: the case's, which add a column with the share of lesions found and one with the false ones.
     """
+    of_seeds: dict[str, Any] = {}
+    if seeds:
+        recall = round(seeds.found / seeds.total, 5) if seeds.total else ""
+        of_seeds = {"seed_recall": recall, "false_seeds": seeds.false}
     for state in run.states:
         if state.scores:
             numbers = {"seconds": state.seconds, **{name: state.scores[name] for name in METRICS}}
@@ -159,6 +165,7 @@ def rows(run: Run, number: int) -> Iterator[dict[str, Any]]:
                 "case": run.case,
                 "method": run.method,
                 "lesions": run.lesions,
+                **of_seeds,
                 "clicks": state.clicks,
                 **{name: "" if np.isnan(value) else round(value, 5) for name, value in numbers.items()},
             }

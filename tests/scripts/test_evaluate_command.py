@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from importlib.metadata import version
 
 import nibabel
 import numpy as np
@@ -96,6 +97,15 @@ def test_the_table_of_lesions_has_every_lesion_of_every_method(with_region_growi
     assert sum(group["count"] for group in summary["lesions"].values()) == lesions / 2
 
 
+def test_the_page_says_what_was_measured_when_and_by_which_version(with_region_growing):
+    folder, summary = with_region_growing
+    page = (folder / "report.html").read_text()
+    assert (
+        f"cases: 2; without a lesion: 0; left out: 0; date: {summary['date']}; SegPET: {version('segpet')}"
+        in page
+    )
+
+
 def test_the_page_opens_offline_and_names_nobody(with_region_growing):
     page = (with_region_growing[0] / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 2
@@ -144,6 +154,110 @@ def test_proposals_are_measured_with_their_seeds(cases, tmp_path):
     assert summary["clicks"]["0"]["dice"]["mean"] > 0.6
     assert (summary["seeds"]["found"], summary["seeds"]["lesions"]) == (5, 5)
     assert "5 of 5 lesions have a seed" in (tmp_path / "report.html").read_text()
+    lines = list(csv.DictReader((tmp_path / "cases.csv").open()))
+    assert [line["seed_recall"] for line in lines] == ["1.0"] * 4  # cases, numbers of clicks
+    false = [int(line["false_seeds"]) for line in lines if line["clicks"] == "0"]
+    assert np.mean(false) == pytest.approx(summary["seeds"]["false"]["mean"])
+    # Without clicks a lesion has its proposal's Dice, as the case has.
+    of_lesions = list(csv.DictReader((tmp_path / "lesions.csv").open()))
+    assert all(float(line["dice"]) > 0.5 for line in of_lesions)
+
+
+def test_people_see_recall_and_false_seeds_below_the_table(cases):
+    options = ["--unit", "SUVbw", "--clicks", "0,1", "--proposals", "--method", "suv_region"]
+    assert "recall 1.000" in evaluate(cases, *options).stdout
+
+
+def test_neither_summary_nor_page_has_a_name_from_a_reason(cases, tmp_path):
+    clicks = tmp_path / "clicks"
+    clicks.mkdir()
+    (clicks / f"{NAMES[0]}_clicks.json").write_text('{"tumor": [[14, 12, 14]], "background": []}')
+    result = evaluate(
+        cases,
+        "--protocol",
+        "autopet",
+        "--read-clicks",
+        clicks,
+        "--clicks",
+        "1",
+        "-o",
+        tmp_path / "out",
+        "--json",
+    )
+    assert result.exit_code == 0, result.output
+    reason = {"number": 2, "reason": "There is no click file NAME_clicks.json."}
+    assert json.loads(result.stdout)["left_out"] == [reason]
+    for name in ("summary.json", "report.html"):
+        text = (tmp_path / "out" / name).read_text()
+        assert reason["reason"] in text
+        assert not re.search("Doe|Roe|Jane|Richard", text)
+    assert f"no click file {NAMES[1]}_clicks.json" in " ".join(result.stderr.split())
+
+
+def test_names_of_files_are_left_out_of_reasons(cases, tmp_path):
+    (tmp_path / "imagesTr").mkdir()
+    (tmp_path / "labelsTr").mkdir()
+    for name in NAMES:
+        shutil.copy(cases / name / "PET_image.nii.gz", tmp_path / "imagesTr" / f"{name}_0000.nii.gz")
+        shutil.copy(cases / name / "PET_mask.nii.gz", tmp_path / "labelsTr" / f"{name}.nii.gz")
+    (tmp_path / "imagesTr" / f"{NAMES[0]}_0000.nii.gz").write_bytes(b"no image")
+    (tmp_path / "labelsTr" / f"{NAMES[1]}.nii.gz").write_bytes(b"no mask")
+    result = evaluate(tmp_path, "--clicks", "1")
+    assert result.exit_code == 2
+    assert "Case 1: NAME_0000.nii.gz cannot be read" in result.stderr
+
+
+def test_masks_are_written_on_the_grid_of_the_image(cases, tmp_path):
+    options = ["--unit", "SUVbw", "--clicks", "1", "--method", "suv_region", "--masks", "-o", tmp_path]
+    assert evaluate(cases, *options).exit_code == 0
+    lines = {line["case"]: line for line in csv.DictReader((tmp_path / "cases.csv").open())}
+    for name in NAMES:
+        truth = nibabel.load(cases / name / "PET_mask.nii.gz")
+        mask = nibabel.load(tmp_path / "masks" / "suv_region" / f"{name}.nii.gz")
+        np.testing.assert_array_equal(mask.affine, truth.affine)
+        wanted, there = truth.get_fdata() > 0, mask.get_fdata() > 0
+        dice = 2 * (wanted & there).sum() / (wanted.sum() + there.sum())
+        assert dice == pytest.approx(float(lines[name]["dice"]), abs=1e-5)
+
+
+def test_nothing_of_an_earlier_run_is_left_in_its_folder_and_all_else_stays(cases, tmp_path, monkeypatch):
+    options = ["--unit", "SUVbw", "--clicks", "1", "-o", tmp_path]
+    assert evaluate(cases, *options, "--method", "suv_fixed", "--masks").exit_code == 0
+    others = [tmp_path / "notes.txt", tmp_path / "clicks" / "suv_fixed" / "my_clicks.json"]
+    for path in others:
+        path.write_text("mine")
+    monkeypatch.setattr("lib.learning.cases.read_case", interrupted)
+    assert evaluate(cases, *options, "--method", "suv_region").exit_code == 2
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(others)
+
+
+def test_cases_without_lesion_are_counted_and_change_no_mean(cases, tmp_path):
+    shutil.copytree(cases / NAMES[0], tmp_path / "cases" / "a")
+    shutil.copytree(cases / NAMES[1], tmp_path / "cases" / "b")
+    empty = np.zeros((48, 40, 56), np.uint8)
+    write_mask(tmp_path / "cases" / "b" / "PET_mask.nii.gz", empty, np.diag([-4.0, -4.0, 4.0, 1.0]))
+    options = ["--unit", "SUVbw", "--clicks", "0,1", "--method", "suv_region"]
+    result = evaluate(tmp_path / "cases", *options, "-o", tmp_path / "out")
+    assert "Cases without a lesion: 1" in result.stdout
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["cases"], summary["without_lesion"]) == (2, 1)
+    assert {summary["clicks"]["1"][name]["cases"] for name in METRICS} == {1}
+    shutil.rmtree(tmp_path / "cases" / "a")
+    result = evaluate(tmp_path / "cases", *options)
+    assert result.exit_code == 2
+    assert "No case that was read has a lesion" in result.stderr
+
+
+def test_a_mask_on_another_grid_is_said_everywhere(cases, tmp_path):
+    shutil.copytree(cases / NAMES[0], tmp_path / "cases" / "a")
+    path = tmp_path / "cases" / "a" / "PET_mask.nii.gz"
+    mask = nibabel.load(path)
+    write_mask(path, np.asarray(mask.dataobj).astype(np.uint8)[:, :, :42], mask.affine)
+    result = evaluate(tmp_path / "cases", "--clicks", "1", "--method", "suv_region", "-o", tmp_path / "out")
+    assert result.exit_code == 0
+    said = "another grid than the image; it was resampled (nearest neighbour). It covers 75 % of the image"
+    assert said in " ".join(result.stderr.split())
+    assert all(said in (tmp_path / "out" / name).read_text() for name in ("summary.json", "report.html"))
 
 
 def test_models_are_compared_with_each_other_and_with_the_baseline(cases, weights):
@@ -200,18 +314,20 @@ def test_a_damaged_case_is_left_out_and_the_others_are_measured(cases, tmp_path)
     assert "cannot be read" in result.stderr
 
 
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("after", [0, 1])
 def test_an_interrupted_run_keeps_what_is_done(cases, tmp_path, monkeypatch, after):
     from lib.learning import cases as reading
 
     read, count = reading.read_case, iter(range(10))
 
-    def interrupted(*arguments, **options):
-        if next(count) == after:
-            raise KeyboardInterrupt
-        return read(*arguments, **options)
+    def sometimes(*arguments, **options):
+        return interrupted() if next(count) == after else read(*arguments, **options)
 
-    monkeypatch.setattr(reading, "read_case", interrupted)
+    monkeypatch.setattr(reading, "read_case", sometimes)
     result = evaluate(cases, "--clicks", "1", "-o", tmp_path)
     if after:
         assert result.exit_code == 130
@@ -232,6 +348,11 @@ def test_an_interrupted_run_keeps_what_is_done(cases, tmp_path, monkeypatch, aft
         (["--protocol", "autopet", "--read-clicks", "nowhere"], "no folder nowhere"),
         (["--protocol", "autopet", "--read-clicks", "."], "No case could be measured"),
         (["--model", "none.pth"], "no weights at none.pth"),
+        (["--unit", "foo"], "The unit must be one of SUVbw"),
+        (["--value", "1", "--value", "99"], "No mask holds value 99."),
+        (["--value", "-1"], "--value"),
+        (["--masks"], "--masks needs --output"),
+        (["--protocol", "autopet", "--read-clicks", ".", "-o", ".."], "lies in the output"),
         (["--device", "toaster", "--model", "none.pth"], "toaster"),
     ],
 )
