@@ -140,5 +140,19 @@ def test_an_unknown_tracer_is_refused_with_the_known_ones(table):
 
 
 def test_a_table_that_is_missing_is_refused(tmp_path):
-    with pytest.raises(UptakeError, match="none cannot be used"):
+    with pytest.raises(UptakeError, match="none cannot be used as uptake tables: no such file or directory"):
         uptake_of("FDG", tmp_path / "none")
+
+
+def test_what_is_no_file_of_text_is_refused(tmp_path):
+    with pytest.raises(UptakeError, match="cannot be used as uptake tables: is a directory"):
+        uptake_of("FDG", tmp_path)
+    (tmp_path / "image").write_bytes(b"\xff\xfe")
+    with pytest.raises(UptakeError, match="image cannot be used as uptake tables: it is no text in UTF-8"):
+        uptake_of("FDG", tmp_path / "image")
+
+
+def test_a_tracer_that_spares_the_liver_gives_an_image(table):
+    table.write_text(TABLE.replace("liver = [3.0, 0.5]", "liver = [0, 0]"))
+    phantom = make_phantom(0, FIELD, VOXEL, "MyTracer", lesions=0, uptake_table=table)
+    assert np.isfinite(phantom.volume.array).all() and phantom.volume.array.max() > 10

@@ -33,19 +33,19 @@ def acquire(
         spacing: mm along k, j, i.
         fwhm_mm: of the blur.
         liver_cv: standard deviation over mean in the liver.
-        liver_suv: mean of the liver where it is not in the field.
+        liver_suv: mean of the liver where it is not in the field; 0 is no noise.
         random: of the noise.
     """
     sigma = fwhm_mm * _PER_FWHM / spacing
     image = gaussian_filter(activity, sigma, truncate=3)
     noise = random.standard_normal(activity.shape, dtype=np.float32)
     noise = gaussian_filter(noise, _GRAIN * sigma, truncate=3)
-    noise /= noise.std()
+    noise /= noise.std() or 1  # a single voxel has none
     noise *= np.sqrt(np.maximum(image, 0))
     # A field that cuts the liver away leaves the noise as counting has it.
     scale = liver_cv * np.sqrt(liver_suv)
     box = next(iter(find_objects(liver.view(np.uint8))), None)
-    if box is not None:
+    if box is not None and liver_suv > 0:
         inner = binary_erosion(liver[box], iterations=max(1, round(_DEPTH_MM / float(spacing.mean()))))
         if np.count_nonzero(inner) >= _FEWEST:
             scale = _scale(image[box][inner], noise[box][inner], liver_cv)

@@ -115,7 +115,12 @@ def read_uptake(path: Path) -> tuple[Uptake, ...]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UptakeError(f"{path.name} cannot be used as uptake tables: {error}.") from error
+        why = str(error)
+        if isinstance(error, OSError):
+            why = str(error.strerror).lower()
+        elif isinstance(error, UnicodeDecodeError):
+            why = "it is no text in UTF-8"
+        raise UptakeError(f"{path} cannot be used as uptake tables: {why}.") from error
     if not tables:
         raise UptakeError(f"{path.name} holds no uptake tables: each needs a table named as its tracer.")
     return tuple(_uptake(name, entry, path.name) for name, entry in tables.items())
