@@ -103,12 +103,13 @@ def phantom(
     from lib.pet import make_phantom
     from lib.pet.phantom.dicom_series import write_dicom
     from lib.pet.phantom.files import IMAGE, summary, write_nifti
+    from lib.pet.phantom.lesions import LARGEST_MM
 
     check_output_folder(output)
     if (output / IMAGE).exists() or (output / "dicom").exists():
         raise InputError(f"{output.name} holds a study already; name another folder.")
     spacing = _three(voxel, "voxel size", float)
-    numbers = _three(shape, "shape", int) if shape else _shape(extent, spacing)
+    numbers = _three(shape, "shape", int) if shape is not None else _shape(extent, spacing)
     typer.echo("Drawing the patient ...", err=True)
     made = make_phantom(
         seed,
@@ -125,6 +126,8 @@ def phantom(
         orientation=orientation.value,
         uptake_table=uptake,
     )
+    if lesions != 0 and largest > LARGEST_MM and not any(one.kind == "giant" for one in made.findings):
+        raise InputError(f"A lesion of {largest:g} mm found no room in this patient; ask for a shorter one.")
     output.mkdir(parents=True, exist_ok=True)
     typer.echo("Writing NIfTI ...", err=True)
     write_nifti(made, output, seed)
@@ -143,7 +146,8 @@ def phantom(
 
 def _shape(extent: Extent, spacing: tuple[float, float, float]) -> tuple[int, int, int]:
     size = (_WIDTH_MM, _WIDTH_MM, _LENGTHS_MM[extent])
-    i, j, k = (max(1, round(length / max(step, 0.1))) for length, step in zip(size, spacing, strict=True))
+    # max(0.1, NaN) is 0.1: what is no size gives some number here, and is refused with the field.
+    i, j, k = (max(1, round(length / max(0.1, step))) for length, step in zip(size, spacing, strict=True))
     return i, j, k
 
 

@@ -235,6 +235,14 @@ def test_a_necrotic_lesion_is_cold_in_its_middle():
     assert large, "another seed is needed"
 
 
+def test_many_lesions_find_room():
+    assert len(make_phantom(1, (80, 60, 180), (6, 6, 6), lesions=200).findings) == 200
+
+
+def test_a_field_of_a_single_voxel_is_an_image_too():
+    assert np.isfinite(make_phantom(0, (1, 1, 1), lesions=0).volume.array).all()
+
+
 def test_a_very_large_target_can_be_asked_for():
     phantom = make_phantom(1, (90, 70, 220), (6, 6, 6), largest_mm=265)
     filled = np.argwhere(phantom.lesions == 1)
@@ -268,17 +276,23 @@ def test_a_study_may_be_negative():
     ("arguments", "sentence"),
     [
         ({"seed": -1}, "seed must be 0 or more"),
-        ({"shape": (10, 10, 10)}, "too small for its lesions"),
+        ({"seed": 1 << 63}, "below 2"),
+        ({"shape": (10, 10, 10), "lesions": 8}, "of 8 lesions found room in 150 tries"),
+        ({"shape": (10, 10, 10), "lesions": 20}, "in 450 tries"),
         ({"shape": (10, 10)}, "three numbers of voxels"),
         ({"shape": (4000, 4000, 4000)}, "500 million voxels"),
+        ({"shape": (10**400, 4, 4)}, "500 million voxels"),
         ({"spacing": (4, 4, 0)}, "spacings of 0.5 to 20 mm"),
+        ({"spacing": (4, float("nan"), 4)}, "spacings of 0.5 to 20 mm"),
         ({"kinds": ["oval"]}, "of the kinds sphere"),
         ({"kinds": []}, "of the kinds sphere"),
         ({"lesions": -1}, "0 to 500 lesions"),
         ({"largest_mm": 3}, "6 to 400 mm"),
         ({"sex": "X"}, "sex must be F or M"),
         ({"height_m": 175}, "height must be 1.2 to 2.2 m"),
-        ({"height_m": 1.75, "weight_kg": 300}, "body mass index"),
+        ({"height_m": 0}, "height must be 1.2 to 2.2 m"),
+        ({"height_m": 1.75, "weight_kg": 300}, "42.9 to 153.1 kg at 1.75 m, a body mass index"),
+        ({"weight_kg": 0}, "body mass index"),
         ({"arms": "crossed"}, "arms must be up or down"),
     ],
 )

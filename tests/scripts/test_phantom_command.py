@@ -92,7 +92,22 @@ def test_bad_input_is_one_sentence_and_status_2(made, tmp_path):
         "of the kinds sphere": ["-o", tmp_path / "f", "--kind", "oval"],
         "must have the fields": ["-o", tmp_path / "g", "--uptake", tmp_path / "table.toml"],
         "body mass index": ["-o", tmp_path / "h", "--height", "1.7", "--weight", "400"],
-        "too small for its lesions": ["-o", tmp_path / "i", "--shape", "8,8,8"],
+        "lesions found room": ["-o", tmp_path / "i", "--shape", "8,8,8"],
+        "three spacings of 0.5": ["-o", tmp_path / "j", "--voxel", "nan,4,4"],
+        "height must be 1.2 to 2.2 m": ["-o", tmp_path / "k", "--height", "0"],
+        "kg at 1.70 m": ["-o", tmp_path / "l", "--height", "1.7", "--weight", "0"],
+        "'' is no shape": ["-o", tmp_path / "m", "--shape", ""],
+        "uptake tables: is a directory.": ["-o", tmp_path / "n", "--uptake", tmp_path],
+        "400 mm found no room": [
+            "-o",
+            tmp_path / "o",
+            "--largest",
+            "400",
+            "--shape",
+            "64,48,60",
+            "--voxel",
+            "6,6,6",
+        ],
     }
     for expected, arguments in cases.items():
         result = run(*arguments)

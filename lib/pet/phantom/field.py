@@ -1,5 +1,7 @@
 """The field of view: which part of the body the voxels cover, and how their axes lie."""
 
+import math
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -20,6 +22,32 @@ _HANDS_UP_MM = 170.0
 _MOST_VOXELS = 1 << 29
 
 
+def check_field(shape: Sequence[int], spacing: Sequence[float]) -> None:
+    """Refuse what is no field.
+
+    Args:
+        shape: voxels along i, j, k.
+        spacing: mm.
+
+    Raises:
+        VolumeError: no grid, or one too large.
+    """
+    # One by one: what the smallest of several numbers is when one of them is NaN depends on their order.
+    if (
+        len(shape) != 3
+        or len(spacing) != 3
+        or not all(number >= 1 for number in shape)
+        or not all(0.5 <= step <= 20 for step in spacing)
+    ):
+        raise VolumeError(
+            "A phantom's field needs three numbers of voxels and three spacings of 0.5 to 20 mm."
+        )
+    if math.prod(shape) > _MOST_VOXELS:
+        raise VolumeError(
+            "A phantom's field may have 500 million voxels at most; give it fewer or larger ones."
+        )
+
+
 def field_grid(
     shape: tuple[int, int, int], spacing: tuple[float, float, float], length_mm: float, arms: str
 ) -> Grid:
@@ -30,23 +58,7 @@ def field_grid(
         spacing: mm.
         length_mm: of the body, whose soles are at z = 0.
         arms: "up" or "down": whether there is something above the vertex.
-
-    Raises:
-        VolumeError: no grid, or one too large.
     """
-    if (
-        len(shape) != 3
-        or len(spacing) != 3
-        or min(shape) < 1
-        or not 0.5 <= min(spacing) <= max(spacing) <= 20
-    ):
-        raise VolumeError(
-            "A phantom's field needs three numbers of voxels and three spacings of 0.5 to 20 mm."
-        )
-    if np.prod(shape, dtype=float) > _MOST_VOXELS:
-        raise VolumeError(
-            "A phantom's field may have 500 million voxels at most; give it fewer or larger ones."
-        )
     size = np.multiply(shape, spacing)
     top = length_mm + (_HANDS_UP_MM if arms == "up" else 0) + _ABOVE_VERTEX_MM
     if size[2] >= top + _ABOVE_VERTEX_MM:

@@ -1,5 +1,6 @@
 """Lesions: of which kind, where, how large, how hot; painted into a body that is already there."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +21,7 @@ KINDS: dict[str, float] = {
 SMALLEST_MM, LARGEST_MM = 6.0, 80.0
 CONTRAST = (1.5, 10.0)
 _LEAST_OF_BLOOD = 1.5  # below that multiple of the blood pool nobody would call it a lesion
-_TRIES = 150
+_TRIES, _TRIES_ARE_FOR = 150, 8  # as many again for every further 8 lesions
 #: Site -> longest diameter there, and weight, of lesions that may be anywhere.
 _ANYWHERE = {
     "liver": (80.0, 0.22), "lung_*": (80.0, 0.2), "soft": (80.0, 0.2), "node": (45.0, 0.26),
@@ -81,14 +82,15 @@ def paint_lesions(
         Instance map [k, j, i] with 1, the largest, to count; and the lesions in that order.
 
     Raises:
-        VolumeError: they have no room.
+        VolumeError: not all of them found room.
     """
     instances = np.zeros(canvas.labels.shape, dtype=np.uint16)
     painter = _Painter(canvas, random, instances, blood)
     weights = np.array([KINDS[kind] for kind in kinds])
     if count and largest_mm > LARGEST_MM:
         painter.try_giant(largest_mm)
-    for _ in range(_TRIES):
+    tries = _TRIES * max(1, math.ceil(count / _TRIES_ARE_FOR))
+    for _ in range(tries):
         missing = count - len(painter.lesions)
         if missing <= 0:
             break
@@ -100,7 +102,8 @@ def paint_lesions(
             painter.try_one(kind, largest_mm)
     if len(painter.lesions) < count:
         raise VolumeError(
-            "The phantom's field of view is too small for its lesions; give it more voxels or fewer lesions."
+            f"Only {len(painter.lesions)} of {count} lesions found room in {tries} tries; give the phantom a "
+            "larger field of view, smaller voxels, more kinds or fewer lesions."
         )
     order = sorted(painter.lesions, key=lambda lesion: -lesion.volume_ml)
     renumbered = np.zeros(count + 1, dtype=np.uint16)

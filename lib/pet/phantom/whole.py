@@ -13,7 +13,7 @@ from lib.pet.phantom.acquisition import FWHM_MM, LIVER_CV, acquire
 from lib.pet.phantom.canvas import Canvas, Grid
 from lib.pet.phantom.chest import chest
 from lib.pet.phantom.classes import CLASSES, LESION_CLASS, NUMBERS
-from lib.pet.phantom.field import Orientation, field_grid, tilted
+from lib.pet.phantom.field import Orientation, check_field, field_grid, tilted
 from lib.pet.phantom.head import head
 from lib.pet.phantom.lesions import KINDS, LARGEST_MM, SMALLEST_MM, Lesion, paint_lesions
 from lib.pet.phantom.outline import outline
@@ -82,7 +82,7 @@ def make_phantom(
     arguments give the same bytes, and another tracer shows the same body.
 
     Args:
-        seed: of every random choice; 0 or more.
+        seed: of every random choice; 0 to 2^63 - 1.
         shape: voxels to the left, to posterior, and up: 96 x 96 x 160 if not given.
         spacing: mm between voxel centres in that order: 4 if not given.
         tracer: a table of `data/phantom_uptake.toml`, or of `uptake_table`.
@@ -98,13 +98,13 @@ def make_phantom(
         uptake_table: a file with further tracers.
 
     Raises:
-        VolumeError: an argument out of range, or a field of view too small for the lesions.
+        VolumeError: an argument out of range, or too little room for the lesions.
         UptakeError: no table for the tracer, or a file that holds none.
     """
     uptake = uptake_of(tracer, uptake_table)
     chosen = _checked_kinds(kinds)
-    if seed < 0:
-        raise VolumeError("A phantom's seed must be 0 or more.")
+    if not 0 <= seed < 1 << 63:  # headers have no room for longer ones
+        raise VolumeError("A phantom's seed must be 0 or more, and below 2^63.")
     if lesions is not None and not 0 <= lesions <= 500:
         raise VolumeError("A phantom can have 0 to 500 lesions.")
     if not SMALLEST_MM <= largest_mm <= 400:
@@ -112,6 +112,7 @@ def make_phantom(
     streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(5)]
     of_patient, of_body, of_uptake, of_lesions, of_scan = streams
     shape, spacing = shape or DEFAULT_SHAPE, spacing or DEFAULT_SPACING
+    check_field(shape, spacing)
     patient = _patient(of_patient, shape[0] * spacing[0], sex, height_m, weight_kg, arms)
     grid = field_grid(shape, spacing, 1000 * patient.height_m, patient.arms)
     if orientation == "odd":
@@ -172,14 +173,19 @@ def _patient(
     if drawn not in ("F", "M"):
         raise VolumeError("A phantom's sex must be F or M.")
     middle, spread = (1.63, 0.065) if drawn == "F" else (1.76, 0.07)
-    height = height_m or float(
-        np.clip(middle + spread * deviate, middle - 2.2 * spread, middle + 2.2 * spread)
-    )
+    height = height_m
+    if height is None:
+        height = float(np.clip(middle + spread * deviate, middle - 2.2 * spread, middle + 2.2 * spread))
     if not 1.2 <= height <= 2.2:
         raise VolumeError("A phantom's height must be 1.2 to 2.2 m.")
-    weight = weight_kg or float(np.clip(np.exp(3.25 + 0.17 * index), 17, 42)) * height**2
+    weight = weight_kg
+    if weight is None:
+        weight = float(np.clip(np.exp(3.25 + 0.17 * index), 17, 42)) * height**2
     if not 14 <= weight / height**2 <= 50:
-        raise VolumeError("A phantom's weight must fit its height: a body mass index of 14 to 50 kg/m2.")
+        raise VolumeError(
+            f"A phantom's weight must fit its height: {14 * height**2:.1f} to {50 * height**2:.1f} kg at "
+            f"{height:.2f} m, a body mass index of 14 to 50 kg/m2."
+        )
     # Arms beside the trunk need a field as wide as scanners have it.
     posture: Literal["up", "down"] = arms or ("down" if width_mm >= 480 and lifted < 0.4 else "up")
     if posture not in ("up", "down"):
