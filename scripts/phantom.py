@@ -174,8 +174,10 @@ def _as_text(found: dict[str, Any], made: "Phantom") -> str:
         f"blur {made.fwhm_mm:.1f} mm, liver CV {100 * made.liver_cv:.0f} %"
     ]
     lines += [
-        f"lesion {one.number}: {one.kind}, {one.volume_ml:.2f} ml, SUV {one.suv:.1f}, {one.contrast:.1f} x "
-        f"background{f', in {one.site}' if one.site else ''}"
+        f"lesion {one.number}: {one.kind}{' (core not resolved)' if one.core_resolved is False else ''}, "
+        f"{one.volume_ml:.2f} ml, SUV {one.suv:.1f}, {one.contrast:.1f} x background"
+        f"{f', {one.image_contrast:.1f} x in the image' if one.image_contrast else ''}"
+        f"{f', in {one.site}' if one.site else ''}"
         for one in made.findings
     ]
     return "\n".join([*lines, f"Written: {found['folder']}"])

@@ -6,7 +6,8 @@ from scipy import ndimage
 
 from lib.pet import Crop, VolumeError, make_phantom, quantify
 from lib.pet.organ_map import OrganMap
-from lib.pet.phantom import KINDS, SCANNER_VOXELS_MM
+from lib.pet.phantom import KINDS, SCANNER_VOXELS_MM, Lesion
+from lib.pet.phantom.shown import as_shown
 from lib.pet.references import liver_reference
 
 TRACERS = ("FDG", "PSMA", "DOTATATE")
@@ -193,6 +194,22 @@ def test_a_lesion_s_image_shows_the_contrast_stated():
     for one in clean:
         numbers = quantify(phantom.volume, Crop.from_grid(phantom.lesions == one.number))
         assert numbers.mean == pytest.approx(one.suv, rel=0.25)
+
+
+def test_a_lesion_s_contrast_in_the_image_is_over_the_body_around_it_and_nothing_else():
+    body = np.zeros((30, 30, 30), dtype=bool)
+    body[:, :, 5:] = True
+    image, instances = body.astype(np.float32), np.zeros(body.shape, dtype=np.uint16)
+    for number, at, level in ((1, 10, 4.0), (2, 15, 9.0)):
+        instances[12:15, 12:15, at : at + 3], image[12:15, 12:15, at : at + 3] = number, level
+    image[11, 13, 11] = 50  # spills over
+    painted = [Lesion(number, "necrotic", "", 9, 1, 4, 8, core) for number, core in ((1, 10.0), (2, 9.9))]
+    spacing = np.full(3, 4.0)
+    one, two = as_shown(painted, instances, image, body, spacing, fwhm_mm=5.0)
+    assert (one.image_contrast, two.image_contrast) == pytest.approx((4, 9))
+    assert (one.core_resolved, two.core_resolved) == (True, False)
+    (alone,) = as_shown(painted[:1], instances % 2, image, instances == 1, spacing, fwhm_mm=5.0)
+    assert alone.image_contrast is None
 
 
 def test_every_kind_of_lesion_occurs():

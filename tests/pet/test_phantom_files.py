@@ -69,6 +69,7 @@ def test_phantom_json_tells_the_truth_of_each_lesion(study):
     for one in told["lesions"]:
         voxels = np.count_nonzero(phantom.lesions == one["number"])
         assert one["volume_ml"] == pytest.approx(voxels * 0.216)
+        assert one["image_contrast"] > 0 and (one["core_mm"] is None) == (one["core_resolved"] is None)
 
 
 def test_the_dicom_series_gives_the_image_back_as_suv(study):

@@ -49,7 +49,7 @@ class Look:
     """
 
     shape: Shape
-    core: Shape | None = None
+    core: Ellipsoid | None = None
 
 
 def look(kind: str, centre: NDArray[np.float64], diameter: float, random: np.random.Generator) -> Look:

@@ -39,7 +39,7 @@ _BESIDE = {"beside_bladder": "urinary_bladder", "beside_heart": "heart", "beside
 
 @dataclass(frozen=True)
 class Lesion:
-    """What was painted, before blur and noise.
+    """What was painted, before blur and noise, and what the image shows of it.
 
     Args:
         number: in the instance map.
@@ -49,6 +49,10 @@ class Lesion:
         volume_ml: of its voxels.
         suv: of what is not dead in it.
         contrast: its SUV over the median of what was there before.
+        core_mm: the shortest diameter of its dead core, None where it has none.
+        core_resolved: whether that is at least two voxels and twice the blur's FWHM; None where it has none.
+        image_contrast: mean over that of the body from one FWHM to 10 mm further around it, in the image;
+            None where there is no such body.
     """
 
     number: int
@@ -58,6 +62,9 @@ class Lesion:
     volume_ml: float
     suv: float
     contrast: float
+    core_mm: float | None
+    core_resolved: bool | None = None
+    image_contrast: float | None = None
 
 
 def paint_lesions(
@@ -201,7 +208,8 @@ class _Painter:
         self.instances[box][inside] = number
         volume = float(np.count_nonzero(inside) * np.prod(self.canvas.grid.spacing) / 1000)
         site = CLASSES.get(int(np.bincount(beneath).argmax()), "")
-        self.lesions.append(Lesion(number, kind, site, diameter, volume, suv, contrast))
+        core = None if form.core is None else 2 * min(form.core.half_axes)
+        self.lesions.append(Lesion(number, kind, site, diameter, volume, suv, contrast, core))
         return True
 
     def _has_room(

@@ -18,6 +18,7 @@ from lib.pet.phantom.head import head
 from lib.pet.phantom.lesions import KINDS, LARGEST_MM, SMALLEST_MM, Lesion, paint_lesions
 from lib.pet.phantom.outline import outline
 from lib.pet.phantom.parts import Patient, Variation
+from lib.pet.phantom.shown import as_shown
 from lib.pet.phantom.skeleton import skeleton
 from lib.pet.phantom.uptake import Uptake, uptake_of
 from lib.pet.volume import Volume, VolumeError
@@ -134,6 +135,7 @@ def make_phantom(
         uptake.mean_sd("liver")[0],
         of_scan,
     )
+    findings = as_shown(findings, instances, image, canvas.activity > 0, grid.spacing[::-1], fwhm)
     to_ras = np.diag([-1.0, -1.0, 1.0, 1.0])
     present = np.flatnonzero(np.bincount(canvas.labels.ravel(), minlength=LESION_CLASS + 1))
     names = {int(number): CLASSES[int(number)] for number in present if number}
