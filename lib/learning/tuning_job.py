@@ -165,7 +165,7 @@ class _Training:
         patient_of = {study.name: study.patient() for study in studies}
         sure = {study.name: study for study in studies if study.trusted}
         split = self._models.split(patient_of, sure, lambda name: self._is_usable(sure[name]), fewest)
-        learning = [study for study in studies if study.name in split.training]
+        learning = [study for study in self._usable(studies) if study.name in split.training]
         frozen = [study for study in self._usable(sure.values()) if study.name in split.validation]
         champion = self._models.champion()
         base = load_network(champion.path if champion else job.base, job.device, job.state.folder("weights"))

@@ -195,7 +195,7 @@ class Models:
             trusted: studies with a label that somebody vouches for; only their patients can be drawn. None:
                 all are.
             is_measurable: whether something is outlined in a study, and can be read; asked of trusted studies
-                of patients that are kept apart, or may be.
+                of patients that are kept apart, or may be. From others of these nothing must be learnt.
             fewest: patients to keep apart.
 
         Raises:
@@ -222,7 +222,12 @@ class Models:
                 "All labelled studies are of patients that are kept apart to measure on: label another "
                 "patient."
             )
-        learnt |= there - added.keys()
+        # Nothing can be learnt from whoever has nothing outlined: once there is, they may be kept apart.
+        learnt |= {
+            patient
+            for study, patient in patient_of.items()
+            if patient not in added and (study not in sure or patient in measurable)
+        }
         write_atomic(path, to_json({"validation": sorted(added), "added": added, "learnt": sorted(learnt)}))
         return Split(rest, apart)
 
