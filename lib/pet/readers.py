@@ -61,7 +61,9 @@ def read_volume(
         if computed.unit == "SUVbw":
             return computed
     overruled = str(sidecar["Units"]) if stated not in (unit, "unknown") else ""
-    preflight = Preflight.of_file(unit, "as stated when it was opened", overruled)
+    header = header_of(sidecar)
+    stated_when_opened = Preflight.of_file(unit, "as stated when it was opened", overruled)
+    preflight = replace(stated_when_opened, tracer=header.tracer, nuclide=header.nuclide)
     return Volume(array, affine, unit, preflight)
 
 

@@ -227,11 +227,13 @@ def test_a_sidecar_that_states_no_unit_leaves_it_unknown(tmp_path, array):
         assert read_volume(path).unit == "unknown"
 
 
-def test_a_sidecar_of_suv_says_which_tracer_it_was(tmp_path, array):
+@pytest.mark.parametrize("stated", [{"Units": "g/mL"}, {}])
+@pytest.mark.parametrize("unit", [None, "SUVbw"])
+def test_a_sidecar_says_which_tracer_it_was_whoever_says_the_unit(tmp_path, array, unit, stated):
     save_nifti(tmp_path / "image.nii.gz", array)
-    said = {"Units": "g/mL", "TracerName": "FDG", "TracerRadionuclide": "F18"}
+    said = {**stated, "TracerName": "FDG", "TracerRadionuclide": "F18"}
     (tmp_path / "image.json").write_text(json.dumps(said))
-    preflight = read_volume(tmp_path / "image.nii.gz").preflight
+    preflight = read_volume(tmp_path / "image.nii.gz", unit).preflight
     assert (preflight.tracer, preflight.nuclide) == ("FDG", "F-18")
 
 
