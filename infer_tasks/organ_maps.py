@@ -6,12 +6,10 @@ from typing import Any
 
 from cachetools import LRUCache
 
-from infer_tasks.requests import EXTENSIONS
 from lib.pet import Volume, VolumeError
 from lib.pet.organ_map import OrganMap
-from lib.pet.organs import read_organ_map
+from lib.pet.organs import find_organ_map, read_organ_map
 
-FOLDER = "organs"
 _KEPT = 4
 
 
@@ -23,18 +21,13 @@ class OrganMaps:
     """
 
     def __init__(self, studies: Path) -> None:
-        self._folder = studies / FOLDER
+        self._studies = studies
         self._kept: LRUCache[Any, OrganMap | None] = LRUCache(_KEPT)
         self._reading = Lock()
 
-    def find(self, study: str) -> Path | None:
-        """Return where a study's organ map is, None where there is none."""
-        names = [study, *(f"{study}{end}" for end in EXTENSIONS)]
-        return next((path for name in names if (path := self._folder / name).exists()), None)
-
     def get(self, study: str, volume: Volume) -> OrganMap | None:
         """Return a study's organ map on its grid; None where there is none, or none that can be used."""
-        path = self.find(study)
+        path = find_organ_map(self._studies, study)
         if path is None:
             return None
         with self._reading:

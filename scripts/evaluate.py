@@ -116,7 +116,8 @@ def segmentation(
         typer.Option(
             "--proposals",
             help="Without clicks the mask is what automatic seeds propose (autopet: clicks correct it); "
-            "recall and false seeds are measured.",
+            "recall and false seeds are measured. An organ map (organs/NAME in MONAI Label's layout, "
+            "NAME/organs.nii.gz where a case is a folder) leaves the tracer's normal uptake out.",
         ),
     ] = False,
     value: Annotated[
@@ -223,8 +224,8 @@ def _run(
     tolerance: float,
 ) -> None:
     """Read case after case, and run every method on it."""
-    from lib.interaction import PromptError, propose_seeds, seed_recall
-    from lib.learning.cases import CaseError, read_case
+    from lib.interaction import PromptError, seed_recall
+    from lib.learning.cases import CaseError, read_case, seeds_of
     from lib.learning.evaluation import evaluate
     from lib.pet import VolumeError
     from lib.pet.quantify import unit_warning
@@ -233,7 +234,7 @@ def _run(
         bar = progress.add_task("cases", total=len(cases))
         for number, files in enumerate(cases, start=1):
             try:
-                case = read_case(files, **reading)
+                case = read_case(files, **reading, organs=rules.proposals)
                 warnings = list(case.warnings)
                 if case.volume.preflight and case.volume.preflight.overruled:
                     warnings.append(str(unit_warning(case.volume)))
@@ -247,7 +248,7 @@ def _run(
                 ]
                 # Added when all are done: an interrupted case must not count for some methods alone.
                 runs = [evaluate(method, case, rules, counts, tolerance) for method in methods]
-                seeds = seed_recall(propose_seeds(case.volume), case.objects) if rules.proposals else None
+                seeds = seed_recall(seeds_of(case), case.objects) if rules.proposals else None
                 results.add(number, case, runs, seeds)
             except (CaseError, PromptError, VolumeError) as error:
                 results.leave_out(number, files.name, str(error))

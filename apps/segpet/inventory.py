@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
 
-from infer_tasks.organ_maps import FOLDER as ORGAN_MAPS
 from infer_tasks.requests import EXTENSIONS
+from lib.pet.organs import FOLDER as ORGAN_MAPS
 from lib.pet.sidecar import sidecar_of
 
 #: What the server itself keeps among the studies, and the organ maps that belong to them.

@@ -9,12 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lib.interaction.proposals import Seed, propose_seeds
 from lib.learning.embedding import embed_in_body
 from lib.pet import Crop, Volume, VolumeError, read_mask, read_volume
 from lib.pet.components import Instances, objects_of
 from lib.pet.image_files import suffix_of
+from lib.pet.organ_map import OrganMap
+from lib.pet.organs import find_organ_map, read_organ_map
 from lib.pet.outlines import MOST_OUTSIDE
 from lib.pet.resample import nearest_labels, same_grid, share_outside
+from lib.pet.tracers import tracer_of
 
 
 class CaseError(ValueError):
@@ -29,11 +33,13 @@ class CaseFiles:
         name: the case's name on disk, which may say who the patient is.
         image: the PET image.
         mask: its lesions: a class map or an instance map.
+        organs: its organ map; None where there is none.
     """
 
     name: str
     image: Path
     mask: Path
+    organs: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +53,7 @@ class Case:
         truth: all of them.
         values: which each lesion has in the mask.
         warnings: what must be said of how it was read; no name is in it.
+        organs: tell normal uptake from what may be a lesion, where somebody proposes; None: not known.
     """
 
     name: str
@@ -55,6 +62,7 @@ class Case:
     truth: Crop
     values: tuple[int, ...]
     warnings: tuple[str, ...] = ()
+    organs: OrganMap | None = None
 
 
 def find_cases(folder: str | Path, mask: str = "PET_mask.nii.gz") -> list[CaseFiles]:
@@ -90,6 +98,7 @@ def read_case(
     instances: Instances = "auto",
     values: Sequence[int] = (),
     embed: int | None = None,
+    organs: bool = False,
 ) -> Case:
     """Read a case.
 
@@ -100,10 +109,11 @@ def read_case(
         values: the mask's values that are lesion; none given: all but 0.
         embed: seed for a body around the crop (see `lib.learning.embedding`); None: the image as it is. The
             body depends on the seed and the case's name, not on the other cases.
+        organs: read the organ map too, where there is one; it does not fit an embedded crop.
 
     Raises:
         CaseError: the mask lies elsewhere than the image.
-        VolumeError: image or mask cannot be read.
+        VolumeError: image, mask or organ map cannot be read.
     """
     volume = read_volume(files.image, unit)
     mask, affine = read_mask(files.mask)
@@ -111,6 +121,7 @@ def read_case(
     if not same_grid(mask.shape, affine, volume):
         mask, warning = _on_grid(mask, affine, volume)
         warnings = (warning,)
+    known = read_organ_map(files.organs, volume) if organs and files.organs and embed is None else None
     if values:
         mask = np.where(np.isin(mask, values), mask, 0).astype(mask.dtype)
     if embed is not None:
@@ -118,7 +129,12 @@ def read_case(
     objects = objects_of(mask, instances)
     lesions = tuple(crop.tight() for _, crop in objects)
     found = tuple(value for value, _ in objects)
-    return Case(files.name, volume, lesions, Crop.from_grid(mask), found, warnings)
+    return Case(files.name, volume, lesions, Crop.from_grid(mask), found, warnings, known)
+
+
+def seeds_of(case: Case) -> tuple[Seed, ...]:
+    """Return a case's automatic seeds, without normal uptake where its organ map and tracer are known."""
+    return propose_seeds(case.volume, case.organs, tracer_of(case.volume))
 
 
 def missing_values(cases: Iterable[CaseFiles], values: Iterable[int]) -> list[int]:
@@ -175,7 +191,8 @@ def _folders(folder: Path, mask_name: str) -> Iterable[CaseFiles]:
     for image in folder.glob("*/PET_image.nii.gz"):
         mask = image.parent / mask_name
         if mask.is_file():
-            yield CaseFiles(image.parent.name, image, mask)
+            organs = image.parent / "organs.nii.gz"
+            yield CaseFiles(image.parent.name, image, mask, organs if organs.is_file() else None)
 
 
 def _nnunet(folder: Path) -> Iterable[CaseFiles]:
@@ -204,7 +221,7 @@ def _monai_label(folder: Path) -> Iterable[CaseFiles]:
     for image in _images(folder):
         masks = [folder / "labels" / "final" / f"{_stem(image)}{end}" for end in (".nii.gz", ".nii", ".nrrd")]
         if mask := next((mask for mask in masks if mask.is_file()), None):
-            yield CaseFiles(_stem(image), image, mask)
+            yield CaseFiles(_stem(image), image, mask, find_organ_map(folder, _stem(image)))
 
 
 def _images(folder: Path) -> Iterable[Path]:

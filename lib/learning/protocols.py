@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from lib.interaction import AnnotatedObject, Click, Engine, Prompts, Update, propose_objects, propose_seeds
+from lib.interaction import AnnotatedObject, Click, Engine, Prompts, Update, propose_objects
 from lib.interaction.annotator import Annotator, next_click
 from lib.interaction.segmenter import Segmenter
 from lib.interaction.told import as_told
 from lib.learning.autopet import GivenClicks
-from lib.learning.cases import Case, number_of
+from lib.learning.cases import Case, number_of, seeds_of
 from lib.learning.metrics import dice
 from lib.pet import Crop
 
@@ -145,7 +145,7 @@ class Given:
 def _proposed(engine: Engine[Any], case: Case) -> tuple[Update, float]:
     """Return what is proposed, and the seconds it took."""
     begin = time.perf_counter()
-    update = propose_objects(engine, case.volume, LABEL, propose_seeds(case.volume))
+    update = propose_objects(engine, case.volume, LABEL, seeds_of(case))
     return update, time.perf_counter() - begin
 
 

@@ -24,6 +24,15 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 Names = dict[int, str]
 
+#: In a studies folder, where the organ maps of its studies are.
+FOLDER = "organs"
+
+
+def find_organ_map(studies: Path, study: str) -> Path | None:
+    """Return where a studies folder has a study's organ map, `organs/NAME`; None where it has none."""
+    names = [study, *(f"{study}{end}" for end in FORMATS)]
+    return next((path for name in names if (path := studies / FOLDER / name).exists()), None)
+
 
 def read_organ_map(path: str | Path, volume: Volume, labels: str | Path | None = None) -> OrganMap:
     """Read an organ map, on the PET's grid or another one such as the CT's; it is brought onto the PET's.

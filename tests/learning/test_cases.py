@@ -6,7 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from lib.learning.cases import CaseError, find_cases, missing_values, read_case
+from lib.learning.cases import CaseError, find_cases, missing_values, read_case, seeds_of
 from lib.pet import VolumeError
 
 AFFINE = np.diag([4.0, 4.0, 3.0, 1.0])
@@ -185,3 +185,28 @@ def test_values_that_no_mask_holds_are_found_before_anything_runs(tmp_path, imag
     assert missing_values(cases, [2, 7]) == []
     assert missing_values(cases, [99, 7, 9]) == [9, 99]
     assert missing_values(cases[2:], [2]) == []
+
+
+@pytest.mark.parametrize(
+    ("image_file", "mask_file", "organ_file"),
+    [
+        ("a/PET_image.nii.gz", "a/PET_mask.nii.gz", "a/organs.nii.gz"),
+        ("a.nii.gz", "labels/final/a.nii.gz", "organs/a/brain.nii.gz"),
+    ],
+)
+def test_the_organ_map_beside_a_case_leaves_normal_uptake_out_of_its_seeds(
+    image_file, mask_file, organ_file, tmp_path
+):
+    values = np.ones((24, 24, 40), np.float32)
+    values[11:14, 11:14, 9:12] = values[11:14, 11:14, 29:32] = 20
+    organs, mask = np.zeros((2, *values.shape), np.uint8)
+    organs[:, :, :20], mask[11:14, 11:14, 29:32] = 90, 1  # 90 is the brain in TotalSegmentator's table
+    for file, array in ((image_file, values), (mask_file, mask), (organ_file, organs)):
+        save(tmp_path / file, array)
+    sidecar = (tmp_path / image_file).with_name(image_file.split("/")[-1].replace(".nii.gz", ".json"))
+    sidecar.write_text(json.dumps({"TracerName": "FDG"}))
+    (files,) = find_cases(tmp_path)
+    assert len(seeds_of(read_case(files, "SUVbw"))) == 2
+    (seed,) = seeds_of(read_case(files, "SUVbw", organs=True))
+    assert seed.index[2] > 20
+    assert read_case(files, "SUVbw", embed=0, organs=True).organs is None  # it fits the crop alone

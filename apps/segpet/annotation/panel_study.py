@@ -24,6 +24,7 @@ from lib.interaction.segmenter import Stopwatch
 from lib.interaction.suv_region import FIXED_SUV
 from lib.pet import Volume
 from lib.pet.organ_map import OrganMap
+from lib.pet.organs import find_organ_map
 from lib.pet.tracers import tracer_of
 
 #: Without a tracer's window, grey goes up to the value that this share of the voxels stays below.
@@ -180,7 +181,7 @@ def described(study: PanelStudy) -> dict[str, Any]:
             for label in labels[1:]
         ],
         "methods": _methods(volume.unit),
-        "sites": organ_maps().find(study.name) is not None,
+        "sites": find_organ_map(studies().folder, study.name) is not None,
     }
 
 
