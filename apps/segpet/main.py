@@ -10,6 +10,7 @@ sys.path.insert(
 import logging
 from collections.abc import Mapping
 from importlib.metadata import version
+from threading import Lock
 from typing import Any
 
 from fastapi import HTTPException
@@ -39,7 +40,7 @@ from infer_tasks.impression import ImpressionTask
 from infer_tasks.impressions import Impressions
 from infer_tasks.network_engine import NetworkEngine
 from infer_tasks.organ_maps import OrganMaps
-from infer_tasks.requests import is_true
+from infer_tasks.requests import LONGEST_CLIENT, is_true
 from infer_tasks.segpet import SegPETClickTask, SegPETTask
 from infer_tasks.segpet_auto import SegPETAutoTask
 from infer_tasks.suv_region import SUVRegionTask
@@ -71,6 +72,7 @@ class SegPET(MONAILabelApp):
         self.outgoing: Outgoing | None = None
         self.workspace = Workspace(options.state, options.labels, options.unit)
         self.turns = Turns()
+        self._choosing = Lock()
         self.batches = Batches(self.infer, self.turns)
         self.models = Models(options.state.folder("models"))
         self.network = NetworkEngine(
@@ -217,11 +219,16 @@ class SegPET(MONAILabelApp):
         return read_batch(request, self.datastore())
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the study to be labelled next, {} where none is left; its image is read meanwhile."""
+        """Return the study to be labelled next, {} where none is left; its image is read meanwhile.
+
+        It counts as open for whoever asked, so that nobody else is sent to it in the next minutes.
+        """
         if request.get("strategy") not in self._strategies:
             raise HTTPException(404, f"There is no such strategy; there are {', '.join(self._strategies)}.")
-        with told_to_client():
+        with told_to_client(), self._choosing:
             sample: dict[str, Any] = super().next_sample(request)
+            if sample:
+                self._lend(sample["id"], request.get("client_id"))
         if sample:
             self.preload(sample["id"])
             if Path(sample["path"]).is_dir():
@@ -257,6 +264,11 @@ class SegPET(MONAILabelApp):
         datastore = self.datastore()
         if isinstance(datastore, Studies) and not isinstance(datastore, ArchiveStudies):
             self.workspace.volumes.preload(datastore.known_image(study))
+
+    def _lend(self, study: str, client: Any) -> None:
+        """Note that a client has a study open, where it says who it is."""
+        if isinstance(client, str) and 0 < len(client) <= LONGEST_CLIENT and not self.options.read_only:
+            self.workspace.leases.renew(study, client)
 
     def _say_what_is_served(self) -> None:
         """Log what whoever starts the server wants to know."""

@@ -1,6 +1,8 @@
 """The next study by strategy, through the real server: scores in the background, tracers, open studies."""
 
+import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -30,6 +32,13 @@ def server(tmp_path_factory):
         server.stop()
 
 
+@pytest.fixture(autouse=True)
+def nobody_is_at_work(server):
+    """End what former proposals have lent."""
+    shutil.rmtree(server.state / "leases")
+    (server.state / "leases").mkdir()
+
+
 @pytest.fixture(scope="module")
 def scores(server):
     """The scores of the five studies, as the background leaves them."""
@@ -43,19 +52,29 @@ def scores(server):
     raise AssertionError(server.log.read_text()[-2000:])
 
 
-def proposed(server, strategy="uncertain", **request):
+def sample(server, strategy="uncertain", **request):
     reply = requests.post(f"{server.url}/activelearning/{strategy}", json=request, timeout=30)
     assert reply.ok, reply.text
-    return reply.json().get("id")
+    return reply.json()
 
 
-def test_before_anything_is_scored_a_study_comes_all_the_same(server):
-    assert proposed(server, "mixed") in {f"p{n}" for n in range(5)}
+def proposed(server, strategy="uncertain", **request):
+    return sample(server, strategy, **request).get("id")
+
+
+def test_before_anything_is_scored_a_study_of_the_tracer_comes_and_the_reply_says_how(server):
+    found = sample(server, "mixed", tracer="FDG")
+    assert found["id"] in OF_FDG
+    assert (found["chosen_by"], "has a score yet" in found["why"]) == ("random", True)
+    body = {"strategy": "mixed", "client": "reader", "tracer": "fdg"}
+    told = requests.post(f"{server.url}/segpet/next", json=body, timeout=30).json()
+    assert (told["chosen_by"], told["why"], told["study"]["open"]) == ("random", found["why"], [])
 
 
 def test_uncertain_proposes_by_the_scores_that_lie_in_the_state_folder(server, scores):
     order = sorted(scores, key=lambda study: (-scores[study].disagreement, study))
-    assert proposed(server) == order[0]
+    found = sample(server)
+    assert (found["id"], found["chosen_by"], found["why"]) == (order[0], "uncertain", "")
     assert proposed(server, but_not=order[:2]) == order[2]
     assert proposed(server, but_not=list(scores)) is None  # the broken one is not to be labelled
     info = requests.get(f"{server.url}/info/", timeout=10).json()
@@ -87,6 +106,15 @@ def test_a_study_that_one_annotator_has_open_is_not_proposed_to_another(server, 
     finally:
         for name in names:
             requests.delete(f"{server.url}/segpet/studies/{uids[name]}/sessions/first/seen", timeout=30)
+
+
+@pytest.mark.parametrize("strategy", ["random", "uncertain", "mixed"])
+def test_two_annotators_who_ask_at_once_are_sent_to_different_studies(server, scores, strategy):
+    with ThreadPoolExecutor(5) as pool:
+        found = list(pool.map(lambda n: proposed(server, strategy, client_id=f"reader {n}"), range(5)))
+    assert sorted(found) == sorted(scores)
+    assert proposed(server, strategy, client_id="a sixth") is None
+    assert proposed(server, strategy, client_id="reader 3") == found[3]
 
 
 @pytest.mark.parametrize(("tracer", "status"), [(3, 422), ("F" * 100, 422)])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dicom_series import scan_header, write_series
 from fastapi import HTTPException
 
 from apps.segpet.strategies import Random
@@ -276,6 +277,27 @@ def test_a_study_proposed_this_very_second_is_proposed_again_where_it_is_the_onl
         studies.update_image_info("a", {"strategy": {"random": {"ts": 2**40 - 1}}})
     studies.save_label("a", label(folder, "x.nii"), "final", {})
     assert Random(leases)({"strategy": "random"}, studies) is None
+
+
+def test_a_tracer_is_read_from_headers_when_it_is_asked_for_and_not_without_end(folder, leases, monkeypatch):
+    for patient, tracer in (("Roe", "Fluorodeoxyglucose F^18^"), ("Doe", "Ga-68 PSMA-11")):
+        (folder / patient).mkdir()
+        scan = scan_header(Radiopharmaceutical=tracer)
+        write_series(folder / patient, np.full((4, 4, 3), 1000, np.uint16), edit=scan)
+    (folder / "b.json").write_text('{"TracerName": "Tracer nobody knows"}')
+    studies = studies_in(folder)
+
+    def found(tracer):
+        told = Random(leases)({"strategy": "random", "tracer": tracer}, studies)
+        return told and told["id"]
+
+    assert [found(tracer) for tracer in ("FDG", "PSMA-11", "TRACER nobody knows", "DOTATATE")] == [
+        "Roe", "Doe", "b", None,
+    ]  # fmt: skip
+    monkeypatch.setattr("apps.segpet.strategies._READS_FOR", -1.0)
+    with pytest.raises(HTTPException) as later:
+        found("DOTATATE")
+    assert (later.value.status_code, "ask again" in later.value.detail) == (503, True)
 
 
 def test_expired_and_broken_uploads_are_deleted_and_others_stay(tmp_path):

@@ -123,7 +123,12 @@ def next_study(request: Request, asked: NextBody) -> dict[str, Any]:
             elsewhere = [one for one, who in leases.all().items() if set(who) - {client}]
             return {"study": None, "open_elsewhere": len(unlabelled & set(elsewhere))}
         label = panel.saved_labels().counting(found["id"])
-        return {"study": panel.entry(found["id"], label, leases.holders(found["id"]))}
+        others = [one for one in leases.holders(found["id"]) if one != client]
+        return {
+            "study": panel.entry(found["id"], label, others),
+            "chosen_by": found["chosen_by"],
+            "why": found["why"],
+        }
 
 
 def _study_uid(name: str) -> str:
