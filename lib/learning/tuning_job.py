@@ -27,7 +27,7 @@ from lib.network import load_network, save_network
 from lib.network.checkpoints import Network
 from lib.store import StateFolder
 from lib.store.locks import held
-from lib.store.models import FEWEST_APART, Models, Version
+from lib.store.models import Models, Version
 
 #: Regions of held-out studies that are measured after each epoch.
 _HELD_OUT_REGIONS = 48
@@ -160,7 +160,7 @@ class _Training:
         job = self._job
         self._told.stage("reading")
         # A rule that cannot be read is told before the work, not after it.
-        fewest = max(FEWEST_APART, read_rule(self._models.folder).fewest)
+        fewest = read_rule(self._models.folder).fewest
         studies = labelled_studies(job.studies, job.state.path / "labels", job.unit, job.others)
         patient_of = {study.name: study.patient() for study in studies}
         sure = {study.name: study for study in studies if study.trusted}

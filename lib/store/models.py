@@ -15,8 +15,8 @@ from lib.store.locks import locked
 from lib.store.records import from_json, to_json
 from lib.store.state import make_private
 
-#: Share of the patients that are kept apart, and the fewest of them where half of the patients are as many.
-_SHARE, FEWEST_APART = 0.2, 5
+#: Share of the patients that are kept apart; of fewer patients so many, where that is not more than a third.
+_SHARE, _ENOUGH = 0.2, 5
 #: Files of the registry: in each version, and of all.
 _CARD, CHAMPION, SPLIT = "card.json", "champion.json", "split.json"
 
@@ -182,13 +182,14 @@ class Models:
         patient_of: Mapping[str, str],
         trusted: Collection[str] | None = None,
         is_measurable: Callable[[str], bool] = lambda _: True,
-        fewest: int = FEWEST_APART,
+        fewest: int = 3,
     ) -> Split:
         """Part studies into those to learn from and those to measure on, by patient.
 
-        A fifth of the patients is kept apart, `fewest` where that leaves as many to learn from. Whoever was
-        kept apart stays so. Where that is too few, patients are added that no call has let be learnt from;
-        whoever may have been learnt from is never kept apart. One caller at a time.
+        A fifth of the patients is kept apart; at least five where that is not more than a third of them, and
+        `fewest` where it is not more than half. Whoever was kept apart stays so. Where that is too few,
+        patients are added that no call has let be learnt from; whoever may have been learnt from is never
+        kept apart. One caller at a time.
 
         Args:
             patient_of: by study, whose it is.
@@ -196,7 +197,7 @@ class Models:
                 all are.
             is_measurable: whether something is outlined in a study, and can be read; asked of trusted studies
                 of patients that are kept apart, or may be. From others of these nothing must be learnt.
-            fewest: patients to keep apart.
+            fewest: see above.
 
         Raises:
             StoreError: fewer than two patients with a trusted label at the first call, or nobody is left to
@@ -208,7 +209,7 @@ class Models:
         asked = [study for study, patient in sure.items() if patient not in learnt]
         measurable = {sure[study] for study in asked if is_measurable(study)}
         count = len(measurable) + len(learnt & set(sure.values()))
-        wanted = max(round(_SHARE * count), min(fewest, count // 2))
+        wanted = max(round(_SHARE * count), min(_ENOUGH, count // 3), min(fewest, count // 2))
         # The order of their names must not decide; the same patients give the same split.
         order = sorted(measurable - added.keys(), key=lambda one: hashlib.sha256(one.encode()).digest())
         time = datetime.now(UTC).isoformat(timespec="seconds")
