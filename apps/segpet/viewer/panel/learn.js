@@ -22,10 +22,11 @@ export function Learn({ state }) {
   </details>`;
 }
 
-function Answers({ learning: { answers, champion } }) {
+function Answers({ learning: { answers, champion, fault } }) {
   const said = answers ? `${answers.name} · ${answers.digest.slice(0, 8)}` : text('noWeights');
   return html`<p class="segpet-small">${text('answering')}: <b data-test="answers" data-version=${answers?.version ?? 0}>${said}</b>
-    ${champion !== null && answers && answers.version !== champion && html` <span class="segpet-note">${text('loading')}</span>`}</p>`;
+    ${champion !== null && answers && answers.version !== champion && !fault && html` <span class="segpet-note">${text('loading')}</span>`}</p>
+    ${fault && html`<p class="segpet-note" data-test="fault">${fault}</p>`}`;
 }
 
 function Training({ learning: { training, trainer, read_only: readOnly } }) {
@@ -42,12 +43,12 @@ function Training({ learning: { training, trainer, read_only: readOnly } }) {
     ${!running && status !== 'none' && html`<p class="segpet-small">${what} <b>${text(`training.${status}`)}</b> ${message}</p>`}
     <${Curve} curve=${training.curve} />
     ${!trainer && html`<p class="segpet-note">${text('noTrainer')}</p>`}
-    ${trainer && !readOnly && html`<${Actions} status=${status} />`}
+    ${trainer && !readOnly && html`<${Actions} training=${training} />`}
   </div>`;
 }
 
-function Actions({ status }) {
-  const [options, choose] = useReducer((old, patch) => ({ ...old, ...patch }), { mode: MODES[0], labels: LABELS[0] });
+function Actions({ training: { status, resumable } }) {
+  const [options, choose] = useReducer((old, patch) => ({ ...old, ...patch }), { mode: MODES[0], labels: LABELS[0], tracer: null });
   const select = (name, values) => html`<select value=${options[name]} title=${text(`${name}Hint`)} data-test=${`train-${name}`}
     onChange=${({ target }) => {
       target.blur(); // else it takes the keys that follow
@@ -56,9 +57,11 @@ function Actions({ status }) {
   if (status === 'running') {
     return html`<button class="segpet-button" data-test="train-stop" onClick=${stop}>${text('stop')}</button>`;
   }
-  const broken = status === 'stopped' || status === 'killed';
+  const broken = resumable && status !== 'failed';
   return html`<div class="segpet-line">
     ${select('mode', MODES)}${select('labels', LABELS)}
+    <input class="segpet-input" maxlength="64" placeholder=${text('tracer')} title=${text('tracerHint')} value=${options.tracer ?? ''}
+      data-test="train-tracer" onChange=${({ target }) => choose({ tracer: target.value.trim() || null })} />
     <button class="segpet-button" data-test="train-start" title=${text('trainHint')} onClick=${() => start(options)}>${text('train')}</button>
     ${broken && html`<button class="segpet-button segpet-primary" data-test="train-resume" onClick=${goOn}>${text('goOn')}</button>`}
   </div>`;
@@ -80,24 +83,25 @@ function Curve({ curve }) {
   </figure>`;
 }
 
-function Weights({ learning: { versions, champion, read_only: readOnly } }) {
-  if (!versions.length) {
+function Weights({ learning: { versions, champion, damaged, read_only: readOnly } }) {
+  if (!versions.length && !damaged.length) {
     return html`<p class="segpet-quiet segpet-small">${text('noVersions')}</p>`;
   }
   const about = ({ mode, studies }) => [
     mode && text(`mode.${mode}`),
     studies.training !== undefined && `${studies.training} + ${studies.validation}`,
   ];
-  return html`<${Versions} trainer="segpet" versions=${versions} champion=${champion} readOnly=${readOnly}
+  return html`<${Versions} trainer="segpet" versions=${versions} champion=${champion} damaged=${damaged} readOnly=${readOnly}
     score="1" scored=${text('curve')} about=${about} />
   <p class="segpet-quiet segpet-small">${text('sessionsFinish')}</p>`;
 }
 
 /** What writes impressions, and what it may learn from. */
 function Writing({ learning: { impression, training, read_only: readOnly } }) {
-  const { accepted, champion, trainer, versions, writes } = impression;
+  const { accepted, champion, damaged, fault, trainer, versions, writes } = impression;
   const about = ({ pairs }) => [pairs && `${pairs.training} + ${pairs.held_out}`];
   return html`<p class="segpet-small">${text('writing')}: <b data-test="writes">${writes ?? '–'}</b></p>
+    ${fault && html`<p class="segpet-note">${fault}</p>`}
     <div class="segpet-line segpet-small"><span data-test="accepted" class="segpet-space">${text('acceptedPairs')}: ${accepted}</span>
     ${
       trainer &&
@@ -106,11 +110,11 @@ function Writing({ learning: { impression, training, read_only: readOnly } }) {
       html`<button class="segpet-button" data-test="train-impression" title=${text('trainImpressionHint')} disabled=${!accepted}
       onClick=${() => start({ trainer: 'impression' })}>${text('train')}</button>`
     }</div>
-    ${versions.length > 0 && html`<${Versions} trainer="impression" versions=${versions} champion=${champion} readOnly=${readOnly}
+    ${versions.length + damaged.length > 0 && html`<${Versions} trainer="impression" versions=${versions} champion=${champion} damaged=${damaged} readOnly=${readOnly}
       score="rouge_l" scored=${text('rouge')} about=${about} />`}`;
 }
 
-function Versions({ about, champion, readOnly, score, scored, trainer, versions }) {
+function Versions({ about, champion, damaged, readOnly, score, scored, trainer, versions }) {
   return html`<table class="segpet-versions"><tbody>${versions.map(
     version => html`<tr key=${version.version} data-version=${version.version}
       data-champion=${`${version.version === champion}`} title=${version.why ?? version.digest}>
@@ -126,6 +130,7 @@ function Versions({ about, champion, readOnly, score, scored, trainer, versions 
             onClick=${() => promote(trainer, version.version)}>${text('promote')}</button>`
       }</td></tr>`,
   )}</tbody></table>
+  ${damaged.length > 0 && html`<p class="segpet-note" data-test="damaged">${text('damaged')}: ${damaged.join(', ')}</p>`}
   ${
     champion !== null &&
     !readOnly &&
