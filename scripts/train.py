@@ -133,12 +133,16 @@ def segmentation(
     stopped: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: stopped.append(number))
-    audit.append("training started", operator(), trainer="segpet")
+    is_logged = False
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[dice]}"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bars:
         bar = bars.add_task("reading", total=1.0, dice="")
 
         def show(fields: dict[str, Any]) -> None:
+            nonlocal is_logged
+            if not is_logged:  # what is refused before, as while another runs, has never started
+                audit.append("training started", operator(), trainer="segpet")
+                is_logged = True
             curve = [epoch["dice"] for epoch in fields["curve"] if epoch["dice"]]
             dice = f"Dice after 1 click {curve[0]['1']:.3f} -> {curve[-1]['1']:.3f}" if curve else ""
             name = f"epoch {fields['epoch']}" if fields["stage"] == "training" else fields["stage"]

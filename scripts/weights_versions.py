@@ -127,13 +127,20 @@ def audit_of(studies: Path, state: Path | None) -> "Audit":
 
 def list_versions(studies: Path, state: Path | None, as_json: bool) -> None:
     """Print the versions of weights that were trained on the labels of a studies folder."""
-    models = models_of(studies, state)
-    champion, versions = models.champion(), models.versions()
+    from lib.store import StoreError
+
+    models, versions = models_of(studies, state), []
+    for number in models.numbers():
+        try:
+            versions.append(models.version(number))
+        except StoreError:
+            typer.echo(f"Version {number} is damaged: `segpet doctor` tells more.", err=True)
+    champion = next(reversed(models.champions()), None)
     if as_json:
         rows = [
             {
                 "version": one.number, "name": one.name, "path": str(one.path), "sha256": one.digest,
-                "time": one.time, "champion": one == champion, "card": one.card,
+                "time": one.time, "champion": one.number == champion, "card": one.card,
             }
             for one in versions
         ]  # fmt: skip
@@ -165,12 +172,12 @@ def list_versions(studies: Path, state: Path | None, as_json: bool) -> None:
         counts = [str(len(data.get(part, ()))) for part in ("training", "validation")]
         told = [str(one.card.get(key) or "-") for key in ("mode", "tracer")]
         decision = str(one.card.get("short") or "-")
-        mark = "*" if one == champion else ""
+        mark = "*" if one.number == champion else ""
         table.add_row(
             mark, str(one.number), one.time[:16], *told, *counts, *changes, decision, one.digest[:12]
         )
     Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
-    answers = champion.name if champion else "the weights that the server is started with"
+    answers = f"version-{champion}" if champion else "the weights that the server is started with"
     typer.echo(f"* the champion: {answers}. `segpet weights promote` and `rollback` change it.")
 
 

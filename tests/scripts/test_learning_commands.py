@@ -52,6 +52,15 @@ def test_the_list_shows_versions_with_what_they_gained_and_marks_the_champion(te
     assert second["card"] == CARD
 
 
+def test_the_list_names_a_damaged_version_and_shows_the_others(team, run):
+    (team / "state/models/1/card.json").write_text("{")
+    done = CliRunner().invoke(
+        app, ["weights", "list", str(team / "studies"), "--state", str(team / "state"), "--json"]
+    )
+    assert done.exit_code == 0 and "Version 1 is damaged" in done.stderr
+    assert [one["version"] for one in json.loads(done.stdout)] == [2]
+
+
 def test_promotion_and_rollback_are_one_command_each(team, run):
     assert "version-2" in run("weights", "promote", team / "studies", 2).stdout
     assert Models(team / "state/models").champion().number == 2
