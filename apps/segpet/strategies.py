@@ -22,7 +22,7 @@ from lib.pet.choice import choose
 from lib.pet.image_files import check_image_header
 from lib.pet.series import find_series
 from lib.pet.sidecar import read_sidecar, sidecar_of
-from lib.pet.tracers import tracer_named
+from lib.pet.tracers import name_of_tracer
 from lib.store import Leases
 
 #: Seconds that a request may read headers for; what was read by then is known to the next one.
@@ -80,10 +80,10 @@ class NextStudy(Strategy):
             raise RequestError("tracer must be the name of a tracer, such as FDG.")
         if tracer and isinstance(datastore, ArchiveStudies):
             raise RequestError("Studies in a PACS cannot be chosen by their tracer here: ask without one.")
-        until = time.monotonic() + _READS_FOR
+        wanted, until = name_of_tracer(tracer).lower(), time.monotonic() + _READS_FOR
         for study in studies:
             named = _tracer_named_in(study, datastore)
-            if named is not None and (not tracer or _canonical(named) == _canonical(tracer)):
+            if named is not None and (not tracer or name_of_tracer(named).lower() == wanted):
                 return study
             if time.monotonic() > until:
                 raise HTTPException(503, _READING, {"Retry-After": "5"})
@@ -180,8 +180,3 @@ def _tracer_named_in(study: str, datastore: Datastore) -> str | None:
 @lru_cache(maxsize=4096)
 def _tracer_of_folder(folder: Path, _: int) -> str:
     return choose(find_series(folder)).series.tracer
-
-
-def _canonical(tracer: str) -> str:
-    known = tracer_named(tracer)
-    return (known.name if known else tracer).lower()

@@ -11,7 +11,7 @@ from lib.interaction import Engine, propose_seeds
 from lib.learning.informativeness import CLASSES, informativeness, power_noise
 from lib.pet import Volume
 from lib.pet.dicom_folder import stamp_of
-from lib.pet.tracers import tracer_named, tracer_of
+from lib.pet.tracers import name_of_tracer, tracer_of
 from lib.store import StoreError, write_atomic
 from lib.store.records import file_name, from_json, to_json
 from lib.store.state import make_private
@@ -117,8 +117,7 @@ def score_study(
 
 def of_tracer(scores: Iterable[StudyScore], tracer: str) -> list[StudyScore]:
     """Return the studies of a tracer, by any of its names; a study whose tracer is not known is of none."""
-    known = tracer_named(tracer)
-    wanted = (known.name if known else tracer).lower()
+    wanted = name_of_tracer(tracer).lower()
     return [score for score in scores if (score.tracer or "").lower() == wanted]
 
 

@@ -14,7 +14,7 @@ from lib.pet.components import Instances
 from lib.pet.image_files import suffix_of
 from lib.pet.series import PETSeries, find_series
 from lib.pet.sidecar import read_sidecar, sidecar_of
-from lib.pet.tracers import tracer_named
+from lib.pet.tracers import name_of_tracer
 from lib.store import LabelVersion, LabelVersions, StoreError
 from lib.store.records import file_name
 
@@ -99,8 +99,7 @@ class TrainingStudy:
                 text = str(read_sidecar(sidecar_of(self.image)).get("TracerName", ""))
             except (VolumeError, OSError):
                 return None
-        known = tracer_named(text)
-        return known.name if known else text or None
+        return name_of_tracer(text) or None
 
     @cached_property
     def _series(self) -> PETSeries | None:

@@ -111,6 +111,12 @@ def tracer_named(text: str) -> Tracer | None:
     return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
+def name_of_tracer(text: str) -> str:
+    """Return the table's name of the tracer that a text means; the text itself where it is not known."""
+    known = tracer_named(text)
+    return known.name if known else text
+
+
 def tracer_of(volume: Volume) -> Tracer | None:
     """Return the tracer that an image's header or sidecar means; None where that is not known."""
     return tracer_named(volume.preflight.tracer) if volume.preflight else None
