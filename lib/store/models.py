@@ -126,14 +126,21 @@ class Models:
         except (KeyError, TypeError, ValueError) as error:
             raise _damaged(folder / _CARD) from error
 
-    def fault(self, number: int) -> str:
-        """What is wrong with a version, a sentence; "" where its weights are those that were registered."""
+    def damage(self, number: int) -> str:
+        """What is wrong with a version, in a few words; "" where its weights are the registered ones."""
         try:
             version = self.version(number)
-            is_it = digest_of(version.path) == version.digest
-        except (StoreError, OSError):
-            is_it = False
-        return "" if is_it else f"Version {number} of the weights is damaged: restore it from a backup."
+            digest = digest_of(version.path)
+        except StoreError:
+            return "its card cannot be read"
+        except OSError as error:
+            return f"its file cannot be read ({error.strerror})"
+        return "" if digest == version.digest else "its file is not the one that was registered"
+
+    def fault(self, number: int) -> str:
+        """A sentence where a version is damaged; else ""."""
+        damaged = f"Version {number} of the weights is damaged: restore it from a backup."
+        return damaged if self.damage(number) else ""
 
     def champions(self) -> list[int]:
         """The numbers of the champions, the present one last; StoreError where that cannot be read."""

@@ -7,7 +7,7 @@ from typing import Any
 from lib.store.atomic import write_atomic
 from lib.store.checkup.finding import Aside, Finding, moved_aside
 from lib.store.errors import StoreError
-from lib.store.models import CHAMPION, SPLIT, Models, digest_of
+from lib.store.models import CHAMPION, SPLIT, Models
 from lib.store.records import from_json, to_json
 
 #: Registries: of the network's weights, and of adapters for the language model.
@@ -19,7 +19,7 @@ def check_models(state: Path) -> Iterator[Finding]:
     for models in (Models(state / name) for name in _REGISTRIES if (state / name).is_dir()):
         sound = set()
         for path in sorted(path for path in models.folder.iterdir() if path.name.isdecimal()):
-            if why := _fault_of(models, int(path.name)):
+            if why := models.damage(int(path.name)):
                 what = f"Version {path.name} of the weights is damaged: {why}."
                 yield moved_aside(path, what, "a backup may have it")
             else:
@@ -32,17 +32,6 @@ def check_models(state: Path) -> Iterator[Finding]:
                 "Which patients are kept apart to measure on cannot be read, and no training starts. Restore "
                 "the file from a backup: drawn anew, it would measure on patients that were learnt from.",
             )
-
-
-def _fault_of(models: Models, number: int) -> str:
-    try:
-        version = models.version(number)
-        digest = digest_of(version.path)
-    except StoreError:
-        return "its card cannot be read"
-    except OSError as error:
-        return f"its file cannot be read ({error.strerror})"
-    return "" if digest == version.digest else "its file is not the one that was registered"
 
 
 def _champion(models: Models, sound: set[int]) -> Iterator[Finding]:
