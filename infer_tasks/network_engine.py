@@ -109,6 +109,8 @@ class NetworkEngine:
         """
         if self._now is None:
             return  # whoever needs it first loads the right one
+        if wait and (former := self._follower):
+            former.join()  # it may load one that is not the champion any more
         with self._keeping:
             try:
                 version = self._champion()

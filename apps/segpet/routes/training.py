@@ -172,8 +172,7 @@ def _registry(trainer: Trainer) -> Models:
 def _answering(trainer: Trainer) -> dict[str, Any]:
     """Return what `_learning` does when the champion answers."""
     if trainer == "segpet":
-        for _ in range(2):  # the first may wait for another one that was being loaded
-            app_instance().network.follow(wait=True)
+        app_instance().network.follow(wait=True)
     return _learning()
 
 
