@@ -32,14 +32,12 @@ class Reader:
         engine: of the object's method.
         method: likewise.
         watch: gets the time of each stage.
-        organs: tell normal uptake from what may be a lesion; None where there is no organ map.
     """
 
     volume: Volume
     engine: Engine
     method: Method
     watch: Stopwatch
-    organs: OrganMap | None = None
 
 
 def begin(now: Snapshot, reader: Reader, label: str, click: Click) -> Snapshot:
@@ -92,10 +90,19 @@ def answer_anew(now: Snapshot, reader: Reader, number: int) -> Snapshot:
     return now.having(_answered(reader, replace(obj, anchor=anchor, status="draft")))
 
 
-def propose(now: Snapshot, reader: Reader, label: str) -> tuple[Snapshot, tuple[str, ...]]:
-    """Return the snapshot with proposed objects where there is none yet, and warnings for the annotator."""
+def propose(
+    now: Snapshot, reader: Reader, label: str, organs: OrganMap | None = None
+) -> tuple[Snapshot, tuple[str, ...]]:
+    """Return the snapshot with proposed objects where there is none yet, and warnings for the annotator.
+
+    Args:
+        now: what there is.
+        reader: answers the clicks.
+        label: of what is proposed.
+        organs: tell normal uptake from what may be a lesion; None where there is no organ map.
+    """
     masks = [item.mask.crop for item in now.items.values()]
-    found = propose_seeds(reader.volume, reader.organs, tracer_of(reader.volume))
+    found = propose_seeds(reader.volume, organs, tracer_of(reader.volume))
     seeds = [seed for seed in found if not any(mask.contains(seed.index) for mask in masks)]
     update = propose_objects(reader.engine, reader.volume, label, seeds)
     for stage, spent in update.seconds.items():

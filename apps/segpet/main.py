@@ -85,8 +85,8 @@ class SegPET(MONAILabelApp):
         )
         self.trainings = Trainings(options.state, self._training_command, self._trained)
         adapters = Models(options.state.folder(ADAPTERS))
-        self._organs = OrganMaps(Path(folder))
-        self.impressions = Impressions(self.workspace, self._organs, options.impression, adapters)
+        self.organs = OrganMaps(Path(folder))
+        self.impressions = Impressions(self.workspace, self.organs, options.impression, adapters)
         super().__init__(
             app_dir,
             studies,
@@ -116,7 +116,7 @@ class SegPET(MONAILabelApp):
         tasks = (
             SegPETTask(self.workspace, self.network),
             SegPETClickTask(self.workspace, self.network),
-            SegPETAutoTask(self.workspace, self.network, self._organs),
+            SegPETAutoTask(self.workspace, self.network, self.organs),
             SUVRegionTask(self.workspace),
             ImpressionTask(self.impressions),
         )

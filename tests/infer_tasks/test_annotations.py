@@ -258,8 +258,7 @@ def test_proposals_leave_out_what_an_organ_map_says_is_normal(panel, monkeypatch
     brain = np.zeros(panel.volume.shape, np.uint16)
     brain[:, :, :20] = 1
     organs = OrganMap(brain, {1: "brain"}, panel.volume.affine)
-    reader = replace(panel.reader(), organs=organs)
-    panel.change("proposals", lambda now, _: changes.propose(now, reader, "lesion"))
+    panel.change("proposals", lambda now, _: changes.propose(now, panel.reader(), "lesion", organs))
     assert panel.image[B[::-1]] and not panel.image[A[::-1]]
 
 

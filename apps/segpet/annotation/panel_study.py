@@ -16,7 +16,6 @@ from apps.segpet.studies import Studies
 from infer_tasks.annotated import Method
 from infer_tasks.annotations import AnnotationKey
 from infer_tasks.changes import Reader
-from infer_tasks.organ_maps import OrganMaps
 from infer_tasks.requests import RequestError
 from lib.interaction import RegionGrower
 from lib.interaction.labels import is_lesion
@@ -52,7 +51,8 @@ class PanelStudy:
     @property
     def organs(self) -> OrganMap | None:
         """The organ map; None where there is none."""
-        return organ_maps().get(self.name, self.volume)
+        organs: OrganMap | None = app_instance().organs.get(self.name, self.volume)
+        return organs
 
     def key(self, client: str) -> AnnotationKey:
         """Return whose session it is."""
@@ -71,12 +71,6 @@ def studies() -> Studies:
 def saved_labels() -> SavedLabels:
     """Return the labels of the studies folder."""
     return SavedLabels(app_instance().workspace, studies())
-
-
-@cache
-def organ_maps() -> OrganMaps:
-    """Return the organ maps in the studies folder."""
-    return OrganMaps(studies().folder)
 
 
 def name_of(uid: str) -> str:
@@ -139,7 +133,7 @@ def reader(study: PanelStudy, client: str, method: Method, watch: Stopwatch) -> 
     grower = engine.segmenter
     if isinstance(grower, RegionGrower):
         method = Method(method.name, grower.method, grower.value)
-    return Reader(study.volume, engine, method, watch, study.organs)
+    return Reader(study.volume, engine, method, watch)
 
 
 def entry(name: str, label: Label | None, open_by: list[str]) -> dict[str, Any]:

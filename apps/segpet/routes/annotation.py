@@ -215,7 +215,7 @@ def propose(request: Request, uid: Uid, client: Client, body: asked.ProposalsBod
         label = panel.checked_label(body.label) if body.label else lesion_label(one.workspace.labels)
 
         def made(now: Snapshot, _: Scene) -> tuple[Snapshot, tuple[str, ...]]:
-            return changes.propose(now, one.reader(panel.default_method()), label)
+            return changes.propose(now, one.reader(panel.default_method()), label, one.study.organs)
 
         return one.change("proposals", body.revision, made)
 
