@@ -17,10 +17,11 @@ from lib.interaction import Engine, NetworkSegmenter, propose_seeds
 from lib.learning.blending import blended
 from lib.learning.cases import number_of
 from lib.learning.finetuning import FineTuner
-from lib.learning.held_out import CLICKS, Scores, mean_of, measure
+from lib.learning.held_out import Scores, mean_of, measure
 from lib.learning.informativeness import informativeness
 from lib.learning.kept_regions import KeptRegions
 from lib.learning.next_study import SCORED, StudyScore, ranked
+from lib.learning.promotion import CLICKS
 from lib.learning.studies import Source
 from lib.learning.tuning_recipe import FineTuning
 from lib.network.checkpoints import Network

@@ -8,7 +8,7 @@ import numpy as np
 from lib.learning.bootstrap import Mean, bootstrap_mean
 from lib.learning.campaign import Result
 from lib.learning.curves import COLOURS, Curve, Point, chart, key
-from lib.learning.held_out import CLICKS
+from lib.learning.promotion import CLICKS
 
 _STYLE = "text{font:12px sans-serif;fill:#444}.title{font-size:14px;font-weight:600}.grid{stroke:#e4e4e4}"
 

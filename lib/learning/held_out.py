@@ -10,7 +10,7 @@ from lib.interaction.annotator import next_click
 from lib.learning.cases import Case, CaseError
 from lib.learning.evaluation import Method, evaluate
 from lib.learning.kept_regions import Kept, KeptRegions
-from lib.learning.promotion import CLICKS as CLICKS
+from lib.learning.promotion import CLICKS
 from lib.learning.protocols import Corrective
 from lib.learning.rounds import dice_of
 from lib.learning.studies import Source

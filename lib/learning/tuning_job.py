@@ -16,11 +16,11 @@ import torch
 
 from lib.learning.blending import blended
 from lib.learning.finetuning import FineTuner, Standing, Stopped
-from lib.learning.held_out import CLICKS, Scores, mean_of, measure
+from lib.learning.held_out import Scores, mean_of, measure
 from lib.learning.kept_regions import Kept, KeptRegions
 from lib.learning.phantom_studies import rehearsed, retained, watched
 from lib.learning.progress_file import ProgressFile
-from lib.learning.promotion import Decision, decide, origin_of, read_rule
+from lib.learning.promotion import CLICKS, Decision, decide, origin_of, read_rule
 from lib.learning.studies import Source, TrainingStudy, fault_of, labelled_studies
 from lib.learning.tuning_recipe import FineTuning, FineTuningError
 from lib.network import load_network, save_network
