@@ -60,8 +60,9 @@ function Actions({ training: { status, resumable } }) {
   const broken = resumable && status !== 'failed';
   return html`<div class="segpet-line">
     ${select('mode', MODES)}${select('labels', LABELS)}
-    <input class="segpet-input" maxlength="64" placeholder=${text('tracer')} title=${text('tracerHint')} value=${options.tracer ?? ''}
-      data-test="train-tracer" onChange=${({ target }) => choose({ tracer: target.value.trim() || null })} />
+    <label class="segpet-line" title=${text('tracerHint')}>${text('tracer')}
+      <input class="segpet-input" maxlength="64" value=${options.tracer ?? ''} data-test="train-tracer"
+        onChange=${({ target }) => choose({ tracer: target.value.trim() || null })} /></label>
     <button class="segpet-button" data-test="train-start" title=${text('trainHint')} onClick=${() => start(options)}>${text('train')}</button>
     ${broken && html`<button class="segpet-button segpet-primary" data-test="train-resume" onClick=${goOn}>${text('goOn')}</button>`}
   </div>`;

@@ -131,15 +131,17 @@ function Comparison({ comparison, shown }) {
 
 function Rename({ object }) {
   const field = useRef();
+  const shown = object.name || spoken(object.label);
   useEffect(() => field.current.select(), []);
   const done = keep => {
-    const name = field.current.value.trim();
+    const typed = field.current.value.trim();
+    const name = typed === shown ? object.name : typed; // the label's own is no name
     change({ renaming: null });
     if (keep && name !== object.name) {
       actions.edit(object.number, { name });
     }
   };
-  return html`<input ref=${field} class="segpet-input" value=${object.name} placeholder=${spoken(object.label)}
+  return html`<input ref=${field} class="segpet-input" value=${shown}
     maxlength="64" onClick=${event => event.stopPropagation()} onBlur=${() => done(true)}
     onKeyDown=${({ key }) => (key === 'Enter' && field.current.blur()) || (key === 'Escape' && done(false))} />`;
 }
