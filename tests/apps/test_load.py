@@ -202,7 +202,8 @@ def test_a_team_at_work_sees_no_error(loaded, points):
     for seed in range(10):  # once or twice, but on a machine that is busy with other things
         load = run_load(loaded.url, dict.fromkeys(names, points), 4, 3, loaded.process.pid, (0.1, 0.6), seed)
         assert load.faults == []
-        assert load.rows()["clicks"] == len(load.waits)
+        # A click into a voxel that was clicked before is refused, and waits for nothing.
+        assert len(load.waits) <= load.rows()["clicks"]
         clicks, health = clicks + len(load.waits), health + len(load.health)
         if clicks >= 8:
             break
