@@ -62,6 +62,7 @@ def next_studies(
     from rich.console import Console
     from rich.progress import Progress
 
+    from infer_tasks.organ_maps import OrganMaps
     from infer_tasks.volumes import Volumes
     from lib.learning.next_study import SCORED, StudyScores, of_tracer, ranked
     from lib.learning.studies import studies_of
@@ -80,10 +81,11 @@ def next_studies(
     if strategy in SCORED or tracer:
         engine = _engine(opened, model, device) if strategy in SCORED else None
         scores, volumes = StudyScores(opened.folder("scores")), Volumes(unit, limit_bytes=0)
+        organs = OrganMaps(studies)
         with Progress(console=Console(stderr=True), transient=True) as bars:
             for name, image in bars.track(images.items(), description="scoring"):
                 try:
-                    found.append(scores.look(name, image, volumes.get, engine))
+                    found.append(scores.look(name, image, volumes.get, engine, organs=organs.get))
                 except VolumeError as error:
                     typer.echo(f"{name} is left out: {error}", err=True)
     if tracer:

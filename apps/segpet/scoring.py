@@ -11,6 +11,7 @@ from pathlib import Path
 from apps.segpet.failures import log_unexpected
 from apps.segpet.studies import Studies
 from infer_tasks.network_engine import NetworkEngine
+from infer_tasks.organ_maps import OrganMaps
 from infer_tasks.volumes import Volumes
 from lib.interaction import Engine, NetworkSegmenter
 from lib.learning.next_study import StudyScore, StudyScores
@@ -49,6 +50,7 @@ class Scorer:
     ) -> None:
         self._studies, self._network, self._scores, self._busy = studies, network, scores, busy
         self._volumes = Volumes(unit, limit_bytes=0)  # keeps nothing: what annotators opened stays in memory
+        self._organs = OrganMaps(studies.folder)
         self._engine: Engine | None = None
         self._wake = threading.Event()
 
@@ -82,7 +84,9 @@ class Scorer:
                 return
             image = self._image(study)
             with suppress(VolumeError, OSError):  # told to whoever opens it
-                self._scores.look(study, image, self._volumes.get, self._current_engine(), self._pause)
+                self._scores.look(
+                    study, image, self._volumes.get, self._current_engine(), self._pause, self._organs.get
+                )
 
     def _current_engine(self) -> Engine | None:
         if self._network.state != "ready":

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from lib.interaction import Engine, NetworkSegmenter, propose_seeds
+from lib.interaction import Engine, NetworkSegmenter
 from lib.learning.blending import blended
-from lib.learning.cases import number_of
+from lib.learning.cases import number_of, seeds_of
 from lib.learning.finetuning import FineTuner
 from lib.learning.held_out import Scores, mean_of, measure
 from lib.learning.informativeness import informativeness
@@ -112,8 +112,8 @@ def by_scores(
     engine = Engine(NetworkSegmenter(network, _EMBEDDING_BYTES), _STATE_BYTES)
     for source in sources:
         if (network.digest, source.name) not in known:
-            volume, jitter = source.read().volume, np.random.default_rng(number_of(source.name))
-            told = informativeness(engine, volume, propose_seeds(volume), jitter)
+            case, jitter = source.read(), np.random.default_rng(number_of(source.name))
+            told = informativeness(engine, case.volume, seeds_of(case), jitter)
             known[network.digest, source.name] = StudyScore(
                 source.name, (0, 0), network.digest, None, told.disagreement, told.entropy
             )

@@ -11,6 +11,7 @@ from lib.interaction import Engine, propose_seeds
 from lib.learning.informativeness import CLASSES, informativeness, power_noise
 from lib.pet import Volume
 from lib.pet.dicom_folder import stamp_of
+from lib.pet.organ_map import OrganMap
 from lib.pet.tracers import name_of_tracer, tracer_of
 from lib.store import StoreError, write_atomic
 from lib.store.records import file_name, from_json, to_json
@@ -68,6 +69,7 @@ class StudyScores:
         read: Callable[[Path], Volume],
         engine: Engine | None,
         pause: Callable[[], None] = lambda: None,
+        organs: Callable[[str, Volume], OrganMap | None] = lambda study, volume: None,
     ) -> StudyScore:
         """Return what is known of a study; what the engine's weights have not said yet is found out and kept.
 
@@ -75,11 +77,15 @@ class StudyScores:
             study, image, engine: see `score_study`; without weights, what other ones said counts.
             read: reads the image; what it raises is raised.
             pause: called before the image is read, and before each decoding.
+            organs: reads a study's organ map, where it has one.
         """
         known = self.get(study, image)
         if known is None or (engine and known.weights != engine.segmenter.digest):
             pause()
-            known = score_study(study, image, read(image), engine, pause)
+            volume = read(image)
+            known = score_study(
+                study, image, volume, engine, pause, organs(study, volume) if engine else None
+            )
             self.put(known)
         return known
 
@@ -94,7 +100,12 @@ def image_stamp(image: Path) -> tuple[int, int]:
 
 
 def score_study(
-    study: str, image: Path, volume: Volume, engine: Engine | None, pause: Callable[[], None] = lambda: None
+    study: str,
+    image: Path,
+    volume: Volume,
+    engine: Engine | None,
+    pause: Callable[[], None] = lambda: None,
+    organs: OrganMap | None = None,
 ) -> StudyScore:
     """Look at a study: its tracer, and what the network says of its likely lesions.
 
@@ -104,13 +115,14 @@ def score_study(
         volume: its image.
         engine: of the network that would learn; None: there are no weights.
         pause: called before each decoding.
+        organs: on the volume's grid: with it and a tracer, what is normal uptake is not asked about.
     """
     tracer = tracer_of(volume)
     found = StudyScore(study, image_stamp(image), tracer=tracer.name if tracer else None)
     if engine is None:
         return found
     random = np.random.default_rng(int(hashlib.sha256(study.encode(errors="replace")).hexdigest()[:16], 16))
-    told = informativeness(engine, volume, propose_seeds(volume, tracer=tracer), random, pause)
+    told = informativeness(engine, volume, propose_seeds(volume, organs, tracer), random, pause)
     digest = engine.segmenter.digest
     return StudyScore(study, found.image, digest, found.tracer, told.disagreement, told.entropy)
 

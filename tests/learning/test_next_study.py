@@ -4,6 +4,7 @@ import pytest
 from lib.interaction import Engine, RegionGrower
 from lib.learning.next_study import StudyScore, StudyScores, of_tracer, ranked, score_study
 from lib.pet import read_volume
+from lib.pet.organ_map import OrganMap
 from tests.learning.small_studies import write_studies
 
 RANDOM = np.random.default_rng(0)
@@ -86,6 +87,22 @@ def test_the_same_study_and_weights_give_the_same_score(image):
     volume = read_volume(image)
     first, second = (score_study("p0", image, volume, Engine(RegionGrower())) for _ in range(2))
     assert first == second
+
+
+def test_normal_uptake_is_not_asked_about_where_an_organ_map_tells_it(tmp_path, image):
+    image.with_name("p0.json").write_text(
+        '{"Units": "g/mL", "TracerName": "FDG", "TracerRadionuclide": "F18"}'
+    )
+
+    def brain_alone(study, volume):
+        assert study == "p0"
+        return OrganMap(np.ones(volume.shape, np.uint8), {1: "brain"}, volume.affine)
+
+    engine = Engine(RegionGrower())
+    without = StudyScores(tmp_path / "without").look("p0", image, read_volume, engine)
+    told = StudyScores(tmp_path / "with").look("p0", image, read_volume, engine, organs=brain_alone)
+    assert without.disagreement is not None
+    assert (told.tracer, told.disagreement, told.entropy) == ("FDG", None, {})
 
 
 def test_without_weights_the_tracer_is_known_and_nothing_else(image):
