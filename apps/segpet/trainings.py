@@ -32,7 +32,7 @@ _STARTED = "started.json"
 #: What is shown of a training; the rest of its progress file is for programs.
 _SHOWN = (
     "status", "stage", "share", "epoch", "epochs", "seconds", "curve", "message", "version", "promoted",
-    "mode", "started", "trainer",
+    "mode", "started", "trainer", "warnings",
 )  # fmt: skip
 _UNFINISHED = ("stopped", "killed", "failed")
 #: In the words of MONAI Label's tasks.
@@ -163,6 +163,7 @@ class Trainings:
         can_go_on = told["status"] in _UNFINISHED and self._is_known(fields)
         return {
             **told, "curve": told["curve"] or [], "share": told["share"] or 0.0, "resumable": can_go_on,
+            "warnings": told["warnings"] or [],
         }  # fmt: skip
 
     def task(self) -> dict[str, Any] | None:

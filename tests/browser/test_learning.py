@@ -29,6 +29,7 @@ def learnt(tmp_path_factory) -> Iterator[Server]:
     state = StateFolder(folder / "state")
     Models(state.folder("models")).add(folder / "tuned.safetensors", CARD)
     done = {"status": "done", "stage": "deciding", "curve": CURVE, "message": "Kept.", "version": 1}
+    done["warnings"] = ["p3 was left out: nothing is outlined in it."]
     (state.folder("training") / "progress.json").write_text(json.dumps(done))
     server = Server(folder, model=folder / "small.safetensors", labels="lesion")
     try:
@@ -48,6 +49,7 @@ def test_the_panel_shows_the_curve_starts_and_stops_a_training_and_lets_weights_
     page = browser.page
     page.locator("[data-test=learn] > summary").click()
     text_of(browser, "training", "Done. Kept.")
+    text_of(browser, "training-warning", "p3 was left out")
     assert page.get_attribute("[data-test=curve]", "data-epochs") == "3"
     assert "0.40 → 0.70" in browser.said("curve")
     text_of(browser, "answers", "small")

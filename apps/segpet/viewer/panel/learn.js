@@ -30,7 +30,7 @@ function Answers({ learning: { answers, champion, fault } }) {
 }
 
 function Training({ learning: { training, trainer, read_only: readOnly } }) {
-  const { status, stage, share, epoch, epochs, message } = training;
+  const { status, stage, share, epoch, epochs, message, warnings } = training;
   const running = status === 'running';
   const what = training.trainer === 'impression' && html`<span>${text('impression')}:</span>`;
   const step = stage === 'training' && epoch ? `${text('stage.training')} ${epoch}/${epochs}` : text(`stage.${stage}`);
@@ -41,6 +41,7 @@ function Training({ learning: { training, trainer, read_only: readOnly } }) {
       <progress class="segpet-space" value=${share} max="1" data-test="progress"></progress><span>${Math.round(share * 100)} %</span></div>`
     }
     ${!running && status !== 'none' && html`<p class="segpet-small">${what} <b>${text(`training.${status}`)}</b> ${message}</p>`}
+    ${warnings.map(warning => html`<p class="segpet-note" data-test="training-warning">${warning}</p>`)}
     <${Curve} curve=${training.curve} />
     ${!trainer && html`<p class="segpet-note">${text('noTrainer')}</p>`}
     ${trainer && !readOnly && html`<${Actions} training=${training} />`}
