@@ -251,6 +251,7 @@ def test_sites_are_named_by_an_organ_map_in_the_folder(without_weights, phantom,
 def test_the_next_study_is_another_one_and_none_is_told_when_all_are_done(without_weights):
     panel = PanelClient(without_weights.url, "open", "next").open()
     body = {"strategy": "random", "client": "next", "current": panel.study["id"]}
+    PanelClient(without_weights.url, "flipped", "somebody-else").open()
     for one in listed(without_weights)["studies"]:
         for client in one["open"] if one["title"] not in ("labelled", "flipped") else ():
             requests.delete(f"{without_weights.url}/segpet/studies/{one['id']}/sessions/{client}/seen")
