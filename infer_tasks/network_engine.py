@@ -205,6 +205,8 @@ class NetworkEngine:
             self._follower = None
 
     def _load(self, version: Version | None) -> _Loaded:
+        if version and self._models and (fault := self._models.fault(version.number)):
+            raise CheckpointError(fault)
         path = version.path if version else self._weights
         assert path is not None, "only a server with weights loads some"
         logger.info("Loading the weights %s; a checkpoint is converted once.", path.name)

@@ -145,13 +145,15 @@ def test_only_few_networks_stay_in_memory(weights, models, tmp_path):
     assert len({id(loaded.engine) for loaded, _ in engine._sessions.values()}) <= module._MOST_NETWORKS
 
 
-def test_a_champion_that_cannot_be_loaded_leaves_the_others_at_work_and_is_told(
-    weights, models, tmp_path, caplog
+@pytest.mark.parametrize("damage", ["no weights", "weights of another network"])
+def test_a_champion_whose_file_is_damaged_leaves_the_others_at_work_and_is_told(
+    weights, models, tmp_path, caplog, damage
 ):
+    other = b"no weights" if damage == "no weights" else weights[0].read_bytes()
     engine = engine_of(weights, models, tmp_path)
     engine.get()
     models.promote(1)
-    models.version(1).path.write_bytes(b"no weights")
+    models.version(1).path.write_bytes(other)
     engine.follow(wait=True)
     assert (name_of(engine), engine.state) == ("base", "ready")
     assert "The champion cannot be used, other weights answer" in caplog.text
