@@ -65,6 +65,9 @@ def main(run: Callable[..., None] | None = None) -> None:
     os.environ |= environment(studies, arguments.port, conf)
 
     # MONAI Label reads its settings from the environment when it is first imported, so only now.
+    from lib.learning import lean_monai  # noqa: F401 -- before MONAI Label imports MONAI
+
+    # isort: split
     from apps.segpet.server import app
     from apps.segpet.stopping import serve
 

@@ -1,12 +1,13 @@
 """The loss of promptable segmentation: overlap, and every voxel's own error in proportion to the target."""
 
 import torch.nn.functional as F
-from monai.losses import DiceLoss
 from torch import Tensor
+
+from lib.learning.lean_monai import losses
 
 #: Voxels added to a target's size, else what is wrong about the smallest ones drowns everything else.
 _FLOOR = 3000.0
-_dice = DiceLoss(sigmoid=True, smooth_nr=1.0, smooth_dr=1.0)
+_dice = losses.DiceLoss(sigmoid=True, smooth_nr=1.0, smooth_dr=1.0)
 
 
 def segmentation_loss(logits: Tensor, target: Tensor) -> Tensor:
