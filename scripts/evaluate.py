@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -93,8 +94,8 @@ def segmentation(
     method: Annotated[
         list[Baseline] | None,
         typer.Option(
-            help="Baseline beside the models, on the same clicks: suv_region (41 % of the maximum) or "
-            "suv_fixed (SUV 4). Repeat; both if not given."
+            help="Baseline beside the models: suv_region (41 % of the maximum) or suv_fixed (SUV 4). Repeat; "
+            "both if not given. corrective: each on clicks of its own, and on those of the first model."
         ),
     ] = None,
     protocol: Annotated[
@@ -175,9 +176,15 @@ def segmentation(
         raise InputError("--read-clicks needs --protocol autopet, and the cases as they are: no --embed.")
     rules: Corrective | Given
     if protocol is Protocol.autopet:
-        counts, rules = _counts(clicks or "0,1,2,3,4,5,6,7,8,9,10"), _given(read_clicks, seed, proposals)
+        counts, rules = (
+            _counts(clicks or "0,1,2,3,4,5,6,7,8,9,10", proposals),
+            _given(read_clicks, seed, proposals),
+        )
     else:
-        counts, rules = _counts(clicks or "0,1,3,5,10"), Corrective(annotator.value, seed, proposals)
+        counts, rules = (
+            _counts(clicks or "0,1,3,5,10", proposals),
+            Corrective(annotator.value, seed, proposals),
+        )
     if output:
         check_output_folder(output)
         if read_clicks and output.resolve() in read_clicks.resolve().parents:
@@ -185,7 +192,8 @@ def segmentation(
     cases = find_cases(studies, mask)
     if missing := missing_values(cases, value or ()):
         raise InputError(f"No mask holds value {' or '.join(map(str, missing))}.")
-    models, baselines = _models(model or [], device), _baselines(method or list(Baseline))
+    models = _models(model or [], device)
+    baselines = _baselines(method or list(Baseline), bool(models) and protocol is Protocol.corrective)
     settings = {
         "protocol": protocol.value,
         "annotator": annotator.value if protocol is Protocol.corrective else None,
@@ -226,7 +234,8 @@ def _run(
     """Read case after case, and run every method on it."""
     from lib.interaction import PromptError, seed_recall
     from lib.learning.cases import CaseError, read_case, seeds_of
-    from lib.learning.evaluation import evaluate
+    from lib.learning.evaluation import Run, evaluate
+    from lib.learning.protocols import Corrective
     from lib.pet import VolumeError
     from lib.pet.quantify import unit_warning
 
@@ -244,10 +253,15 @@ def _run(
                 methods = [
                     method
                     for method in (*results.models, *results.baselines)
-                    if method.name != Baseline.suv_fixed or case.volume.unit == "SUVbw"
+                    if not method.name.startswith(Baseline.suv_fixed) or case.volume.unit == "SUVbw"
                 ]
                 # Added when all are done: an interrupted case must not count for some methods alone.
-                runs = [evaluate(method, case, rules, counts, tolerance) for method in methods]
+                runs: list[Run] = []
+                for method in methods:
+                    clicked = rules
+                    if method.same_clicks and isinstance(rules, Corrective):
+                        clicked = replace(rules, given=[lesion.clicks for lesion in runs[0].each])
+                    runs.append(evaluate(method, case, clicked, counts, tolerance))
                 seeds = seed_recall(seeds_of(case), case.objects) if rules.proposals else None
                 results.add(number, case, runs, seeds)
             except (CaseError, PromptError, VolumeError) as error:
@@ -256,13 +270,15 @@ def _run(
             progress.advance(bar)
 
 
-def _counts(text: str) -> list[int]:
+def _counts(text: str, proposals: bool) -> list[int]:
     try:
         counts = sorted({int(part) for part in text.split(",")})
     except ValueError as error:
         raise InputError(f"'{text}' is no list of clicks: give whole numbers as 0,1,3,5,10.") from error
-    if counts[0] < 0 or not 0 < counts[-1] <= MOST_CLICKS:
-        raise InputError(f"Numbers of clicks must lie between 0 and {MOST_CLICKS}, and one must be above 0.")
+    if counts[0] < 0 or counts[-1] > MOST_CLICKS:
+        raise InputError(f"Numbers of clicks must lie between 0 and {MOST_CLICKS}.")
+    if counts == [0] and not proposals:
+        raise InputError("Without a click there is nothing to score, but for --proposals.")
     return counts
 
 
@@ -306,12 +322,18 @@ def _models(wanted: list[str], device: str) -> "list[Method]":
     return methods
 
 
-def _baselines(wanted: list[Baseline]) -> "list[Method]":
+def _baselines(wanted: list[Baseline], on_the_same_clicks: bool) -> "list[Method]":
+    """Return the baselines, each a second time where it gets the first model's clicks as well."""
     from lib.interaction import RegionGrower
     from lib.learning.evaluation import Method
 
     growers = {Baseline.suv_region: RegionGrower(), Baseline.suv_fixed: RegionGrower("fixed", FIXED_SUV)}
-    return [Method(name.value, growers[name]) for name in dict.fromkeys(wanted)]
+    methods: list[Method] = []
+    for name in dict.fromkeys(wanted):
+        methods.append(Method(name.value, growers[name]))
+        if on_the_same_clicks:
+            methods.append(Method(f"{name.value}, same clicks", growers[name], same_clicks=True))
+    return methods
 
 
 def _print(summary: dict[str, Any], output: Path | None) -> None:

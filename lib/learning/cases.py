@@ -20,6 +20,9 @@ from lib.pet.outlines import MOST_OUTSIDE
 from lib.pet.resample import nearest_labels, same_grid, share_outside
 from lib.pet.tracers import tracer_of
 
+#: Of labels in MONAI Label's layout.
+SUFFIXES = (".nii.gz", ".nii", ".nrrd")
+
 
 class CaseError(ValueError):
     """Cases that cannot be used; the message is one sentence that says why."""
@@ -34,12 +37,14 @@ class CaseFiles:
         image: the PET image.
         mask: its lesions: a class map or an instance map.
         organs: its organ map; None where there is none.
+        instances: what one lesion of the mask is, where nobody says it.
     """
 
     name: str
     image: Path
     mask: Path
     organs: Path | None = None
+    instances: Instances = "auto"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +74,9 @@ def find_cases(folder: str | Path, mask: str = "PET_mask.nii.gz") -> list[CaseFi
     """Find the cases in a folder, sorted by name; images that nobody has outlined are left out.
 
     Three layouts are known: nnU-Net's `imagesTr/NAME_0000.nii.gz` with `labelsTr/NAME.nii.gz` (of several
-    channels the one that `dataset.json` calls PET or SUV), MONAI Label's `NAME.nii.gz` with
-    `labels/final/NAME.nii.gz`, and a folder a case, `NAME/PET_image.nii.gz` with `NAME/PET_mask.nii.gz`.
+    channels the one that `dataset.json` calls PET or SUV), MONAI Label's `NAME.nii.gz`, or a folder `NAME`
+    with DICOM, with `labels/final/NAME.nii.gz`, a class map in which each connected part is a lesion, and a
+    folder a case, `NAME/PET_image.nii.gz` with `NAME/PET_mask.nii.gz`.
 
     Args:
         folder: with the cases.
@@ -105,7 +111,7 @@ def read_case(
     Args:
         files: where it lies.
         unit: as `lib.pet.read_volume`.
-        instances: what one lesion is, as `lib.pet.components.objects_of`.
+        instances: what one lesion is, as `lib.pet.components.objects_of`; auto: as the files say.
         values: the mask's values that are lesion; none given: all but 0.
         embed: seed for a body around the crop (see `lib.learning.embedding`); None: the image as it is. The
             body depends on the seed and the case's name, not on the other cases.
@@ -126,9 +132,12 @@ def read_case(
         mask = np.where(np.isin(mask, values), mask, 0).astype(mask.dtype)
     if embed is not None:
         volume, mask = embed_in_body(volume, mask, np.random.default_rng([embed, number_of(files.name)]))
-    objects = objects_of(mask, instances)
+    objects = objects_of(mask, files.instances if instances == "auto" else instances)
     lesions = tuple(crop.tight() for _, crop in objects)
     found = tuple(value for value, _ in objects)
+    if files.instances == "parts" and not values and len(set(found)) > 1:
+        several = ", ".join(map(str, sorted(set(found))))
+        warnings += (f"The label has the values {several}, and all count as lesions: choose with --value.",)
     return Case(files.name, volume, lesions, Crop.from_grid(mask), found, warnings, known)
 
 
@@ -187,6 +196,21 @@ def _on_grid(
     return moved, warning
 
 
+def images_of(folder: Path) -> Iterable[tuple[str, Path]]:
+    """Return the names and images of a folder in MONAI Label's layout: files, and folders with DICOM."""
+    for path in folder.iterdir():
+        if path.is_dir() and path.name not in ("labels", "organs") and not path.name.startswith("."):
+            yield path.name, path
+        elif suffix := suffix_of(path):
+            yield path.name[: -len(suffix)], path
+
+
+def label_of(folder: Path, tag: str, name: str) -> Path | None:
+    """Return a study's label with a tag in MONAI Label's layout; None where there is none."""
+    files = (folder / "labels" / tag / f"{name}{suffix}" for suffix in SUFFIXES)
+    return next((file for file in files if file.is_file()), None)
+
+
 def _folders(folder: Path, mask_name: str) -> Iterable[CaseFiles]:
     for image in folder.glob("*/PET_image.nii.gz"):
         mask = image.parent / mask_name
@@ -218,10 +242,9 @@ def _pet_channel(description: Path) -> int:
 
 
 def _monai_label(folder: Path) -> Iterable[CaseFiles]:
-    for image in _images(folder):
-        masks = [folder / "labels" / "final" / f"{_stem(image)}{end}" for end in (".nii.gz", ".nii", ".nrrd")]
-        if mask := next((mask for mask in masks if mask.is_file()), None):
-            yield CaseFiles(_stem(image), image, mask, find_organ_map(folder, _stem(image)))
+    for name, image in images_of(folder):
+        if mask := label_of(folder, "final", name):
+            yield CaseFiles(name, image, mask, find_organ_map(folder, name), "parts")
 
 
 def _images(folder: Path) -> Iterable[Path]:

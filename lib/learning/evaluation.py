@@ -4,6 +4,7 @@ A method is whatever turns clicks into masks behind the engine: a network, or re
 
 * *corrective*: one object at a time. Of each lesion alone the annotator clicks the errors that the mask still
   has, up to the same number of clicks for each; what all lesions have after n clicks each is the case's mask.
+  A method may get the clicks that were made for another one, as if whoever clicks did not see its masks.
 * *given*: autoPET IV's. The clicks are made beforehand, the same for every method; the case is clicked as a
   whole, and n clicks are n in tumour and n in background.
 
@@ -16,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from lib.interaction import SeedRecall
+from lib.interaction import Click, SeedRecall
 from lib.interaction.prompts import Index
 from lib.interaction.segmenter import Segmenter
 from lib.learning.cases import Case
-from lib.learning.metrics import METRICS, dice, score
+from lib.learning.metrics import GOOD_DICE, METRICS, area_over_clicks, clicks_to_reach, dice, score
 from lib.learning.protocols import Corrective, Given
 from lib.pet import Crop
 
@@ -32,10 +33,12 @@ class Method:
     Args:
         name: for people; different for every method of a run.
         segmenter: turns clicks into masks.
+        same_clicks: it gets the clicks that were made for the run's first method, not its own.
     """
 
     name: str
     segmenter: Segmenter[Any]
+    same_clicks: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,13 @@ class LesionRun:
         value: which it has in the case's mask.
         volume_ml: the truth's.
         dice: of its own mask, after 0, 1, 2 ... clicks.
+        clicks: that it got.
     """
 
     value: int
     volume_ml: float
     dice: tuple[float, ...]
+    clicks: tuple[Click, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +137,8 @@ def evaluate(
                 scores = dict.fromkeys(METRICS, float("nan"))
         value = scores["dice"] if scores else dice(case.truth, mask) if case.objects else float("nan")
         states.append(State(n, value, seconds, scores))
-    lesions = zip(case.values, case.objects, course.lesion_dice, strict=False)  # given clicks tell none apart
+    # Given clicks tell no lesions apart.
+    lesions = zip(case.values, case.objects, course.lesion_dice, course.lesion_clicks, strict=False)
     return Run(
         method.name,
         case.name,
@@ -141,18 +147,31 @@ def evaluate(
         tuple(click.index for click in course.clicks if click.positive),
         tuple(click.index for click in course.clicks if not click.positive),
         course.masks[-1],
-        tuple(LesionRun(value, truth.count * case.volume.voxel_ml, dices) for value, truth, dices in lesions),
+        tuple(
+            LesionRun(value, truth.count * case.volume.voxel_ml, dices, made)
+            for value, truth, dices, made in lesions
+        ),
     )
 
 
 def rows(run: Run, number: int, seeds: SeedRecall | None = None) -> Iterator[dict[str, Any]]:
     """Yield a line of a table for each scored state of a run; an empty cell where there is no value.
 
+    The last columns are the run's, the same in each of its lines: the mean height of the Dice's curve, and
+    the fewest clicks to a Dice of GOOD_DICE, empty where it was not reached.
+
     Args:
         run: one method on one case.
         number: under which the report knows the case.
         seeds: the case's, which add a column with the share of lesions found and one with the false ones.
     """
+    clicks = [state.clicks for state in run.states if state.scores]
+    area = area_over_clicks(clicks, [state.scores["dice"] for state in run.states if state.scores])
+    every = [state.clicks for state in run.states], [state.dice for state in run.states]
+    of_curve = {
+        "dice_over_clicks": "" if np.isnan(area) else round(area, 5),
+        **{f"clicks_to_{good:g}": clicks_to_reach(good, *every) for good in GOOD_DICE},
+    }
     of_seeds: dict[str, Any] = {}
     if seeds:
         recall = round(seeds.found / seeds.total, 5) if seeds.total else ""
@@ -168,6 +187,7 @@ def rows(run: Run, number: int, seeds: SeedRecall | None = None) -> Iterator[dic
                 **of_seeds,
                 "clicks": state.clicks,
                 **{name: "" if np.isnan(value) else round(value, 5) for name, value in numbers.items()},
+                **of_curve,
             }
 
 

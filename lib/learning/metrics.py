@@ -25,6 +25,8 @@ FACES_AND_EDGES = ndimage.generate_binary_structure(3, 2)
 MATCHING_IOU = 0.1
 #: Surfaces agree within this distance, about a PET voxel and a scanner's resolution.
 TOLERANCE_MM = 5.0
+#: Dice that is good enough, for the number of clicks that it takes.
+GOOD_DICE = (0.8, 0.85)
 
 
 @dataclass(frozen=True)

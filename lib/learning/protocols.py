@@ -35,12 +35,14 @@ class Course:
         clicks: every click, in its order.
         lesion_dice: for each lesion that was clicked on its own, its Dice after 0, 1, 2 ... clicks; of
             proposals, that of all those together that overlap it.
+        lesion_clicks: for each such lesion its clicks.
     """
 
     masks: tuple[Crop, ...]
     seconds: tuple[float, ...]
     clicks: tuple[Click, ...]
     lesion_dice: tuple[tuple[float, ...], ...] = ()
+    lesion_clicks: tuple[tuple[Click, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,29 +53,32 @@ class Corrective:
         annotator: how the voxel is chosen (see `lib.interaction.annotator`).
         seed: of `random` and `human`.
         proposals: without clicks, the mask is what is proposed. Clicked lesions begin anew.
+        given: each lesion's clicks as they were made for another method; nobody looks for errors then.
     """
 
     annotator: Annotator = "centre"
     seed: int = 0
     proposals: bool = False
+    given: Sequence[Sequence[Click]] | None = None
 
     def run(self, segmenter: Segmenter[Any], case: Case, count: int) -> Course:
         """Click each lesion of a case `count` times, or until nothing is wrong."""
         engine = Engine(segmenter, STATE_BYTES)
         union = [Crop.empty()] * (count + 1)
         seconds: list[list[float]] = [[] for _ in union]
-        made: list[Click] = []
+        lesion_clicks: list[tuple[Click, ...]] = []
         lesion_dice: list[tuple[float, ...]] = []
         for number, truth in enumerate(case.objects):
-            rng = np.random.default_rng([self.seed, number_of(case.name), number])
             dices: list[float] = []
-            for n, (mask, spent) in enumerate(self._one(engine, case, truth, count, rng, made)):
+            made: list[Click] = []
+            for n, (mask, spent) in enumerate(self._one(engine, case, number, count, made)):
                 union[n] = union[n].union(mask)
                 # Without a click the mask is the one before.
                 dices.append(dice(truth, mask) if spent is not None or not dices else dices[-1])
                 if spent is not None:
                     seconds[n].append(spent)
             lesion_dice.append(tuple(dices))
+            lesion_clicks.append(tuple(made))
         if self.proposals:
             update, spent = _proposed(engine, case)
             masks = update.masks.values()
@@ -82,29 +87,38 @@ class Corrective:
             found = [dice(truth, _union(_overlapping(truth, masks))) for truth in case.objects]
             lesion_dice = [(first, *rest) for first, (_, *rest) in zip(found, lesion_dice, strict=True)]
         means = tuple(float(np.mean(spent)) if spent else float("nan") for spent in seconds)
-        return Course(tuple(union), means, tuple(made), tuple(lesion_dice))
+        clicks = tuple(click for made in lesion_clicks for click in made)
+        return Course(tuple(union), means, clicks, tuple(lesion_dice), tuple(lesion_clicks))
 
     def _one(
         self,
         engine: Engine[Any],
         case: Case,
-        truth: Crop,
+        number: int,
         count: int,
-        rng: np.random.Generator,
         made: list[Click],
     ) -> Iterator[tuple[Crop, float | None]]:
-        """Yield the mask of one object after 0, 1 ... clicks; no time where there was no error left."""
-        obj: AnnotatedObject | None = None
-        done: list[Click] = []
-        mask = Crop.empty()
+        """Yield the mask of one object after 0, 1 ... clicks; no time where there was no error left.
+
+        Args:
+            engine: of the method.
+            case: what is clicked.
+            number: the lesion's among the case's.
+            count: clicks at most.
+            made: gets the clicks.
+        """
+        truth, obj, mask = case.objects[number], None, Crop.empty()
+        rng = np.random.default_rng([self.seed, number_of(case.name), number])
         yield mask, None
-        for _ in range(count):
-            # A voxel that was clicked is not clicked again, whatever the method made of it.
-            click = next_click(truth, as_told(mask, done), case.volume.spacing, self.annotator, rng)
+        for n in range(count):
+            if self.given is not None:
+                click = next(iter(self.given[number][n:]), None)
+            else:
+                # A voxel that was clicked is not clicked again, whatever the method made of it.
+                click = next_click(truth, as_told(mask, made), case.volume.spacing, self.annotator, rng)
             if click is None:
                 yield mask, None
                 continue
-            done.append(click)
             made.append(click)
             begin = time.perf_counter()
             obj, mask = engine.correct(case.volume, obj, (click,), LABEL)

@@ -7,18 +7,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from lib.learning.cases import Case, CaseError, CaseFiles, find_cases, read_case
+from lib.learning.cases import Case, CaseError, CaseFiles, find_cases, images_of, label_of, read_case
 from lib.pet import VolumeError
 from lib.pet.choice import choose
 from lib.pet.components import Instances
-from lib.pet.image_files import suffix_of
 from lib.pet.series import PETSeries, find_series
 from lib.pet.sidecar import read_sidecar, sidecar_of
 from lib.pet.tracers import name_of_tracer
 from lib.store import LabelVersion, LabelVersions, StoreError
 from lib.store.records import file_name
 
-SUFFIXES = (".nii.gz", ".nii", ".nrrd")
 #: Labels that somebody vouches for; all others may be wrong here and there.
 TRUSTED = frozenset({"final", "reviewed"})
 
@@ -141,7 +139,7 @@ def labelled_studies(
     versions = LabelVersions(labels) if labels else None
     found = [
         study
-        for name, image in _images(folder)
+        for name, image in images_of(folder)
         if (study := _labelled(folder, name, image, versions, frozenset(others), unit))
     ]
     if not found:
@@ -159,16 +157,9 @@ def labelled_studies(
 
 def studies_of(folder: Path) -> list[tuple[str, Path, bool]]:
     """Return the studies of a folder in MONAI Label's layout: name, image, whether it has a final label."""
-    return sorted((name, image, _file(folder, "final", name) is not None) for name, image in _images(folder))
-
-
-def _images(folder: Path) -> Iterable[tuple[str, Path]]:
-    """Return the names and images of a folder as MONAI Label's datastore has them."""
-    for path in folder.iterdir():
-        if path.is_dir() and path.name not in ("labels", "organs") and not path.name.startswith("."):
-            yield path.name, path
-        elif suffix := suffix_of(path):
-            yield path.name[: -len(suffix)], path
+    return sorted(
+        (name, image, label_of(folder, "final", name) is not None) for name, image in images_of(folder)
+    )
 
 
 def _labelled(
@@ -181,7 +172,7 @@ def _labelled(
 ) -> TrainingStudy | None:
     """Return a study with the label that counts, None where it has none that may be learnt from."""
     saved = _versions(versions, name)
-    if (final := _file(folder, "final", name)) is not None:
+    if (final := label_of(folder, "final", name)) is not None:
         version = next((one for one in reversed(saved) if one.status == "final"), None)
         if version and version.instances and version.mask.read_bytes() == final.read_bytes():
             return TrainingStudy(name, image, version.instances, "values", "final", unit)
@@ -193,7 +184,7 @@ def _labelled(
             if version.instances:
                 return TrainingStudy(name, image, version.instances, "values", status, unit)
             return TrainingStudy(name, image, version.mask, "parts", status, unit)
-        if (file := _file(folder, status, name)) is not None:
+        if (file := label_of(folder, status, name)) is not None:
             return TrainingStudy(name, image, file, "parts", status, unit)
     return None
 
@@ -205,8 +196,3 @@ def _versions(versions: LabelVersions | None, name: str) -> Sequence[LabelVersio
         return versions.versions(name)
     except StoreError:
         return ()  # the label's own file is still there
-
-
-def _file(folder: Path, tag: str, name: str) -> Path | None:
-    files = (folder / "labels" / tag / f"{name}{suffix}" for suffix in SUFFIXES)
-    return next((file for file in files if file.is_file()), None)

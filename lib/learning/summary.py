@@ -9,12 +9,10 @@ import numpy as np
 from lib.interaction import SeedRecall
 from lib.learning.bootstrap import Mean, bootstrap_mean
 from lib.learning.evaluation import Run
-from lib.learning.metrics import METRICS, area_over_clicks, clicks_to_reach
+from lib.learning.metrics import GOOD_DICE, METRICS, area_over_clicks, clicks_to_reach
 
 #: Groups of lesions by volume, ml: up to the first, between two, above the last.
 SIZES_ML = (1.0, 5.0, 20.0, 100.0)
-#: What counts as good enough for the number of clicks that it takes.
-GOOD_DICE = (0.8, 0.85)
 
 
 def summarise(name: str, digest: str, runs: Sequence[Run], seed: int = 0) -> dict[str, Any]:

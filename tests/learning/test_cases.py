@@ -5,9 +5,10 @@ import json
 import nibabel
 import numpy as np
 import pytest
+from dicom_series import write_series
 
 from lib.learning.cases import CaseError, find_cases, missing_values, read_case, seeds_of
-from lib.pet import VolumeError
+from lib.pet import VolumeError, read_volume
 
 AFFINE = np.diag([4.0, 4.0, 3.0, 1.0])
 
@@ -56,6 +57,33 @@ def test_every_layout_gives_the_same_cases(layout, tmp_path, image, mask):
     np.testing.assert_array_equal(case.volume.array, image)
     assert [lesion.count for lesion in case.objects] == [12, 8]
     np.testing.assert_array_equal(case.truth.to_grid(mask.shape), mask == 1)
+
+
+def test_lesions_of_a_class_map_are_its_parts_and_classes_are_told(tmp_path, image, mask):
+    label = mask + 2 * (np.indices(mask.shape)[0] == 7).astype(mask.dtype) * (mask == 0)
+    as_monai_label(tmp_path, "case", image, label)
+    files = find_cases(tmp_path)[0]
+    case = read_case(files)
+    assert sorted(lesion.count for lesion in case.objects)[:2] == [8, 12]
+    assert "values 1, 2, and all count as lesions" in case.warnings[0]
+    chosen = read_case(files, values=[1])
+    assert ([lesion.count for lesion in chosen.objects], chosen.warnings) == ([12, 8], ())
+    assert len(read_case(files, instances="values").objects) == 2
+
+
+def test_a_series_in_a_studies_folder_is_a_case(tmp_path):
+    stored = np.full((6, 8, 10), 100, np.int16)
+    stored[2:4, 3:5, 4:6] = 900
+    write_series(tmp_path / "series", stored)
+    volume = read_volume(tmp_path / "series")
+    save(
+        tmp_path / "labels/final/series.nii.gz",
+        (volume.array > volume.array.mean()).astype(np.uint8),
+        volume.affine,
+    )
+    (files,) = find_cases(tmp_path)
+    assert files.name == "series" and files.image.is_dir()
+    assert [lesion.count for lesion in read_case(files).objects] == [8]
 
 
 def test_a_folder_may_hold_several_masks(tmp_path, image, mask):

@@ -1,6 +1,7 @@
 """Annotators that click through the engine, and what is said of it."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -163,6 +164,19 @@ def test_chance_is_seeded(case, annotator):
     assert one.tumor == again.tumor != other.tumor
 
 
+def test_a_method_may_get_the_clicks_that_another_one_got(case):
+    first = evaluate(Method("obedient", Obedient()), case, Corrective(), (3,), 5.0)
+    given = [lesion.clicks for lesion in first.each]
+    assert [len(clicks) for clicks in given] == [3, 3]
+    deaf = Deaf()
+    second = evaluate(Method("deaf", deaf), case, Corrective("random", given=given), (3,), 5.0)
+    assert (second.tumor, second.background) == (first.tumor, first.background)
+    assert [lesion.clicks for lesion in second.each] == given
+    fewer = evaluate(Method("deaf", deaf), case, Corrective(given=[given[0][:1], ()]), (3,), 5.0)
+    assert [len(lesion.clicks) for lesion in fewer.each] == [1, 0]
+    assert len(fewer.states) == 4
+
+
 def test_given_clicks_are_made_in_the_whole_case_n_of_each_kind(case):
     given = GivenClicks(((10, 15, 15), (29, 15, 15)), ((20, 15, 15), (29, 15, 20)))
     result = run(case, RegionGrower(), (0, 1, 2), Given(lambda _: given))
@@ -230,6 +244,19 @@ def test_rows_have_empty_cells_where_there_is_no_value(healthy):
     assert [line["clicks"] for line in lines] == [0, 1, 3]
     assert lines[0]["number"] == 7
     assert (lines[0]["dice"], lines[0]["seconds"], lines[0]["fpv_ml"]) == ("", "", 0)
+
+
+def test_a_row_says_how_many_clicks_its_run_took_to_be_good(case):
+    small = tuple(
+        Crop.from_grid(ball(case.volume.shape, middle, 2)) for middle in ((10, 15, 15), (29, 15, 15))
+    )
+    easy = replace(case, objects=small, truth=small[0].union(small[1]))
+    for segmenter, reached in ((Obedient(), 1), (Deaf(), None)):
+        run = evaluate(Method("any", segmenter), easy, Corrective(), (0, 1, 3), 5.0)
+        lines = list(rows(run, 1))
+        assert [line["clicks_to_0.8"] for line in lines] == [reached] * 3
+        area = (lines[0]["dice"] + 3 * lines[1]["dice"] + 2 * lines[2]["dice"]) / 6
+        assert lines[0]["dice_over_clicks"] == pytest.approx(area, abs=1e-5)
 
 
 def test_a_summary_holds_means_and_intervals_over_cases(case):

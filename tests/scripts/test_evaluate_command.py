@@ -270,9 +270,24 @@ def test_models_are_compared_with_each_other_and_with_the_baseline(cases, weight
     assert [model["weights"] for model in summary["models"]] == ["small", "small (2)"]
     assert summary["models"][0]["digest"] == summary["models"][1]["digest"]
     assert summary["models"][0]["clicks"]["1"]["dice"] == summary["models"][1]["clicks"]["1"]["dice"]
-    assert [baseline["weights"] for baseline in summary["baselines"]] == ["suv_region"]
+    own, same = summary["baselines"]
+    assert (own["weights"], same["weights"]) == ("suv_region", "suv_region, same clicks")
+    assert own["clicks"]["1"]["dice"] == same["clicks"]["1"]["dice"]  # the first click looks at no mask
     # Of each case only the lesion with this value counts.
     assert sum(group["count"] for group in summary["baselines"][0]["lesions"].values()) == 2
+
+
+def test_what_is_proposed_can_be_measured_alone(cases, tmp_path):
+    options = ["--unit", "SUVbw", "--clicks", "0", "--proposals", "--method", "suv_region"]
+    result = evaluate(cases, *options, "-o", tmp_path / "alone", "--json")
+    assert result.exit_code == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert summary["seeds"]["found"] == 5
+    assert summary["clicks"]["0"]["dice"]["mean"] > 0.4
+    assert summary["area_over_clicks"]["dice"]["mean"] is None
+    with (tmp_path / "alone/cases.csv").open(newline="") as file:
+        (first, _) = csv.DictReader(file)
+    assert first["dice_over_clicks"] == ""
 
 
 def test_the_best_weights_are_taken_where_none_are_named(cases, weights, tmp_path, monkeypatch):
@@ -343,7 +358,7 @@ def test_an_interrupted_run_keeps_what_is_done(cases, tmp_path, monkeypatch, aft
     [
         (["--clicks", "1,two"], "no list of clicks"),
         (["--clicks", "-1,2"], "between 0 and"),
-        (["--clicks", "0"], "one must be above 0"),
+        (["--clicks", "0"], "Without a click there is nothing to score"),
         (["--read-clicks", "."], "--protocol autopet"),
         (["--protocol", "autopet", "--read-clicks", "nowhere"], "no folder nowhere"),
         (["--protocol", "autopet", "--read-clicks", "."], "No case could be measured"),
