@@ -1,5 +1,6 @@
 """`segpet evaluate learning`: what labels are worth, in simulated campaigns."""
 
+import hashlib
 import json
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from scripts.outputs import check_output_folder
 if TYPE_CHECKING:
     from lib.learning.campaign import Campaign, Strategy
     from lib.learning.studies import Source
+    from lib.network.checkpoints import Network
 
 #: Seeds of a new tracer's phantoms: those to label, and those to measure on.
 _TO_LABEL, _TO_MEASURE = 7000, 7500
@@ -64,19 +66,21 @@ def learning(
     """Let studies be labelled one after another, train on them, and measure what it was worth.
 
     Labels are the truth that your cases have. After each number of labels the base is fine-tuned anew, and
-    measured on studies that nobody labelled and on phantoms of FDG and PSMA. Every result is on disk when it
-    is there: the same command goes on after a stop.
+    measured on studies that nobody labelled and on phantoms of FDG and PSMA. Every campaign is on disk when
+    it is done: the same command goes on after a stop.
 
     `segpet evaluate learning cases/ --strategies random,uncertain -o campaign/`
     """
     from lib.learning.campaign import Result, run
     from lib.learning.campaign_report import plot, summarise_campaigns, table
+    from lib.store import write_atomic
 
     check_output_folder(output)
+    budgets, network = _numbers(labels), _base(base)
+    studied = _checksum(cases) if cases else f"{tracer} phantoms"
     output.mkdir(parents=True, exist_ok=True)
-    budgets = _numbers(labels)
     settings = {
-        "cases": "own" if cases else f"{tracer} phantoms", "base": base, "labels": labels, "test": test,
+        "cases": studied, "base": network.digest, "labels": labels, "test": test,
         "corrupt": corrupt, "mode": mode, "epochs": epochs, "rate": rate, "regions": regions,
         "phantoms": phantoms,
     }  # fmt: skip
@@ -84,17 +88,16 @@ def learning(
     file = output / "results.jsonl"
     done = [Result(**json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
     for name, strategy, seed, campaign in _campaigns(
-        cases, base, tracer, strategies, budgets, test, seeds, corrupt, mode, epochs, rate, regions, phantoms,
-        output,
+        cases, network, tracer, strategies, budgets, test, seeds, corrupt, mode, epochs, rate, regions,
+        phantoms, output,
     ):  # fmt: skip
         if any((one.strategy, one.seed) == (name, seed) for one in done):
             continue
         # Of the same wrong labels, plain and confident training make different things.
         known = [one for one in done if corrupt is None or not one.labels]
         results = run(campaign, name, strategy, seed, lambda text: typer.echo(text, err=True), known)
-        with file.open("a", encoding="utf-8") as lines:
-            lines.writelines(json.dumps(one.as_dict()) + "\n" for one in results)
         done += [replace(one, chosen=tuple(one.chosen)) for one in results]
+        write_atomic(file, "".join(json.dumps(one.as_dict()) + "\n" for one in done))
         (output / "summary.json").write_text(
             json.dumps({"settings": settings, "strategies": summarise_campaigns(done)}, indent=2) + "\n"
         )
@@ -105,7 +108,7 @@ def learning(
 
 def _campaigns(
     cases: Path | None,
-    base: str | None,
+    network: "Network",
     tracer: str,
     strategies: str,
     budgets: list[int],
@@ -120,18 +123,11 @@ def _campaigns(
     output: Path,
 ) -> "Iterator[tuple[str, Strategy, int, Campaign]]":
     """Yield the campaigns: every strategy of a seed before the next seed, so that a stop leaves pairs."""
-    from apps.segpet.options import BUNDLED
     from lib.learning.campaign import Campaign, at_random
     from lib.learning.phantom_studies import rehearsed, retained, watched
     from lib.learning.simulated_studies import with_wrong_labels
     from lib.learning.tuning_recipe import FineTuning
-    from lib.network import load_network
-    from lib.network.registry import default_weights, resolve_weights
 
-    best = default_weights([BUNDLED])
-    if not base and not best:
-        raise InputError("There are no weights to begin with: name some with --base.")
-    network = load_network(resolve_weights(base, [BUNDLED]) if base else best.path)  # type: ignore[union-attr]
     recipe = FineTuning(mode=mode, epochs=epochs, rate=rate)  # type: ignore[arg-type]
     chosen = _strategies(strategies)
     for seed in range(seeds):
@@ -156,15 +152,21 @@ def _studies(
     """Return the studies to label and those to measure on; of cases each seed has another split."""
     import numpy as np
 
-    from lib.learning.cases import find_cases
+    from lib.learning.cases import check_suv, find_cases
     from lib.learning.phantom_studies import PhantomStudy
     from lib.learning.simulated_studies import EmbeddedStudy
+    from lib.pet import read_volume
 
     if cases is None:
+        if 2 * count > _TO_MEASURE - _TO_LABEL:
+            most = (_TO_MEASURE - _TO_LABEL) // 2
+            raise InputError(f"There are phantoms for {most} labels: ask for fewer.")
         first = 1000 * seed
         pool: list[Any] = [PhantomStudy(tracer, _TO_LABEL + first + n, _LESIONS, 0) for n in range(2 * count)]
         return pool, [PhantomStudy(tracer, _TO_MEASURE + first + n, _LESIONS, 0) for n in range(test)]
     found = find_cases(cases)
+    for files in found:
+        check_suv(files.name, read_volume(files.image))
     if len(found) < count + test:
         raise InputError(
             f"{len(found)} cases are too few for {count} labels and {test} to measure on: ask for fewer."
@@ -173,6 +175,29 @@ def _studies(
     order = np.random.default_rng(seed).permutation(len(studies)).tolist()
     mixed = [studies[place] for place in order]
     return mixed[:-test], mixed[-test:]
+
+
+def _base(name: str | None) -> "Network":
+    """Return the weights to begin with: those that are named, or the best there are."""
+    from apps.segpet.options import BUNDLED
+    from lib.network import load_network
+    from lib.network.registry import default_weights, resolve_weights
+
+    best = default_weights([BUNDLED])
+    if not name and not best:
+        raise InputError("There are no weights to begin with: name some with --base.")
+    return load_network(resolve_weights(name, [BUNDLED]) if name else best.path)  # type: ignore[union-attr]
+
+
+def _checksum(cases: Path) -> str:
+    """Return what tells one folder of cases from another: their names, sizes and times."""
+    from lib.learning.cases import find_cases
+
+    told = [
+        (files.name, *((part.stat().st_size, part.stat().st_mtime_ns) for part in (files.image, files.mask)))
+        for files in find_cases(cases)
+    ]
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
 def _strategies(text: str) -> "dict[str, Strategy]":

@@ -141,6 +141,12 @@ def read_case(
     return Case(files.name, volume, lesions, Crop.from_grid(mask), found, warnings, known)
 
 
+def check_suv(name: str, volume: Volume) -> None:
+    """Raise CaseError where an image says that its values are no SUV; what says nothing is taken for SUV."""
+    if volume.unit not in ("SUVbw", "unknown"):
+        raise CaseError(f"The values of {name} are in {volume.unit}: give images in SUVbw.")
+
+
 def seeds_of(case: Case) -> tuple[Seed, ...]:
     """Return a case's automatic seeds, without normal uptake where its organ map and tracer are known."""
     return propose_seeds(case.volume, case.organs, tracer_of(case.volume))

@@ -3,6 +3,7 @@
 import json
 import xml.etree.ElementTree as ElementTree
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -16,6 +17,7 @@ from lib.learning.phantom_studies import rehearsed, retained, watched
 from lib.learning.simulated_studies import FAULTS, corrupted, with_wrong_labels
 from lib.learning.tuned_parts import TunedNetwork
 from lib.learning.tuning_recipe import FineTuning
+from lib.network import save_network
 from lib.pet import Crop
 from scripts.__main__ import app
 from tests.learning.small_studies import BallStudy, ball, tiny_network
@@ -138,6 +140,24 @@ def test_the_report_tells_means_over_seeds_and_what_random_had():
     picture = ElementTree.fromstring(plot(results, "Dice after 1 click"))
     words = "".join(picture.itertext())
     assert "labels" in words and "best" in words and "random" in words
+
+
+def test_results_are_those_of_one_folder_of_cases_and_one_base(tmp_path):
+    def campaigns(*options):
+        command = ["evaluate", "learning", *map(str, options), "--labels", "200", "-o", str(tmp_path / "out")]
+        return CliRunner().invoke(app, command).output
+
+    for name in ("a", "b"):
+        study = tmp_path / name / "case"
+        study.mkdir(parents=True)
+        image = nibabel.Nifti1Image(np.ones((8, 8, 8 + (name == "b")), np.float32), np.eye(4))
+        for file in ("PET_image", "PET_mask"):
+            nibabel.save(image, study / f"{file}.nii.gz")
+    save_network(tiny_network(), tmp_path / "other.safetensors")
+    assert "too few for 200 labels" in campaigns(tmp_path / "a")
+    assert "too few for 200 labels" in campaigns(tmp_path / "a")
+    assert "other settings" in campaigns(tmp_path / "b")
+    assert "other settings" in campaigns(tmp_path / "a", "--base", tmp_path / "other.safetensors")
 
 
 def test_bad_input_is_one_sentence(tmp_path):
