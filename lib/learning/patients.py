@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from lib.learning.analytic import background_scene
-from lib.learning.cases import Case, CaseError, find_cases, read_case
+from lib.learning.cases import Case, CaseError, check_suv, find_cases, read_case
 from lib.learning.first_click import choose_click, region_offset
 from lib.learning.textures import Field, smooth_field
 
@@ -63,10 +63,13 @@ def read_patients(folder: Path) -> list[Patient]:
     """Read the cases of a folder (see `lib.learning.cases.find_cases`), in the order of their names.
 
     Raises:
-        CaseError: no case, or one without a tumour.
+        CaseError: no case, one without a tumour, or one whose values are no SUV.
         VolumeError: an image that cannot be read.
     """
-    return [as_patient(read_case(files)) for files in find_cases(folder)]
+    cases = [read_case(files) for files in find_cases(folder)]
+    for case in cases:
+        check_suv(case.name, case.volume)
+    return [as_patient(case) for case in cases]
 
 
 def as_patient(case: Case) -> Patient:

@@ -87,7 +87,7 @@ class Training:
         checkpoint: file to go on from, where there is one, and to keep up to date.
 
     Raises:
-        TrainingError: the checkpoint belongs to another recipe, network or data, or is damaged.
+        TrainingError: the checkpoint belongs to another recipe, start or data, or is damaged.
     """
 
     def __init__(self, network: CompactPET, scenes: Scenes, recipe: Recipe, checkpoint: Path) -> None:
@@ -99,7 +99,12 @@ class Training:
         )
         self.step, self.seconds = 0, 0.0
         self._pool = ThreadPoolExecutor(recipe.threads)
-        about = {"recipe": asdict(recipe), "network": network.config.to_json(), "data": scenes.names}
+        about = {
+            "recipe": asdict(recipe),
+            "network": network.config.to_json(),
+            "start": network.digest,
+            "data": scenes.sources,
+        }
         self._key = json.dumps(about)
         if checkpoint.is_file():
             self._restore()

@@ -5,6 +5,7 @@ phantoms. A scene depends on nothing but seed and number, so an interrupted trai
 been.
 """
 
+import zlib
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -95,9 +96,11 @@ class Scenes(Dataset[Scene]):
         return {"image": cubes[0], "target": cubes[1].float(), "previous": cubes[2], "point": point}
 
     @property
-    def names(self) -> list[str]:
-        """What the scenes are drawn from."""
-        return [patient.name for patient in self.patients] + [f"{len(self.phantoms)} phantoms"]
+    def sources(self) -> list[str]:
+        """What the scenes are drawn from, patients with a checksum of their values."""
+        sums = [f"{zlib.crc32(patient.values.numpy().tobytes()):08x}" for patient in self.patients]
+        named = [f"{patient.name} {check}" for patient, check in zip(self.patients, sums, strict=True)]
+        return [*named, f"{len(self.phantoms)} phantoms"]
 
     def _draw(self, spacing: float, random: np.random.Generator) -> tuple[bool, Drawn]:
         """Draw a scene as a look at this spacing sees it, and say whether it lies as the lattice does."""

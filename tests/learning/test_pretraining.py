@@ -20,10 +20,10 @@ def boxes(*boxes):
     return cubes
 
 
-def training(folder, steps=6, seed=0, **recipe):
+def training(folder, steps=6, seed=0, start=0, **recipe):
     scenes = Scenes([], [], 16, 8.0, seed)
     recipe = Recipe(steps=steps, seed=seed, rate=1e-3, **recipe)
-    return Training(tiny_compact(seed), scenes, recipe, folder / "checkpoint.safetensors")
+    return Training(tiny_compact(seed + start), scenes, recipe, folder / "checkpoint.safetensors")
 
 
 def test_a_missed_voxel_is_clicked_positive_and_an_excess_one_negative():
@@ -130,6 +130,9 @@ def test_the_checkpoint_of_another_training_is_refused(tmp_path):
     training(tmp_path, steps=1).run(lambda _: None, workers=0)
     with pytest.raises(TrainingError, match="another training"):
         training(tmp_path, steps=2)
+    with pytest.raises(TrainingError, match="another training"):
+        training(tmp_path, steps=1, start=1)
+    assert training(tmp_path, steps=1).step == 1
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
