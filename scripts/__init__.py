@@ -30,6 +30,17 @@ class InputError(ValueError):
     """What was typed cannot be used; the message is one sentence that says why."""
 
 
+def named_unit(text: str | None) -> str | None:
+    """Return the unit that an option names, as SegPET spells it; InputError where it names none."""
+    from lib.pet import UNITS
+    from lib.pet.sidecar import unit_named
+
+    unit = unit_named(text) if text else None
+    if unit == "unknown" != text:
+        raise InputError(f"The unit must be one of {', '.join(UNITS)}.")
+    return unit
+
+
 class Commands(TyperGroup):
     """Turns bad input into one sentence on stderr and exit status 2; our own faults keep their trace."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts import InputError, Unit, app
+from scripts import InputError, Unit, app, named_unit
 from scripts.bars import counted
 from scripts.outputs import check_output_folder
 
@@ -165,11 +165,8 @@ def segmentation(
     from lib.learning.cases import find_cases, missing_values
     from lib.learning.protocols import Corrective
     from lib.learning.results import Results
-    from lib.pet import UNITS
-    from lib.pet.sidecar import unit_named
 
-    if unit and unit not in UNITS and unit_named(unit) == "unknown":
-        raise InputError(f"The unit must be one of {', '.join(UNITS)}.")
+    unit = named_unit(unit)
     if masks and (not output or embed is not None):
         raise InputError("--masks needs --output, and the cases as they are: no --embed.")
     if read_clicks and (protocol is not Protocol.autopet or embed is not None):

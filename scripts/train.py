@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scripts import InputError, app
+from scripts import InputError, app, named_unit
 
 train = typer.Typer(help="Train networks.", no_args_is_help=True)
 app.add_typer(train, name="train")
@@ -113,8 +113,9 @@ def segmentation(
     from lib.learning.tuning_recipe import FineTuning
     from lib.network import usable_device
     from lib.network.registry import default_weights, resolve_weights
-    from lib.store import Audit, open_state, operator
+    from lib.store import Audit, Models, open_state, operator
 
+    unit = named_unit(unit)
     if not studies.is_dir():
         raise InputError(f"There is no folder {studies}: name the one that `segpet serve` serves.")
     best = default_weights([BUNDLED])
@@ -128,6 +129,11 @@ def segmentation(
     )  # fmt: skip
     opened = open_state(str(studies), state)
     audit = Audit(opened.folder("audit"))
+    if model and (champion := Models(opened.folder("models")).champion()):
+        typer.echo(
+            f"The champion, version {champion.number}, is trained: --model counts while there is none.",
+            err=True,
+        )
     job = Job(studies, opened, base, recipe, unit, others, tracer, usable_device(device), phantoms)
 
     stopped: list[int] = []

@@ -146,7 +146,9 @@ class SegPETTrainer(TrainTask):
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
-        return {**asdict(outcome), "version": outcome.version.number}
+        result = {**asdict(outcome), "version": outcome.version.number}
+        del result["warnings"]  # MONAI Label logs what it gets, and no log names a study
+        return result
 
 
 def _first(value: Any) -> Any:

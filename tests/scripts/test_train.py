@@ -42,6 +42,19 @@ def test_training_writes_weights_a_log_and_goes_on_from_its_checkpoint(cases, tm
     assert len((tmp_path / "work" / "log.jsonl").read_text().splitlines()) == 1
 
 
+def test_images_in_another_unit_than_suv_teach_nothing(cases, tmp_path):
+    (cases / "b" / "PET_image.json").write_text('{"Units": "BQML"}')
+    result = train(cases, tmp_path, "--steps", "1")
+    assert result.exit_code == 2
+    assert "The values of b are in Bq/ml: give images in SUVbw." in result.output
+
+
+def test_a_unit_that_is_none_is_refused_before_anything_is_read(cases):
+    done = CliRunner().invoke(app, ["train", "segmentation", str(cases), "--unit", "banana"])
+    assert done.exit_code == 2
+    assert "The unit must be one of SUVbw" in done.output
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
