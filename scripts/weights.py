@@ -68,6 +68,9 @@ def list_weights(
     for licence in dict.fromkeys(row["licence"] for row in rows):
         names = ", ".join(row["name"] for row in rows if row["licence"] == licence)
         typer.echo(f"Licence of {names}: {licence}.")
+    for source in dict.fromkeys(filter(None, (row["source"] for row in rows))):
+        names = ", ".join(row["name"] for row in rows if row["source"] == source)
+        typer.echo(f"Source of {names}: {source} on the Hugging Face hub.")
     typer.echo(f"Your folder: {weights_folder()}")
 
 
@@ -118,6 +121,7 @@ def _rows() -> list[dict[str, Any]]:
         if official not in here:
             row: dict[str, Any] = dict.fromkeys(("name", "where", "path", "size_bytes", "sha256", "fits"))
             row |= {"description": official.description, "licence": official.licence, "default": False}
+            row |= {"source": official.repository}
             rows.append(row | {"name": official.name, "where": "not here: segpet weights get"})
     return rows
 
@@ -144,6 +148,7 @@ def _row(found: "WeightsFile") -> dict[str, Any]:
         "fits": is_usable,
         "description": description,
         "licence": licence,
+        "source": found.official.repository if found.official else None,
     }
 
 

@@ -201,6 +201,7 @@ def test_verify_tells_what_is_in_a_file(tmp_path, weights):
     assert "32 voxels of 6 mm (192 mm)" in text
     listed = weights("list").stdout
     assert "a file of yours" in listed
+    assert "Source of seganypet-v2, seganypet-v1, seganypet-lesion: YichiZhang98/SegAnyPET on the" in listed
     assert "seganypet-v2" in listed
 
 
