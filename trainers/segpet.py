@@ -22,15 +22,15 @@ from trainers.requests import TrainRequestError, check_keys
 
 #: What `--labels all` of `segpet train segmentation` learns from beside final ones.
 _LABELS = {"final": ("reviewed",), "all": ("reviewed", "submitted", "draft", "original")}
-_OPTIONS = ("mode", "labels", "max_epochs", "tracer", "seed")
+_OPTIONS = ("mode", "labels", "confident", "max_epochs", "tracer", "seed")
 
 
 class SegPETTrainer(TrainTask):
     """Fine-tunes on saved labels, and promotes what got better; see `lib.learning.tuning_job`.
 
-    A request may have `mode`, `labels`, `max_epochs`, `tracer` and `seed`; what MONAI Label's clients send to
-    every trainer beside that is not used. It blocks until the training ends: a server runs it in a process of
-    its own, with `command`.
+    A request may have `mode`, `labels`, `confident`, `max_epochs`, `tracer` and `seed`; what MONAI Label's
+    clients send to every trainer beside that is not used. It blocks until the training ends: a server runs it
+    in a process of its own, with `command`.
 
     Args:
         studies: the folder with the studies.
@@ -62,6 +62,7 @@ class SegPETTrainer(TrainTask):
         return {
             "mode": list(MODES),
             "labels": list(_LABELS),
+            "confident": recipe.confident,
             "max_epochs": recipe.epochs,
             "seed": recipe.seed,
         }
@@ -94,6 +95,8 @@ class SegPETTrainer(TrainTask):
             isinstance(tracer, str) and len(tracer) <= 64 and tracer.isprintable()
         ):
             raise TrainRequestError("tracer must be a name of at most 64 characters.")
+        if type(asked.get("confident", True)) is not bool:
+            raise TrainRequestError("confident must be true or false.")
         for key in {"max_epochs", "seed"} & asked.keys():
             if type(asked[key]) is not int or not 0 <= asked[key] <= 100_000:
                 raise TrainRequestError(f"{key} must be a whole number between 0 and 100000.")
@@ -126,6 +129,7 @@ class SegPETTrainer(TrainTask):
             "device": job.device, "phantoms": job.phantoms,
         }  # fmt: skip
         given = [f"--{name}={value}" for name, value in options.items() if value is not None]
+        given.append("--confident" if job.recipe.confident else "--plain")
         arguments = ["train", "segmentation", "--json", *given, "--", str(job.studies)]
         return [sys.executable, "-P", "-m", "scripts", *arguments]
 

@@ -40,6 +40,7 @@ def test_a_training_through_monai_labels_interface_registers_a_version(trainer, 
     assert Models(tmp_path / "state" / "models").version(1).card["mode"] == "decoder"
     stats = trainer.stats()
     assert stats["status"] == "done" and stats["version"] == 1
+    assert "warnings" in stats and "warnings" not in outcome  # MONAI Label logs what it gets
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,7 @@ def test_a_training_through_monai_labels_interface_registers_a_version(trainer, 
         ({"mode": [["lora"]]}, "mode must be one of"),
         ({"seed": []}, "seed must be a whole number"),
         ({"tracer": [{}]}, "tracer must be a name"),
+        ({"confident": "no"}, "confident must be true or false"),
         ({"rate": 5}, "no option 'rate'; its options are mode"),
         ({"epochs": 3}, "no option 'epochs'"),
     ],
@@ -90,6 +92,7 @@ def test_without_weights_or_a_folder_it_says_so(trainer, tmp_path):
 def test_its_command_line_is_understood(trainer):
     """What a client names cannot become an option of its own."""
     command = trainer.command({"mode": "lora", "max_epochs": 3, "labels": "all", "tracer": "--help"})
+    assert "--plain" in trainer.command({"confident": False}) and "--confident" in command
     assert "--mode=lora" in command and "--epochs=3" in command and "--labels=all" in command
     assert "--tracer=--help" in command and command[-2:] == ["--", str(trainer.job({}).studies)]
     # An option that is not known ends with status 2 before anything begins.
