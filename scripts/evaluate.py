@@ -173,15 +173,10 @@ def segmentation(
         raise InputError("--read-clicks needs --protocol autopet, and the cases as they are: no --embed.")
     rules: Corrective | Given
     if protocol is Protocol.autopet:
-        counts, rules = (
-            _counts(clicks or "0,1,2,3,4,5,6,7,8,9,10", proposals),
-            _given(read_clicks, seed, proposals),
-        )
+        usual, rules = "0,1,2,3,4,5,6,7,8,9,10", _given(read_clicks, seed, proposals)
     else:
-        counts, rules = (
-            _counts(clicks or "0,1,3,5,10", proposals),
-            Corrective(annotator.value, seed, proposals),
-        )
+        usual, rules = "0,1,3,5,10", Corrective(annotator.value, seed, proposals)
+    counts = _counts(clicks or usual, proposals)
     if output:
         check_output_folder(output)
         if read_clicks and output.resolve() in read_clicks.resolve().parents:
