@@ -1,3 +1,6 @@
+import threading
+import time
+
 import pytest
 import torch
 from clock import Clock
@@ -107,6 +110,26 @@ def test_a_session_that_begins_after_a_promotion_elsewhere_has_the_champion_from
     engine.get()
     Models(models.folder).promote(2)
     assert name_of(engine, ("study", "reader")) == "version-2"
+
+
+def test_who_waits_while_a_load_is_about_to_begin_waits_for_it(weights, models, tmp_path, monkeypatch):
+    class Slow(threading.Thread):
+        def start(self):
+            begun.set()
+            time.sleep(0.3)
+            super().start()
+
+    begun = threading.Event()
+    engine = engine_of(weights, models, tmp_path)
+    engine.get()
+    monkeypatch.setattr(module, "Thread", Slow)
+    models.promote(1)
+    first = threading.Thread(target=engine.follow)
+    first.start()
+    assert begun.wait(10)
+    engine.follow(wait=True)
+    assert name_of(engine) == "version-1"
+    first.join()
 
 
 def test_a_rollback_brings_the_former_weights_back(weights, models, tmp_path):
