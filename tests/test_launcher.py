@@ -23,7 +23,8 @@ case "$1 $2" in
       *) [ -z "${SLOW-}" ] || sleep 0.3
          case $* in *"${FAIL-nothing}"*) echo "ERROR: no connection" >&2; exit 1 ;; esac ;;
     esac ;;
-  "-P -m") shift 3; pwd; printf '<%s>' "$@"; exit "${STATUS-0}" ;;
+  "-P -m")
+    shift 3; printf '%s' "${GOMP_SPINCOUNT-}" >"$LOG.spins"; pwd; printf '<%s>' "$@"; exit "${STATUS-0}" ;;
 esac
 """
 
@@ -130,6 +131,15 @@ def test_the_command_runs_in_the_callers_folder_also_through_a_link(ready, tmp_p
     (elsewhere / "link").symlink_to(ready.root / "segpet")
     assert ready.run("demo", launcher=elsewhere / "link", cwd=elsewhere)[:2] == (0, f"{elsewhere}\n<demo>")
     assert ready.run("demo", launcher="../a house/segpet", cwd=elsewhere)[:2] == (0, f"{elsewhere}\n<demo>")
+
+
+@pytest.mark.parametrize(
+    ("said", "spins"),
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "")],
+)
+def test_threads_soon_sleep_while_they_wait_unless_somebody_says_otherwise(ready, said, spins):
+    assert ready.run("serve", **said)[0] == 0
+    assert Path(f"{ready.log}.spins").read_text() == spins
 
 
 def test_the_exit_status_is_the_commands(ready):
