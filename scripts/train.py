@@ -102,8 +102,6 @@ def segmentation(
 
     `segpet train segmentation /data/pet --unit SUVbw`
     """
-    from dataclasses import asdict
-
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -159,12 +157,10 @@ def segmentation(
         except Stopped:
             typer.echo("Stopped; the same command goes on from here.", err=True)
             raise typer.Exit(130) from None
-    result = {**asdict(outcome), "version": outcome.version.number}
-    del result["warnings"]  # a server keeps what is printed in its log, where no study is named
     told = {"trainer": "segpet", "version": outcome.version.number, "promoted": outcome.promoted}
     audit.append("training ended", operator(), **told)
     if as_json:
-        typer.echo(json.dumps(result, indent=2))
+        typer.echo(json.dumps(outcome.as_dict(), indent=2))  # a server keeps what is printed in its log
         return
     for warning in outcome.warnings:
         typer.echo(warning, err=True)

@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -150,9 +149,7 @@ class SegPETTrainer(TrainTask):
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
-        result = {**asdict(outcome), "version": outcome.version.number}
-        del result["warnings"]  # MONAI Label logs what it gets, and no log names a study
-        return result
+        return outcome.as_dict()  # which MONAI Label logs
 
 
 def _first(value: Any) -> Any:

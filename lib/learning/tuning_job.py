@@ -85,6 +85,12 @@ class Outcome:
     seconds: float
     warnings: tuple[str, ...] = ()
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON that may be logged: the version's number, and no warnings."""
+        told = {**asdict(self), "version": self.version.number}
+        del told["warnings"]
+        return told
+
 
 def train_segmentation(
     job: Job,
