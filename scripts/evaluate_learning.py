@@ -16,6 +16,7 @@ from scripts.outputs import check_output_folder
 
 if TYPE_CHECKING:
     from lib.learning.campaign import Campaign, Strategy
+    from lib.learning.cases import CaseFiles
     from lib.learning.studies import Source
     from lib.network.checkpoints import Network
 
@@ -77,7 +78,8 @@ def learning(
 
     check_output_folder(output)
     budgets, network = _numbers(labels), _base(base)
-    studied = _checksum(cases) if cases else f"{tracer} phantoms"
+    found = _found(cases) if cases else None
+    studied = _checksum(found) if found else f"{tracer} phantoms"
     output.mkdir(parents=True, exist_ok=True)
     settings = {
         "cases": studied, "base": network.digest, "labels": labels, "test": test,
@@ -88,7 +90,7 @@ def learning(
     file = output / "results.jsonl"
     done = [Result(**json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
     for name, strategy, seed, campaign in _campaigns(
-        cases, network, tracer, strategies, budgets, test, seeds, corrupt, mode, epochs, rate, regions,
+        found, network, tracer, strategies, budgets, test, seeds, corrupt, mode, epochs, rate, regions,
         phantoms, output,
     ):  # fmt: skip
         if any((one.strategy, one.seed) == (name, seed) for one in done):
@@ -107,7 +109,7 @@ def learning(
 
 
 def _campaigns(
-    cases: Path | None,
+    cases: "list[CaseFiles] | None",
     network: "Network",
     tracer: str,
     strategies: str,
@@ -147,15 +149,13 @@ def _campaigns(
 
 
 def _studies(
-    cases: Path | None, tracer: str, count: int, test: int, seed: int
+    cases: "list[CaseFiles] | None", tracer: str, count: int, test: int, seed: int
 ) -> "tuple[list[Source], list[Source]]":
     """Return the studies to label and those to measure on; of cases each seed has another split."""
     import numpy as np
 
-    from lib.learning.cases import check_suv, find_cases
     from lib.learning.phantom_studies import PhantomStudy
     from lib.learning.simulated_studies import EmbeddedStudy
-    from lib.pet import read_volume
 
     if cases is None:
         if 2 * count > _TO_MEASURE - _TO_LABEL:
@@ -164,14 +164,11 @@ def _studies(
         first = 1000 * seed
         pool: list[Any] = [PhantomStudy(tracer, _TO_LABEL + first + n, _LESIONS, 0) for n in range(2 * count)]
         return pool, [PhantomStudy(tracer, _TO_MEASURE + first + n, _LESIONS, 0) for n in range(test)]
-    found = find_cases(cases)
-    for files in found:
-        check_suv(files.name, read_volume(files.image))
-    if len(found) < count + test:
+    if len(cases) < count + test:
         raise InputError(
-            f"{len(found)} cases are too few for {count} labels and {test} to measure on: ask for fewer."
+            f"{len(cases)} cases are too few for {count} labels and {test} to measure on: ask for fewer."
         )
-    studies: list[Any] = [EmbeddedStudy(files, 7) for files in found]
+    studies: list[Any] = [EmbeddedStudy(files, 7) for files in cases]
     order = np.random.default_rng(seed).permutation(len(studies)).tolist()
     mixed = [studies[place] for place in order]
     return mixed[:-test], mixed[-test:]
@@ -189,13 +186,22 @@ def _base(name: str | None) -> "Network":
     return load_network(resolve_weights(name, [BUNDLED]) if name else best.path)  # type: ignore[union-attr]
 
 
-def _checksum(cases: Path) -> str:
-    """Return what tells one folder of cases from another: their names, sizes and times."""
-    from lib.learning.cases import find_cases
+def _found(folder: Path) -> "list[CaseFiles]":
+    """Return the cases of a folder; CaseError where the values of one are no SUV."""
+    from lib.learning.cases import check_suv, find_cases
+    from lib.pet import read_volume
 
+    cases = find_cases(folder)
+    for files in cases:
+        check_suv(files.name, read_volume(files.image))
+    return cases
+
+
+def _checksum(cases: "list[CaseFiles]") -> str:
+    """Return what tells one folder of cases from another: their names, sizes and times."""
     told = [
         (files.name, *((part.stat().st_size, part.stat().st_mtime_ns) for part in (files.image, files.mask)))
-        for files in find_cases(cases)
+        for files in cases
     ]
     return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
