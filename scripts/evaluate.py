@@ -245,7 +245,7 @@ def _run(
                 methods = [
                     method
                     for method in (*results.models, *results.baselines)
-                    if not method.name.startswith(Baseline.suv_fixed) or case.volume.unit == "SUVbw"
+                    if case.volume.unit == "SUVbw" or not _needs_suv(method)
                 ]
                 # Added when all are done: an interrupted case must not count for some methods alone.
                 runs: list[Run] = []
@@ -260,6 +260,12 @@ def _run(
                 results.leave_out(number, files.name, str(error))
                 progress.console.print(f"Case {number} was left out: {error}", markup=False)
             progress.advance(bar)
+
+
+def _needs_suv(method: "Method") -> bool:
+    from lib.interaction import RegionGrower
+
+    return isinstance(method.segmenter, RegionGrower) and method.segmenter.method == "fixed"
 
 
 def _counts(text: str, proposals: bool) -> list[int]:
