@@ -207,8 +207,8 @@ def images_of(folder: Path) -> Iterable[tuple[str, Path]]:
     for path in folder.iterdir():
         if path.is_dir() and path.name not in ("labels", "organs") and not path.name.startswith("."):
             yield path.name, path
-        elif suffix := suffix_of(path):
-            yield path.name[: -len(suffix)], path
+        elif suffix_of(path):
+            yield _stem(path), path
 
 
 def label_of(folder: Path, tag: str, name: str) -> Path | None:

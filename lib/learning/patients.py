@@ -66,18 +66,16 @@ def read_patients(folder: Path) -> list[Patient]:
         CaseError: no case, one without a tumour, or one whose values are no SUV.
         VolumeError: an image that cannot be read.
     """
-    cases = [read_case(files) for files in find_cases(folder)]
-    for case in cases:
-        check_suv(case.name, case.volume)
-    return [as_patient(case) for case in cases]
+    return [as_patient(read_case(files)) for files in find_cases(folder)]
 
 
 def as_patient(case: Case) -> Patient:
     """Return a case as the scenes need it; all that is outlined is one target.
 
     Raises:
-        CaseError: nothing is outlined.
+        CaseError: nothing is outlined, or the values are no SUV.
     """
+    check_suv(case.name, case.volume)
     if not case.objects:
         raise CaseError(f"Nothing is outlined in {case.name}: leave it out.")
     image, spacing = np.nan_to_num(case.volume.array), np.array(case.volume.spacing)
