@@ -109,10 +109,11 @@ class NetworkEngine:
         """
         if self._now is None:
             return  # whoever needs it first loads the right one
-        with self._keeping:  # until then it may not have been started
-            former = self._follower
-        if wait and former:
-            former.join()  # it may load one that is not the champion any more
+        if wait:
+            with self._keeping:  # until then it may not have been started
+                former = self._follower
+            if former:
+                former.join()  # it may load one that is not the champion any more
         with self._keeping:
             try:
                 version = self._champion()
