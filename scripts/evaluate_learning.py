@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scripts import InputError
+from scripts.chosen_weights import chosen_weights
 from scripts.evaluate import evaluate
 from scripts.outputs import check_output_folder
 
@@ -74,10 +75,11 @@ def learning(
     """
     from lib.learning.campaign import Result, run
     from lib.learning.campaign_report import plot, summarise_campaigns, table
+    from lib.network import load_network
     from lib.store import write_atomic
 
     check_output_folder(output)
-    budgets, network = _numbers(labels), _base(base)
+    budgets, network = _numbers(labels), load_network(chosen_weights(base, "name some with --base"))
     found = _found(cases) if cases else None
     studied = _checksum(found) if found else f"{tracer} phantoms"
     output.mkdir(parents=True, exist_ok=True)
@@ -172,18 +174,6 @@ def _studies(
     order = np.random.default_rng(seed).permutation(len(studies)).tolist()
     mixed = [studies[place] for place in order]
     return mixed[:-test], mixed[-test:]
-
-
-def _base(name: str | None) -> "Network":
-    """Return the weights to begin with: those that are named, or the best there are."""
-    from apps.segpet.options import BUNDLED
-    from lib.network import load_network
-    from lib.network.registry import default_weights, resolve_weights
-
-    best = default_weights([BUNDLED])
-    if not name and not best:
-        raise InputError("There are no weights to begin with: name some with --base.")
-    return load_network(resolve_weights(name, [BUNDLED]) if name else best.path)  # type: ignore[union-attr]
 
 
 def _found(folder: Path) -> "list[CaseFiles]":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scripts import InputError, app
+from scripts.chosen_weights import chosen_weights
 
 if TYPE_CHECKING:
     from lib.interaction import Engine
@@ -114,19 +115,13 @@ def next_studies(
 
 def _engine(state: "StateFolder", model: str | None, device: str | None) -> "Engine":
     """Return the engine of the champion, or where there is none of the weights that were named."""
-    from apps.segpet.options import BUNDLED
     from lib.interaction import Engine, NetworkSegmenter
     from lib.network import load_network, usable_device
-    from lib.network.registry import default_weights, resolve_weights
     from lib.store import Models
 
     if champion := Models(state.folder("models")).champion():
         path = champion.path
-    elif model:
-        path = resolve_weights(model, [BUNDLED])
-    elif best := default_weights([BUNDLED]):
-        path = best.path
     else:
-        raise InputError("There are no weights to ask: name some with --model, or use --strategy random.")
+        path = chosen_weights(model, "name some with --model, or use --strategy random")
     network = load_network(path, usable_device(device), cache=state.folder("weights"))
     return Engine(NetworkSegmenter(network))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from scripts import InputError, Unit, app
+from scripts.chosen_weights import chosen_weights
 from scripts.outputs import check_output_file
 from scripts.reading import Frame, Series, read_image
 
@@ -86,7 +87,8 @@ def segment(
     if method is Method.suv_region:
         segmenter = RegionGrower((contour or Contour.percent).value, threshold)
     else:
-        segmenter = NetworkSegmenter(load_network(_weights(model), usable_device(device or "cpu")))
+        weights = chosen_weights(model, "name a file with --model, or use --method suv_region")
+        segmenter = NetworkSegmenter(load_network(weights, usable_device(device or "cpu")))
     volume = read_image(image, unit, series, frame)
     background, name = labels
     clicks = {name: [_voxel(text) for text in point], background: [_voxel(text) for text in negative or []]}
@@ -108,17 +110,6 @@ def _check_options(method: Method, **given: object) -> None:
             raise InputError(f"--{name} has no effect with --method {method.value}: leave it out.")
     if given["contour"] is Contour.gradient and given["threshold"] is not None:
         raise InputError("--threshold has no effect with --contour gradient: leave it out.")
-
-
-def _weights(model: str | None) -> Path:
-    from apps.segpet.options import BUNDLED
-    from lib.network.registry import default_weights, resolve_weights
-
-    if model is not None:
-        return resolve_weights(model, [BUNDLED])
-    if (best := default_weights([BUNDLED])) is None:
-        raise InputError("The network needs weights: name a file with --model, or use --method suv_region.")
-    return best.path
 
 
 def _voxel(text: str) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from scripts import InputError, app, named_unit
+from scripts.chosen_weights import chosen_weights
 
 train = typer.Typer(help="Train networks.", no_args_is_help=True)
 app.add_typer(train, name="train")
@@ -105,21 +106,16 @@ def segmentation(
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from apps.segpet.options import BUNDLED
     from lib.learning.finetuning import Stopped
     from lib.learning.tuning_job import Job, train_segmentation
     from lib.learning.tuning_recipe import FineTuning
     from lib.network import usable_device
-    from lib.network.registry import default_weights, resolve_weights
     from lib.store import Audit, Models, open_state, operator
 
     unit = named_unit(unit)
     if not studies.is_dir():
         raise InputError(f"There is no folder {studies}: name the one that `segpet serve` serves.")
-    best = default_weights([BUNDLED])
-    if not model and not best:
-        raise InputError("There are no weights to begin with: name some with --model.")
-    base = resolve_weights(model, [BUNDLED]) if model else best.path  # type: ignore[union-attr]
+    base = chosen_weights(model, "name some with --model")
     others = ("reviewed", "submitted", "draft", "original") if labels is Labels.all else ("reviewed",)
     recipe = FineTuning(
         mode=mode.value, epochs=epochs, rate=rate, batch=batch, accumulate=accumulate, rank=rank,
