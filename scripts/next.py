@@ -68,6 +68,7 @@ def next_studies(
     from lib.learning.next_study import SCORED, StudyScores, of_tracer, ranked
     from lib.learning.studies import studies_of
     from lib.pet import VolumeError
+    from lib.pet.organs import find_organ_map
     from lib.store import Leases, open_state
 
     if not studies.is_dir():
@@ -86,7 +87,10 @@ def next_studies(
         with Progress(console=Console(stderr=True), transient=True) as bars:
             for name, image in bars.track(images.items(), description="scoring"):
                 try:
-                    found.append(scores.look(name, image, volumes.get, engine, organs=organs.get))
+                    organ_map = find_organ_map(studies, name)
+                    found.append(
+                        scores.look(name, image, volumes.get, engine, organs=organs.get, organ_map=organ_map)
+                    )
                 except VolumeError as error:
                     typer.echo(f"{name} is left out: {error}", err=True)
     if tracer:

@@ -17,6 +17,7 @@ from lib.interaction import Engine, NetworkSegmenter
 from lib.learning.next_study import StudyScore, StudyScores
 from lib.network import CheckpointError
 from lib.pet import VolumeError
+from lib.pet.organs import find_organ_map
 
 logger = logging.getLogger("segpet")
 
@@ -85,8 +86,9 @@ class Scorer:
             image = self._image(study)
             with suppress(VolumeError, OSError):  # told to whoever opens it
                 self._scores.look(
-                    study, image, self._volumes.get, self._current_engine(), self._pause, self._organs.get
-                )
+                    study, image, self._volumes.get, self._current_engine(), self._pause, self._organs.get,
+                    find_organ_map(self._studies.folder, study),
+                )  # fmt: skip
 
     def _current_engine(self) -> Engine | None:
         if self._network.state != "ready":

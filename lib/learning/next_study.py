@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ class StudyScore:
         tracer: name of the tracer; None where the image does not say it.
         disagreement: see `lib.learning.informativeness`; None where there are no weights, or no seeds.
         entropy: likewise, by class.
+        organs: of the organ map that told normal uptake, as `image`; None where there was none.
     """
 
     study: str
@@ -40,6 +41,7 @@ class StudyScore:
     tracer: str | None = None
     disagreement: float | None = None
     entropy: Mapping[str, float] = field(default_factory=dict)
+    organs: tuple[int, int] | None = None
 
 
 class StudyScores:
@@ -53,7 +55,8 @@ class StudyScores:
         """Return what is known of a study's image as it is now; None where nothing is."""
         try:
             fields = from_json((self.folder / f"{file_name(study)}.json").read_bytes())
-            score = StudyScore(**{**fields, "image": tuple(fields["image"])})
+            stamps = {key: tuple(fields[key]) for key in ("image", "organs") if fields.get(key)}
+            score = StudyScore(**{**fields, **stamps})
             return score if score.image == image_stamp(image) else None
         except (OSError, StoreError, KeyError, TypeError, ValueError):
             return None
@@ -70,22 +73,28 @@ class StudyScores:
         engine: Engine | None,
         pause: Callable[[], None] = lambda: None,
         organs: Callable[[str, Volume], OrganMap | None] = lambda study, volume: None,
+        organ_map: Path | None = None,
     ) -> StudyScore:
         """Return what is known of a study; what the engine's weights have not said yet is found out and kept.
+
+        So it is where its organ map came or changed since.
 
         Args:
             study, image, engine: see `score_study`; without weights, what other ones said counts.
             read: reads the image; what it raises is raised.
             pause: called before the image is read, and before each decoding.
             organs: reads a study's organ map, where it has one.
+            organ_map: its file or folder; None: it has none.
         """
         known = self.get(study, image)
-        if known is None or (engine and known.weights != engine.segmenter.digest):
+        stamp = image_stamp(organ_map) if organ_map else None
+        if known is None or (engine and (known.weights, known.organs) != (engine.segmenter.digest, stamp)):
             pause()
             volume = read(image)
             known = score_study(
                 study, image, volume, engine, pause, organs(study, volume) if engine else None
             )
+            known = replace(known, organs=stamp if engine else None)
             self.put(known)
         return known
 

@@ -105,6 +105,24 @@ def test_normal_uptake_is_not_asked_about_where_an_organ_map_tells_it(tmp_path, 
     assert (told.tracer, told.disagreement, told.entropy) == ("FDG", None, {})
 
 
+def test_an_organ_map_that_comes_or_changes_later_renews_the_score(tmp_path, image):
+    scores, engine, asked = StudyScores(tmp_path / "state/scores"), Engine(RegionGrower()), []
+    organ_map = tmp_path / "organs.nii.gz"
+
+    def organs(study, volume):
+        asked.append(study)
+
+    def look(organ_map):
+        return scores.look("p0", image, read_volume, engine, organs=organs, organ_map=organ_map)
+
+    look(None)
+    for content in (b"a map", b"another map"):
+        organ_map.write_bytes(content)
+        found = look(organ_map)
+        assert look(organ_map) == found == scores.get("p0", image)
+    assert len(asked) == 3
+
+
 def test_without_weights_the_tracer_is_known_and_nothing_else(image):
     image.with_name("p0.json").write_text(
         '{"Units": "g/mL", "TracerName": "FDG", "TracerRadionuclide": "F18"}'
