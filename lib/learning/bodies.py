@@ -27,7 +27,7 @@ OUTLINED = (
     "parotid_gland_right",
 )  # fmt: skip
 #: Large ones, colder or less even than what is around them, take more practice.
-_HARD = {"lung_": 3.0, "liver": 2.0, "heart": 2.0, "brain": 6.0}
+_HARD = {"lung_": 6.0, "liver": 2.0, "heart": 2.0, "brain": 6.0}
 _OTHERS = 0.1  # weight of any organ that is not outlined
 _LESION_SHARE, _LARGE_LESION_SHARE = 0.5, 0.3  # of the targets, and of large ones; the rest are organs
 _SMALLEST_ORGAN = 30  # voxels

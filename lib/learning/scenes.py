@@ -1,6 +1,6 @@
 """Training scenes: cubes with a target and the first click, each drawn from a seed and its number.
 
-Half of them come from real patients, half are synthetic: drawn from formulas, or cut from whole-body
+A third of them come from real patients, the others are synthetic: drawn from formulas, or cut from whole-body
 phantoms. A scene depends on nothing but seed and number, so an interrupted training goes on as if it had not
 been.
 """
@@ -23,7 +23,7 @@ from lib.learning.patients import Patient, patient_scene
 from lib.learning.textures import Field, noise_field, smooth_field
 
 #: Share of scenes of each origin: patients, formulas, phantoms.
-SHARES = (0.5, 0.15, 0.35)
+SHARES = (0.35, 0.15, 0.5)
 #: Share of scenes as a second look sees them, and of each origin among them.
 FINE_SHARE = 0.3
 FINE_SHARES = (0.15, 0.4, 0.45)
