@@ -14,7 +14,7 @@ from scipy import ndimage
 from lib.interaction.lattice import Lattice
 from lib.learning.first_click import choose_click, region_offset
 from lib.learning.textures import Field
-from lib.pet.phantom import Phantom, make_phantom
+from lib.pet.phantom import Phantom, make_phantom, phantoms_state
 from lib.store.atomic import write_atomic
 
 #: Tracers that take turns; another one is left out, so that it can tell how a new tracer would do.
@@ -162,9 +162,10 @@ def magnified_scene(
 
 
 def make_training_phantoms(count: int, spacing: float, folder: Path) -> list[TrainingPhantom]:
-    """Draw whole bodies of several tracers, or read those that were drawn before into a folder."""
+    """Draw whole bodies of several tracers, or read those that were drawn so before into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    return [_kept_or_drawn(seed, spacing, folder / f"{seed}-{spacing:g}mm.npz") for seed in range(count)]
+    end = f"{spacing:g}mm-{phantoms_state()}.npz"
+    return [_kept_or_drawn(seed, spacing, folder / f"{seed}-{end}") for seed in range(count)]
 
 
 def on_lattice(phantom: Phantom, spacing: float) -> TrainingPhantom:

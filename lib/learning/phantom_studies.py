@@ -9,7 +9,7 @@ from lib.learning.bodies import OUTLINED
 from lib.learning.cases import Case
 from lib.pet import Crop
 from lib.pet.components import objects_of
-from lib.pet.phantom import make_phantom
+from lib.pet.phantom import make_phantom, phantoms_state
 
 #: Tracers of the bundled weights' training, which take turns.
 TRACERS = ("FDG", "PSMA-11")
@@ -48,7 +48,7 @@ class PhantomStudy:
 
     def stamp(self) -> str:
         """Return what the phantom is drawn from."""
-        return repr(self)
+        return repr((self, phantoms_state()))
 
     def read(self) -> Case:
         """Draw it; lesions first, then organs."""

@@ -3,6 +3,7 @@
 from lib.pet.phantom.field import SCANNER_VOXELS_MM
 from lib.pet.phantom.lesions import KINDS, Lesion
 from lib.pet.phantom.parts import Patient
+from lib.pet.phantom.state import phantoms_state
 from lib.pet.phantom.uptake import Uptake, UptakeError, uptake_of
 from lib.pet.phantom.whole import Phantom, make_phantom
 
@@ -15,5 +16,6 @@ __all__ = [
     "Uptake",
     "UptakeError",
     "make_phantom",
+    "phantoms_state",
     "uptake_of",
 ]
