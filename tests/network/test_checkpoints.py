@@ -12,6 +12,8 @@ from conftest import SMALL, small_network
 from safetensors.torch import load_file, save_file
 
 from lib.network import CheckpointError, checkpoints, load_network, save_network
+from lib.network.inspection import inspect_weights
+from lib.network.registry import FOLDER_VARIABLE, default_weights, resolve_weights
 from lib.network.torch_files import read_torch_weights
 
 
@@ -289,6 +291,16 @@ def test_an_official_file_is_converted_once(emptied_path, kit_weights, monkeypat
         file.truncate(1000)
     assert load_network(source, cache=cache).digest == digest
     assert len(load_file(converted)) == 324
+
+
+def test_a_file_of_the_parity_kit_is_verified_as_the_official_weights(emptied_path, kit_weights, monkeypatch):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(emptied_path))
+    torch.save({"model_state_dict": kit_weights}, emptied_path / "seganypet_v2.pth")
+    found = default_weights()
+    assert found and found.official and found.official.name == "seganypet-v2"
+    report = inspect_weights(resolve_weights("seganypet-v2"))
+    assert (report.architecture, report.keys) == ("SegAnyPET", found.official.keys)
+    assert (report.image_size, report.spacing) == (128, 1.5)
 
 
 def test_without_a_cache_nothing_is_written_and_the_source_may_change(emptied_path, kit_weights):
