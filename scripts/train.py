@@ -193,20 +193,29 @@ def bundled(
     batch: Annotated[int, typer.Option(min=2, help="Scenes a thread and step.")] = 4,
     seed: Annotated[int, typer.Option(help="Of all chance.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads that learn side by side.")] = 2,
+    share: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Of the trained weights in what comes out; the rest are --start's."),
+    ] = 1.0,
 ) -> None:
     """Train the compact network that comes with SegPET, on real cases and synthetic scenes.
 
     `segpet train bundled CASES -o compact.safetensors --work DIR --minutes 60`
     """
+    import copy
+
     import torch
     from rich.progress import Progress as Bar
 
+    from lib.learning.blending import between
     from lib.learning.bodies import make_training_phantoms
     from lib.learning.patients import read_patients
     from lib.learning.pretraining import Progress, Recipe, Training
     from lib.learning.scenes import Scenes
     from lib.network import CompactConfig, CompactPET, load_network, save_network
 
+    if share < 1 and start is None:
+        raise InputError("Without --start all weights are the trained ones: leave --share out.")
     recipe = Recipe(steps=steps, minutes=minutes, seed=seed, batch=batch, rate=rate, threads=threads)
     torch.manual_seed(seed)
     network = (
@@ -216,7 +225,7 @@ def bundled(
     )
     if not isinstance(network, CompactPET):
         raise InputError(f"{start} holds no compact network: begin with one, or with none.")
-    config = network.config
+    config, begun = network.config, copy.deepcopy(network)
     work.mkdir(parents=True, exist_ok=True)
     patients = read_patients(cases) if cases else []
     if unknown := set(leave_out or ()) - {patient.name for patient in patients}:
@@ -245,5 +254,6 @@ def bundled(
         except KeyboardInterrupt:
             typer.echo(f"Stopped after step {training.step}; the same command goes on.", err=True)
             raise typer.Exit(130) from None
-    save_network(training.trained(), output, torch.float16)  # float32 would be twice as large, and no better
+    trained = between(begun, training.trained(), share)
+    save_network(trained, output, torch.float16)  # float32 would be twice as large, and no better
     typer.echo(f"{training.seconds / 60:.0f} minutes, {training.step} steps: {output}")

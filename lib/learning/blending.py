@@ -38,17 +38,18 @@ def blended(base: Network, tuned: Network, kept: KeptRegions, old: Sequence[Kept
     mixed = tuned
     share = SHARES[0]
     for share in SHARES:
-        mixed = _between(base, tuned, share)
+        mixed = between(base, tuned, share)
         if _score(mixed, kept, old) >= wanted:
             break
     return mixed, share
 
 
 @torch.no_grad()
-def _between(base: Network, tuned: Network, share: float) -> Network:
+def between(base: Network, tuned: Network, share: float) -> Network:
+    """Return a network with this share of the tuned weights, and of the base's for the rest."""
     mixed = copy.deepcopy(tuned)
     for value, start in zip(mixed.state_dict().values(), base.state_dict().values(), strict=True):
-        value.copy_(start + share * (value - start))
+        value.copy_(torch.lerp(start, value, share))
     return mixed
 
 

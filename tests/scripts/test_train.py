@@ -5,9 +5,11 @@ import json
 import nibabel
 import numpy as np
 import pytest
+import torch
+from small_network import tiny_compact
 from typer.testing import CliRunner
 
-from lib.network import CompactPET, load_network
+from lib.network import CompactPET, load_network, save_network
 from scripts.__main__ import app
 
 
@@ -42,6 +44,21 @@ def test_training_writes_weights_a_log_and_goes_on_from_its_checkpoint(cases, tm
     assert len((tmp_path / "work" / "log.jsonl").read_text().splitlines()) == 1
 
 
+def test_of_the_trained_weights_as_much_comes_out_as_is_wanted(cases, tmp_path):
+    start = tmp_path / "start.safetensors"
+    save_network(tiny_compact(), start)
+    options = ("--steps", "1", "--start", str(start), "--rate", "0.1")
+    came_out = {}
+    for share in ("0", "0.5", "1"):
+        assert train(cases, tmp_path, *options, "--share", share).exit_code == 0
+        came_out[share] = load_network(tmp_path / "weights.safetensors").state_dict()
+    for key, value in load_network(start).state_dict().items():
+        torch.testing.assert_close(came_out["0"][key], value.half().float())
+        middle = (came_out["0"][key] + came_out["1"][key]) / 2
+        torch.testing.assert_close(came_out["0.5"][key], middle, atol=1e-3, rtol=1e-2)
+    assert any((came_out["1"][key] != value).any() for key, value in came_out["0"].items())
+
+
 def test_images_in_another_unit_than_suv_teach_nothing(cases, tmp_path):
     (cases / "b" / "PET_image.json").write_text('{"Units": "BQML"}')
     result = train(cases, tmp_path, "--steps", "1")
@@ -60,6 +77,7 @@ def test_a_unit_that_is_none_is_refused_before_anything_is_read(cases):
     [
         (("--steps", "1", "--leave-out", "c"), "There is no case c"),
         ((), "Give the number of steps or the minutes"),
+        (("--steps", "1", "--share", "0.5"), "leave --share out"),
         (("--steps", "1", "--minutes", "1"), "Give the number of steps or the minutes"),
         (("--steps", "1", "--leave-out", "a", "--leave-out", "b"), "No case is left"),
     ],
