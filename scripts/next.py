@@ -63,7 +63,6 @@ def next_studies(
     from rich.console import Console
     from rich.progress import Progress
 
-    from infer_tasks.organ_maps import OrganMaps
     from infer_tasks.volumes import Volumes
     from lib.learning.next_study import SCORED, StudyScores, of_tracer, ranked
     from lib.learning.studies import studies_of
@@ -83,14 +82,11 @@ def next_studies(
     if strategy in SCORED or tracer:
         engine = _engine(opened, model, device) if strategy in SCORED else None
         scores, volumes = StudyScores(opened.folder("scores")), Volumes(unit, limit_bytes=0)
-        organs = OrganMaps(studies)
         with Progress(console=Console(stderr=True), transient=True) as bars:
             for name, image in bars.track(images.items(), description="scoring"):
                 try:
                     organ_map = find_organ_map(studies, name)
-                    found.append(
-                        scores.look(name, image, volumes.get, engine, organs=organs.get, organ_map=organ_map)
-                    )
+                    found.append(scores.look(name, image, volumes.get, engine, organ_map=organ_map))
                 except VolumeError as error:
                     typer.echo(f"{name} is left out: {error}", err=True)
     if tracer:

@@ -11,7 +11,6 @@ from pathlib import Path
 from apps.segpet.failures import log_unexpected
 from apps.segpet.studies import Studies
 from infer_tasks.network_engine import NetworkEngine
-from infer_tasks.organ_maps import OrganMaps
 from infer_tasks.volumes import Volumes
 from lib.interaction import Engine, NetworkSegmenter
 from lib.learning.next_study import StudyScore, StudyScores
@@ -51,7 +50,6 @@ class Scorer:
     ) -> None:
         self._studies, self._network, self._scores, self._busy = studies, network, scores, busy
         self._volumes = Volumes(unit, limit_bytes=0)  # keeps nothing: what annotators opened stays in memory
-        self._organs = OrganMaps(studies.folder)
         self._engine: Engine | None = None
         self._wake = threading.Event()
 
@@ -86,7 +84,7 @@ class Scorer:
             image = self._image(study)
             with suppress(VolumeError, OSError):  # told to whoever opens it
                 self._scores.look(
-                    study, image, self._volumes.get, self._current_engine(), self._pause, self._organs.get,
+                    study, image, self._volumes.get, self._current_engine(), self._pause,
                     find_organ_map(self._studies.folder, study),
                 )  # fmt: skip
 

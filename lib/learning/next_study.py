@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import numpy as np
 
 from lib.interaction import Engine, propose_seeds
 from lib.learning.informativeness import CLASSES, informativeness, power_noise
-from lib.pet import Volume
+from lib.pet import Volume, VolumeError
 from lib.pet.dicom_folder import stamp_of
 from lib.pet.organ_map import OrganMap
+from lib.pet.organs import read_organ_map
 from lib.pet.tracers import name_of_tracer, tracer_of
 from lib.store import StoreError, write_atomic
 from lib.store.records import file_name, from_json, to_json
@@ -72,7 +74,6 @@ class StudyScores:
         read: Callable[[Path], Volume],
         engine: Engine | None,
         pause: Callable[[], None] = lambda: None,
-        organs: Callable[[str, Volume], OrganMap | None] = lambda study, volume: None,
         organ_map: Path | None = None,
     ) -> StudyScore:
         """Return what is known of a study; what the engine's weights have not said yet is found out and kept.
@@ -83,17 +84,18 @@ class StudyScores:
             study, image, engine: see `score_study`; without weights, what other ones said counts.
             read: reads the image; what it raises is raised.
             pause: called before the image is read, and before each decoding.
-            organs: reads a study's organ map, where it has one.
-            organ_map: its file or folder; None: it has none.
+            organ_map: the study's, a file or folder; one that cannot be used counts as None.
         """
         known = self.get(study, image)
         stamp = image_stamp(organ_map) if organ_map else None
         if known is None or (engine and (known.weights, known.organs) != (engine.segmenter.digest, stamp)):
             pause()
             volume = read(image)
-            known = score_study(
-                study, image, volume, engine, pause, organs(study, volume) if engine else None
-            )
+            organs = None
+            if engine and organ_map:
+                with suppress(VolumeError):
+                    organs = read_organ_map(organ_map, volume)
+            known = score_study(study, image, volume, engine, pause, organs)
             known = replace(known, organs=stamp if engine else None)
             self.put(known)
         return known

@@ -1,13 +1,14 @@
+import nibabel
 import numpy as np
 import pytest
 
 from lib.interaction import Engine, RegionGrower
 from lib.learning.next_study import StudyScore, StudyScores, of_tracer, ranked, score_study
 from lib.pet import read_volume
-from lib.pet.organ_map import OrganMap
 from tests.learning.small_studies import write_studies
 
 RANDOM = np.random.default_rng(0)
+BRAIN = 90  # in TotalSegmentator's table
 
 
 def score(study, disagreement=None, entropy=None, tracer=None):
@@ -94,13 +95,11 @@ def test_normal_uptake_is_not_asked_about_where_an_organ_map_tells_it(tmp_path, 
         '{"Units": "g/mL", "TracerName": "FDG", "TracerRadionuclide": "F18"}'
     )
 
-    def brain_alone(study, volume):
-        assert study == "p0"
-        return OrganMap(np.ones(volume.shape, np.uint8), {1: "brain"}, volume.affine)
-
+    volume, brain_alone = read_volume(image), tmp_path / "organs.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.full(volume.shape, BRAIN, np.uint8), volume.affine), brain_alone)
     engine = Engine(RegionGrower())
     without = StudyScores(tmp_path / "without").look("p0", image, read_volume, engine)
-    told = StudyScores(tmp_path / "with").look("p0", image, read_volume, engine, organs=brain_alone)
+    told = StudyScores(tmp_path / "with").look("p0", image, read_volume, engine, organ_map=brain_alone)
     assert without.disagreement is not None
     assert (told.tracer, told.disagreement, told.entropy) == ("FDG", None, {})
 
@@ -109,11 +108,12 @@ def test_an_organ_map_that_comes_or_changes_later_renews_the_score(tmp_path, ima
     scores, engine, asked = StudyScores(tmp_path / "state/scores"), Engine(RegionGrower()), []
     organ_map = tmp_path / "organs.nii.gz"
 
-    def organs(study, volume):
-        asked.append(study)
+    def reading(path):
+        asked.append(path)
+        return read_volume(path)
 
     def look(organ_map):
-        return scores.look("p0", image, read_volume, engine, organs=organs, organ_map=organ_map)
+        return scores.look("p0", image, reading, engine, organ_map=organ_map)
 
     look(None)
     for content in (b"a map", b"another map"):
