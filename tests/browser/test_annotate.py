@@ -335,9 +335,13 @@ def test_a_server_that_is_away_or_busy_loses_nothing(viewer, phantom, server):
             for _ in range(12):
                 crowd.submit(keep_the_queue_full)
             time.sleep(1)
-            browser.click(hottest(phantom))
+            for _ in range(10):  # a click may find the moment in which one of the crowd has just left
+                browser.click(hottest(phantom))
+                assert len(browser.objects()) == 1  # asked for again, without a second click
+                if refused.is_set():
+                    break
+                browser.press("Control+z")
         finally:
             answered.set()
     assert refused.is_set()
-    assert len(browser.objects()) == 1  # asked for again, without a second click
     assert browser.state()["error"] is None
