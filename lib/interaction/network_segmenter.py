@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from lib.interaction import regions
@@ -60,9 +59,9 @@ class NetworkSegmenter:
     A network that has learnt a finer spacing looks at a small object a second time, in a region of that
     spacing about its first click, and keeps to it until the object or a click leaves that region.
 
-    With a wider spacing it looks around for any other object. Where that shows one longer than half a region,
-    this one wide region about the anchor counts in the mean of logits like the others, and alone where they
-    do not reach.
+    With a wider spacing it looks around for any other object at its first click, and again while it is longer
+    than half a region. Where that shows one so long, this one wide region about the anchor counts in the mean
+    of logits like the others, and alone where they do not reach.
 
     Where the network has a still wider, far spacing and is not sure of all that after the first click, one
     such region is the answer alone if it is surer of that, until it is surer of the others: large faint
@@ -152,19 +151,22 @@ class NetworkSegmenter:
             mask = mask_of(looks, clicks)
         # Without a region there is no positive click yet, as in an object that was painted only.
         small = bool(logits and self._fine_spacing) and not was_close and self._is_small(volume, mask)
-        wide: Around | None = None
-        if logits and self._wide_spacing and not small:
-            wide = self._look_around(
-                self._decoder.lattice(volume, self._wide_spacing),
-                anchor,
-                before.wide if before else None,
-                steps,
-                watch,
-            )
-            if wide and wide.length_mm > self._size * lattice.spacing / 2:
-                looks.append(wide.look)
-                with watch.stage("mask"):
-                    mask = mask_of(looks, clicks)
+        long_mm = self._size * lattice.spacing / 2
+        may_be_long = (
+            before is None
+            or not before.logits
+            or was_close
+            or max(_extent_mm(volume, mask) + _extent_mm(volume, before.mask)) > long_mm
+        )
+        known = before.wide if before else None
+        if logits and self._wide_spacing and not small and may_be_long:
+            around = self._decoder.lattice(volume, self._wide_spacing)
+            if wide := self._look_around(around, anchor, known, steps, watch):
+                known = wide.start, wide.logits
+                if wide.length_mm > long_mm:
+                    looks.append(wide.look)
+                    with watch.stage("mask"):
+                        mask = mask_of(looks, clicks)
         state = NetworkState(
             mask=mask,
             regions=tuple(
@@ -172,7 +174,7 @@ class NetworkSegmenter:
             ),
             warnings=warnings,
             logits=tuple(logits.items()),
-            wide=(wide.start, wide.logits) if wide else None,
+            wide=known,
         )
         state = (small and self._seen_close(volume, state, steps, watch)) or state
         return self._seen_from_afar(volume, anchor, before, state, steps, watch)
@@ -242,8 +244,7 @@ class NetworkSegmenter:
 
     def _is_small(self, volume: Volume, mask: Crop) -> bool:
         """Whether an object about a voxel of it lies within a region of the fine spacing for certain."""
-        extent = np.array(mask.array.shape) * volume.spacing
-        return bool((extent <= self._size * self._fine_spacing / 2).all())
+        return max(_extent_mm(volume, mask)) <= self._size * self._fine_spacing / 2
 
     def _seen_close(
         self, volume: Volume, state: NetworkState, steps: Sequence[Step], watch: Stopwatch
@@ -282,3 +283,8 @@ class NetworkSegmenter:
 
     def _describe(self, lattice: Lattice, start: Index, grown: bool) -> dict[str, Any]:
         return {"lattice_start": list(start), "edge_mm": self._size * lattice.spacing, "grown": grown}
+
+
+def _extent_mm(volume: Volume, mask: Crop) -> list[float]:
+    """Return how long a mask is along each of the volume's axes."""
+    return [count * step for count, step in zip(mask.array.shape, volume.spacing, strict=True)]

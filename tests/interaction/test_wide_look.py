@@ -9,6 +9,7 @@ from looking import NEAR_MM as MM
 
 from lib.interaction import Engine, NetworkSegmenter
 from lib.interaction.prompts import Click
+from lib.interaction.region_decoder import RegionDecoder
 from lib.interaction.segmenter import Stopwatch
 
 
@@ -37,6 +38,22 @@ def test_a_negative_click_far_out_counts_where_the_look_around_reaches():
 def test_a_small_object_is_still_seen_closely():
     update = clicked(engine(wide_spacing=8.0, fine_spacing=2.0), volume_with(radius=3, value=10.0))
     assert edges(update) == {64.0}
+
+
+@pytest.mark.parametrize("radius, looks", [(7, {MM}), (24, {MM, WIDE_MM})])
+def test_after_the_first_click_only_a_long_object_is_looked_around_at(radius, looks, monkeypatch):
+    volume = volume_with(radius=radius, value=10.0)
+    segmenter = engine(wide_spacing=8.0)
+    first = clicked(segmenter, volume)
+    decoded, decode = set(), RegionDecoder.decode
+
+    def counted(self, lattice, *others):
+        decoded.add(lattice.spacing * self.size)
+        return decode(self, lattice, *others)
+
+    monkeypatch.setattr(RegionDecoder, "decode", counted)
+    clicked(segmenter, volume, negative=((32, 32, 44),), before=first.objects)
+    assert decoded == looks
 
 
 @pytest.mark.parametrize("anchor", [None, MIDDLE])
