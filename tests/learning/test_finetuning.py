@@ -164,7 +164,8 @@ def test_of_a_doubted_label_the_first_answer_is_rectified_and_corrections_lead_t
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(
-        "lib.learning.finetuning.rectified", lambda target, mean, doubted: torch.zeros_like(target)
+        "lib.learning.finetuning.rectified",
+        lambda target, mean, doubted: (torch.zeros_like(target), target > 0),
     )
     clicked, wanted = [], []
     corrected, loss = finetuning.corrected, finetuning.segmentation_loss
@@ -173,14 +174,15 @@ def test_of_a_doubted_label_the_first_answer_is_rectified_and_corrections_lead_t
     )
     monkeypatch.setattr(
         "lib.learning.finetuning.segmentation_loss",
-        lambda logits, target: wanted.append(target) or loss(logits, target),
+        lambda logits, *asked: wanted.append(asked) or loss(logits, *asked),
     )
     learner = noisy(tmp_path)
     learner._doubted = frozenset(range(len(learner.regions)))
     learner._loss(0)
     label = learner.kept.read([region for region, _ in learner._drawn(0)]).target
     assert torch.equal(clicked[0], label) and label.any()
-    assert not wanted[0].any() and torch.equal(wanted[1], label)
+    (rectified, unsure), (last,) = wanted
+    assert not rectified.any() and torch.equal(unsure, label > 0) and torch.equal(last, label)
 
 
 def test_trusted_labels_and_a_training_that_ends_before_learn_as_plain_training(tmp_path):
