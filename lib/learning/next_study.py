@@ -14,6 +14,7 @@ from lib.pet import Volume, VolumeError
 from lib.pet.dicom_folder import stamp_of
 from lib.pet.organ_map import OrganMap
 from lib.pet.organs import read_organ_map
+from lib.pet.sidecar import with_sidecar
 from lib.pet.tracers import name_of_tracer, tracer_of
 from lib.store import StoreError, write_atomic
 from lib.store.records import file_name, from_json, to_json
@@ -102,12 +103,16 @@ class StudyScores:
 
 
 def image_stamp(image: Path) -> tuple[int, int]:
-    """Return when a file or folder changed last (ns), and its bytes; OSError where it is gone."""
+    """Return when a folder, or a file and its sidecar, changed last (ns), and their bytes.
+
+    Raises:
+        OSError: it is gone.
+    """
     if image.is_dir():
         stamp = stamp_of(image)
         return stamp.newest_ns, stamp.bytes
-    status = image.stat()
-    return status.st_mtime_ns, status.st_size
+    found = [file.stat() for file in with_sidecar(image)]
+    return max(status.st_mtime_ns for status in found), sum(status.st_size for status in found)
 
 
 def score_study(

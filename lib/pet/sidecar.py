@@ -31,6 +31,12 @@ def sidecar_of(image: Path) -> Path:
     return image.with_name(image.name[: len(image.name) - len(suffix_of(image))] + ".json")
 
 
+def with_sidecar(image: Path) -> list[Path]:
+    """Return a NIfTI or NRRD file and its sidecar, where it has one: what its values mean is told by both."""
+    sidecar = sidecar_of(image)
+    return [image, sidecar] if sidecar.is_file() else [image]
+
+
 def read_sidecar(path: Path) -> Mapping[str, Any]:
     """Return the content of a JSON file; empty where there is no file, or no object in it.
 

@@ -5,6 +5,7 @@ import pytest
 from lib.interaction import Engine, RegionGrower
 from lib.learning.next_study import StudyScore, StudyScores, of_tracer, ranked, score_study
 from lib.pet import read_volume
+from lib.pet.sidecar import sidecar_of
 from tests.learning.small_studies import write_studies
 
 RANDOM = np.random.default_rng(0)
@@ -67,6 +68,16 @@ def test_a_score_is_kept_with_its_image_and_gone_when_that_changes(tmp_path, ima
     assert scores.get("p0", image) is None
     image.unlink()
     assert scores.get("p0", image) is None
+
+
+def test_a_score_is_gone_when_the_sidecar_changes_that_says_tracer_and_unit(tmp_path, image):
+    scores, sidecar = StudyScores(tmp_path / "state/scores"), sidecar_of(image)
+    scores.put(score_study("p0", image, read_volume(image), None))
+    for change in (lambda: sidecar.write_text('{"TracerName": "FDG"}'), sidecar.unlink):
+        assert scores.get("p0", image)
+        change()
+        assert scores.get("p0", image) is None
+        scores.put(score_study("p0", image, read_volume(image), None))
 
 
 def test_a_study_is_read_only_where_these_weights_have_not_been_asked(tmp_path, image):
