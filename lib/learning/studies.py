@@ -12,7 +12,7 @@ from lib.pet import VolumeError
 from lib.pet.choice import choose
 from lib.pet.components import Instances
 from lib.pet.series import PETSeries, find_series
-from lib.pet.sidecar import read_sidecar, sidecar_of
+from lib.pet.sidecar import read_sidecar, sidecar_of, with_sidecar
 from lib.pet.tracers import name_of_tracer
 from lib.store import LabelVersion, LabelVersions, StoreError
 from lib.store.records import file_name
@@ -66,7 +66,8 @@ class TrainingStudy:
 
     def stamp(self) -> str:
         """Return what changes when image or label change, without reading them."""
-        files = [self.mask, *(sorted(self.image.rglob("*")) if self.image.is_dir() else [self.image])]
+        series = sorted(self.image.rglob("*")) if self.image.is_dir() else with_sidecar(self.image)
+        files = [self.mask, *series]
         told = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
         return hashlib.sha256(repr((told, self.instances, self.unit)).encode()).hexdigest()
 
@@ -193,6 +194,11 @@ def _versions(versions: LabelVersions | None, name: str) -> Sequence[LabelVersio
     if versions is None or not (versions.folder / file_name(name)).is_dir():
         return ()
     try:
-        return versions.versions(name)
+        saved = versions.versions(name)
     except StoreError:
         return ()  # the label's own file is still there
+    return [
+        one if one.instances and one.instances.is_file() else replace(one, instances=None)
+        for one in saved
+        if one.mask.is_file()
+    ]

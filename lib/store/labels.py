@@ -178,17 +178,22 @@ def _numbers(folder: Path) -> list[int]:
 
 
 def read_version(folder: Path) -> LabelVersion:
-    """Return the version in a folder; StoreError, KeyError or TypeError where it is damaged."""
-    fields = _read(folder / "version.json")
-    return LabelVersion(
-        number=fields["number"],
-        status=fields["status"],
-        author=fields["author"],
-        time=fields["time"],
-        mask=folder / fields["mask"],
-        instances=folder / fields["instances"] if "instances" in fields else None,
-        independent=fields.get("independent", False),
-    )
+    """Return the version in a folder; StoreError where what is said of it is damaged or gone."""
+    try:
+        fields = _read(folder / "version.json")
+        return LabelVersion(
+            number=fields["number"],
+            status=fields["status"],
+            author=fields["author"],
+            time=fields["time"],
+            mask=folder / fields["mask"],
+            instances=folder / fields["instances"] if "instances" in fields else None,
+            independent=fields.get("independent", False),
+        )
+    except (KeyError, TypeError) as error:
+        raise StoreError(f"The file {folder / 'version.json'} says no {error}") from error
+    except FileNotFoundError as error:
+        raise StoreError(f"The file {folder / 'version.json'} is gone: restore it from a backup.") from error
 
 
 def _ending(file: Path) -> str:

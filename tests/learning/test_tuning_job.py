@@ -175,6 +175,33 @@ def test_the_final_label_counts_with_the_objects_that_were_told_apart(job, tmp_p
     assert drafts["p5"].status == "draft" and not drafts["p5"].trusted and drafts["p0"].trusted
 
 
+@pytest.mark.parametrize("damaged", ["version.json", "mask.nii.gz", "instances.nii.gz"])
+def test_a_damaged_version_does_not_stop_a_training_on_the_label_that_is_whole(job, damaged):
+    versions, final = LabelVersions(job.state.folder("labels")), job.studies / "labels" / "final"
+    label = final / "p0.nii.gz"
+    versions.save("p0", label, {"objects": []}, "anna", "final", label)
+    (versions.folder / "p0" / "1" / damaged).unlink()
+    study = labelled_studies(job.studies, versions.folder)[0]
+    assert (study.name, study.mask) == ("p0", label)
+    assert study.read().objects
+
+
+def test_a_version_that_says_nothing_is_damaged(job):
+    versions, label = LabelVersions(job.state.folder("labels")), job.studies / "labels/final/p0.nii.gz"
+    versions.save("p0", label, {"objects": []}, "anna", "final")
+    (versions.folder / "p0/1/version.json").write_text('{"number": 1}')
+    with pytest.raises(StoreError, match="says no 'status'"):
+        versions.versions("p0")
+    assert labelled_studies(job.studies, versions.folder)[0].mask == label
+
+
+def test_a_study_is_another_one_when_its_sidecar_says_what_its_values_are(job):
+    before = labelled_studies(job.studies, None)[0].stamp()
+    assert labelled_studies(job.studies, None)[0].stamp() == before
+    (job.studies / "p0.json").write_text('{"Units": "Bq/mL"}')
+    assert labelled_studies(job.studies, None)[0].stamp() != before
+
+
 def test_studies_of_one_subject_are_one_patients(tmp_path):
     write_studies(tmp_path, 1)
     for name in ("sub-7_ses-1", "sub-7_ses-2"):
