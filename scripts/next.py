@@ -78,23 +78,25 @@ def next_studies(
     images = {name: image for name, image, is_final in listed if not is_final and name not in busy}
     labels = sum(is_final for _, _, is_final in listed)
     random = np.random.default_rng(seed)
-    found = []
-    if strategy in SCORED or tracer:
-        engine = _engine(opened, model, device) if strategy in SCORED else None
-        scores, volumes = StudyScores(opened.folder("scores")), Volumes(unit, limit_bytes=0)
-        with Progress(console=Console(stderr=True), transient=True) as bars:
-            for name, image in bars.track(images.items(), description="scoring"):
-                try:
-                    organ_map = find_organ_map(studies, name)
-                    found.append(scores.look(name, image, volumes.get, engine, organ_map=organ_map))
-                except VolumeError as error:
-                    typer.echo(f"{name} is left out: {error}", err=True)
-    if tracer:
-        found = of_tracer(found, tracer)
-        images = {score.study: images[score.study] for score in found}
-    order = ranked(strategy, found, labels, random) if strategy in SCORED else []
-    rest = sorted(images.keys() - set(order))  # of these nothing is known that a strategy could go by
-    order += [rest[place] for place in random.permutation(len(rest))]
+    scored = strategy in SCORED
+    engine = _engine(opened, model, device) if scored else None
+    scores, volumes = StudyScores(opened.folder("scores")), Volumes(unit, limit_bytes=0)
+    names, found = sorted(images), []
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        for place in bars.track(random.permutation(len(names)), description="looking at studies"):
+            name = names[place]
+            try:
+                organ_map = find_organ_map(studies, name)
+                score = scores.look(name, images[name], volumes.get, engine, organ_map=organ_map)
+            except (VolumeError, OSError) as error:
+                typer.echo(f"{name} is left out: {error}", err=True)
+                continue
+            found += of_tracer([score], tracer) if tracer else [score]
+            if not scored and len(found) == count:
+                break
+    order = ranked(strategy, found, labels, random) if scored else []
+    # Of the rest nothing is known that a strategy could go by.
+    order += [score.study for score in found if score.study not in set(order)]
     if not order:
         raise InputError("No study is left to label" + (f" of the tracer {tracer}." if tracer else "."))
     if as_json:

@@ -104,6 +104,14 @@ def test_next_leaves_out_what_somebody_has_open_and_other_tracers(team, run):
     )
 
 
+@pytest.mark.parametrize("strategy", ["random", "uncertain"])
+def test_next_proposes_nothing_that_cannot_be_read(team, run, strategy):
+    image = team / "studies/p3.nii.gz"
+    image.write_bytes(image.read_bytes()[:400])
+    done = run("next", team / "studies", "--strategy", strategy, "-n", 9)
+    assert set(done.stdout.split()) == {"p2", "p4"} and "p3 is left out" in done.stderr
+
+
 def test_a_folder_that_is_not_there_is_told(team, run):
     for command in (("next",), ("weights", "list")):
         done = CliRunner().invoke(app, [*command, str(team / "nowhere")])
