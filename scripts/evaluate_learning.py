@@ -1,6 +1,7 @@
 """`segpet evaluate learning`: what labels are worth, in simulated campaigns."""
 
 import hashlib
+import itertools
 import json
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from scripts.evaluate import evaluate
 from scripts.outputs import check_output_folder
 
 if TYPE_CHECKING:
-    from lib.learning.campaign import Campaign, Strategy
+    from lib.learning.campaign import Campaign, Result, Strategy
     from lib.learning.cases import CaseFiles
     from lib.learning.studies import Source
     from lib.network.checkpoints import Network
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 #: Seeds of a new tracer's phantoms: those to label, and those to measure on.
 _TO_LABEL, _TO_MEASURE = 7000, 7500
 _LESIONS = 8
+_RESULTS = "results.jsonl"
 
 
 @evaluate.command()
@@ -73,7 +75,7 @@ def learning(
 
     `segpet evaluate learning cases/ --strategies random,uncertain -o campaign/`
     """
-    from lib.learning.campaign import Result, run
+    from lib.learning.campaign import run
     from lib.learning.campaign_report import plot, summarise_campaigns, table
     from lib.network import load_network
     from lib.store import write_atomic
@@ -82,31 +84,29 @@ def learning(
     budgets, network = _numbers(labels), load_network(chosen_weights(base, "name some with --base"))
     found = _found(cases) if cases else None
     studied = _checksum(found) if found else f"{tracer} phantoms"
-    output.mkdir(parents=True, exist_ok=True)
     settings = {
         "cases": studied, "base": network.digest, "labels": labels, "test": test,
         "corrupt": corrupt, "mode": mode, "epochs": epochs, "rate": rate, "regions": regions,
         "phantoms": phantoms,
     }  # fmt: skip
-    _check_settings(output / "settings.json", settings)
-    file = output / "results.jsonl"
-    done = [Result(**json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
-    for name, strategy, seed, campaign in _campaigns(
+    campaigns = _campaigns(
         found, network, tracer, strategies, budgets, test, seeds, corrupt, mode, epochs, rate, regions,
         phantoms, output,
-    ):  # fmt: skip
+    )  # fmt: skip
+    first = next(campaigns)  # refuses what it cannot do before anything is written
+    done = _done(output, settings)
+    for name, strategy, seed, campaign in itertools.chain([first], campaigns):
         if any((one.strategy, one.seed) == (name, seed) for one in done):
             continue
         # Of the same wrong labels, plain and confident training make different things.
         known = [one for one in done if corrupt is None or not one.labels]
         results = run(campaign, name, strategy, seed, lambda text: typer.echo(text, err=True), known)
         done += [replace(one, chosen=tuple(one.chosen)) for one in results]
-        write_atomic(file, "".join(json.dumps(one.as_dict()) + "\n" for one in done))
-        (output / "summary.json").write_text(
-            json.dumps({"settings": settings, "strategies": summarise_campaigns(done)}, indent=2) + "\n"
-        )
-        (output / "table.md").write_text(table(done), encoding="utf-8")
-        (output / "curves.svg").write_text(plot(done, "Dice after 1 click"), encoding="utf-8")
+        write_atomic(output / _RESULTS, "".join(json.dumps(one.as_dict()) + "\n" for one in done))
+        summary = {"settings": settings, "strategies": summarise_campaigns(done)}
+        write_atomic(output / "summary.json", json.dumps(summary, indent=2) + "\n")
+        write_atomic(output / "table.md", table(done))
+        write_atomic(output / "curves.svg", plot(done, "Dice after 1 click"))
     sys.stdout.write(table(done))
 
 
@@ -189,9 +189,12 @@ def _found(folder: Path) -> "list[CaseFiles]":
 
 def _checksum(cases: "list[CaseFiles]") -> str:
     """Return what tells one folder of cases from another: their names, sizes and times."""
+    from lib.pet.sidecar import with_sidecar
+
     told = [
-        (files.name, *((part.stat().st_size, part.stat().st_mtime_ns) for part in (files.image, files.mask)))
+        (files.name, *((part.stat().st_size, part.stat().st_mtime_ns) for part in parts))
         for files in cases
+        for parts in [(*with_sidecar(files.image), files.mask)]
     ]
     return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
@@ -216,8 +219,24 @@ def _numbers(text: str) -> list[int]:
     return numbers
 
 
-def _check_settings(file: Path, settings: dict[str, Any]) -> None:
-    """Refuse to go on in a folder with results of other settings."""
-    if file.exists() and json.loads(file.read_text()) != settings:
-        raise InputError(f"{file.parent} holds results of other settings: name another folder.")
-    file.write_text(json.dumps(settings, indent=2) + "\n")
+def _done(folder: Path, settings: dict[str, Any]) -> "list[Result]":
+    """Return the results in a folder, to go on from.
+
+    Raises:
+        InputError: they are damaged, or of other settings.
+    """
+    from lib.learning.campaign import Result
+    from lib.store import write_atomic
+
+    file, told, done = folder / _RESULTS, folder / "settings.json", []
+    if file.exists():
+        try:
+            same = json.loads(told.read_text()) == settings
+            done = [Result(**json.loads(line)) for line in file.read_text().splitlines()]
+        except (OSError, TypeError, ValueError) as error:
+            raise InputError(f"The results in {folder} are damaged: name another folder.") from error
+        if not same:
+            raise InputError(f"{folder} holds results of other settings: name another folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(told, json.dumps(settings, indent=2) + "\n")
+    return done

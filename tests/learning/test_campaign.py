@@ -12,14 +12,16 @@ from typer.testing import CliRunner
 from lib.learning.blending import blended
 from lib.learning.campaign import Campaign, Result, at_random, run, strategies
 from lib.learning.campaign_report import plot, summarise_campaigns, table
+from lib.learning.cases import find_cases
 from lib.learning.kept_regions import KeptRegions
 from lib.learning.phantom_studies import rehearsed, retained, watched
 from lib.learning.simulated_studies import FAULTS, corrupted, with_wrong_labels
 from lib.learning.tuned_parts import TunedNetwork
 from lib.learning.tuning_recipe import FineTuning
-from lib.network import save_network
 from lib.pet import Crop
+from scripts import InputError
 from scripts.__main__ import app
+from scripts.evaluate_learning import _checksum, _done
 from tests.learning.small_studies import BallStudy, ball, tiny_network
 
 
@@ -143,30 +145,34 @@ def test_the_report_tells_means_over_seeds_and_what_random_had():
 
 
 def test_results_are_those_of_one_folder_of_cases_and_one_base(tmp_path):
-    def campaigns(*options):
-        command = ["evaluate", "learning", *map(str, options), "--labels", "200", "-o", str(tmp_path / "out")]
-        return CliRunner().invoke(app, command).output
-
     for name in ("a", "b"):
         study = tmp_path / name / "case"
         study.mkdir(parents=True)
-        image = nibabel.Nifti1Image(np.ones((8, 8, 8 + (name == "b")), np.float32), np.eye(4))
+        image = nibabel.Nifti1Image(np.ones((8, 8, 8), np.float32), np.eye(4))
         for file in ("PET_image", "PET_mask"):
             nibabel.save(image, study / f"{file}.nii.gz")
-    save_network(tiny_network(), tmp_path / "other.safetensors")
-    assert "too few for 200 labels" in campaigns(tmp_path / "a")
-    assert "too few for 200 labels" in campaigns(tmp_path / "a")
-    assert "other settings" in campaigns(tmp_path / "b")
-    assert "other settings" in campaigns(tmp_path / "a", "--base", tmp_path / "other.safetensors")
+    one, other = (_checksum(find_cases(tmp_path / name)) for name in "ab")
+    (tmp_path / "a/case/PET_image.json").write_text('{"Units": "g/mL"}')
+    assert len({one, other, _checksum(find_cases(tmp_path / "a"))}) == 3
+    settings, out = {"cases": one, "base": "this"}, tmp_path / "out"
+    assert _done(out, settings) == []
+    kept = Result("random", 0, 5, {"1": 0.5}, {}, 60.0, 1.0)
+    (out / "results.jsonl").write_text(json.dumps(kept.as_dict()) + "\n")
+    assert [result.dice for result in _done(out, settings)] == [{"1": 0.5}]
+    for changed in ({"cases": other}, {"base": "that"}):
+        with pytest.raises(InputError, match="other settings"):
+            _done(out, settings | changed)
+    (out / "results.jsonl").write_text("{")
+    with pytest.raises(InputError, match="damaged"):
+        _done(out, settings)
 
 
 def test_bad_input_is_one_sentence(tmp_path):
     for options, said in (
         (["--labels", "five"], "no list of numbers"),
         (["--strategies", "oracle"], "no strategy oracle"),
+        (["--mode", "nope"], "mode must be"),
     ):
         done = CliRunner().invoke(app, ["evaluate", "learning", "-o", str(tmp_path / "out"), *options])
         assert done.exit_code == 2 and said in done.output
-    (tmp_path / "out" / "settings.json").write_text(json.dumps({"labels": "1"}))
-    done = CliRunner().invoke(app, ["evaluate", "learning", "-o", str(tmp_path / "out")])
-    assert done.exit_code == 2 and "other settings" in done.output
+        assert not (tmp_path / "out").exists()
