@@ -163,7 +163,7 @@ def segmentation(
     dices = ", ".join(f"{outcome.before[n]:.3f} -> {outcome.after[n]:.3f} after {n}" for n in outcome.before)
     typer.echo(f"Version {outcome.version.number}. {outcome.why}")
     typer.echo(
-        f"Dice on the frozen studies, by clicks: {dices}. {outcome.seconds / 60:.1f} minutes of training."
+        f"Dice on the frozen patients, by clicks: {dices}. {outcome.seconds / 60:.1f} minutes of training."
     )
 
 

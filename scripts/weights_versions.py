@@ -79,7 +79,7 @@ def rule(
     loss: Annotated[
         float | None, typer.Option(help="Dice that may be lost on phantoms of what was known.")
     ] = None,
-    fewest: Annotated[int | None, typer.Option(help="Frozen studies that there must be.")] = None,
+    fewest: Annotated[int | None, typer.Option(help="Frozen patients that there must be.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show, or with options change, when newly trained weights become the champion.
@@ -102,7 +102,7 @@ def rule(
         return
     when = "in the mean over clicks" if now.clicks is None else f"after click {now.clicks}"
     typer.echo(
-        f"New weights are promoted if on at least {now.fewest} frozen studies the {now.confidence:.0%} "
+        f"New weights are promoted if on at least {now.fewest} frozen patients the {now.confidence:.0%} "
         f"interval of their gain in Dice {when} lies above {now.gain:g}, and at most {now.loss:g} is lost on "
         "phantoms of what was known."
     )

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
+from lib.learning.bootstrap import bootstrap_mean
 from lib.store.atomic import write_atomic
 from lib.store.errors import StoreError
 from lib.store.records import from_json, to_json
 
 #: The numbers of clicks on each object after which Dice is measured.
 CLICKS = (1, 3, 5)
-_RESAMPLES = 5000
 
 #: By study, by number of clicks: Dice.
 Scores = Mapping[str, Mapping[str, float]]
@@ -31,7 +30,7 @@ class Rule:
         clicks: after how many clicks Dice counts; None: the mean of all that were measured.
         loss: Dice that it may lose, in the mean, on digital phantoms of what was known: against the champion,
             and with all trainings before it against the weights before the first.
-        fewest: frozen studies that there must be.
+        fewest: frozen patients that there must be.
     """
 
     confidence: float = 0.95
@@ -46,7 +45,7 @@ class Rule:
         if not (-1 <= self.gain <= 1 and 0 <= self.loss <= 1):
             raise StoreError("The rule's gain must lie between -1 and 1, and its loss between 0 and 1.")
         if self.fewest < 2:
-            raise StoreError("The rule must ask for at least 2 frozen studies: one has no interval.")
+            raise StoreError("The rule must ask for at least 2 frozen patients: one has no interval.")
         if self.clicks is not None and self.clicks not in CLICKS:
             measured = ", ".join(map(str, CLICKS))
             raise StoreError(f"The rule's number of clicks must be one that is measured: {measured}.")
@@ -91,11 +90,12 @@ def decide(card: Mapping[str, Any], rule: Rule | None = None) -> Decision:
     """Judge a challenger by its card.
 
     It must be better than the champion on the frozen set, beyond the percentile bootstrap interval (Efron
-    1979) of the mean paired difference over studies, and must not have lost what was known before.
+    1979) of the mean paired difference over patients, and must not have lost what was known before.
 
     Args:
         card: with `validation` and `retention`, each with `before` (the champion) and `after` (the
-            challenger): by study, by number of clicks, Dice, measured in one run.
+            challenger): by study, by number of clicks, Dice, measured in one run; the former also with
+            `patients`: by study, a patient's number; where there is none, each study counts as a patient.
         rule: when to promote; None: the default.
     """
     rule = rule or Rule()
@@ -104,17 +104,17 @@ def decide(card: Mapping[str, Any], rule: Rule | None = None) -> Decision:
     if len(gains) < rule.fewest:
         return Decision(
             False,
-            f"Kept, not promoted: {len(gains)} frozen studies could be measured, and the rule asks for "
+            f"Kept, not promoted: {len(gains)} frozen patients could be measured, and the rule asks for "
             f"{rule.fewest}: label more patients, of whom the next training keeps some apart, or promote it "
             "by hand.",
-            "kept: too few frozen studies",
+            "kept: too few frozen patients",
         )
-    mean, low, high = _interval(gains, rule.confidence)
+    found = bootstrap_mean(gains, confidence=rule.confidence)
     told = (
-        f"on {len(gains)} frozen studies Dice ({when}) changes by {mean:+.3f} "
-        f"({rule.confidence:.0%} interval {low:+.3f} to {high:+.3f})"
+        f"on {len(gains)} frozen patients Dice ({when}) changes by {found.value:+.3f} "
+        f"({rule.confidence:.0%} interval {found.low:+.3f} to {found.high:+.3f})"
     )
-    if not low > rule.gain:
+    if not found.low > rule.gain:
         return Decision(
             False,
             f"Kept, not promoted: {told}, which is not surely above {rule.gain:g}.",
@@ -162,25 +162,14 @@ def origin_of(before: Scores, parent: Mapping[str, Any] | None) -> Scores:
     }
 
 
-def _gains(scores: Mapping[str, Scores], clicks: int | None) -> list[float]:
-    """Return the gain of each study that both were measured on."""
-    before, after = scores.get("before", {}), scores.get("after", {})
-    gains = []
+def _gains(scores: Mapping[str, Any], clicks: int | None) -> list[float]:
+    """Return the mean gain of each patient over the studies that both were measured on."""
+    before, after, patients = (scores.get(part, {}) for part in ("before", "after", "patients"))
+    gains: dict[Any, list[float]] = {}
     for study in sorted(before.keys() & after.keys()):
         measured = before[study].keys() & after[study].keys()
         counted = measured if clicks is None else measured & {str(clicks)}
         differences = [after[study][number] - before[study][number] for number in sorted(counted)]
         if differences and math.isfinite(gain := float(np.mean(differences))):
-            gains.append(gain)
-    return gains
-
-
-def _interval(values: list[float], confidence: float) -> tuple[float, float, float]:
-    mean = float(np.mean(values))
-    if min(values) == max(values):  # SciPy's bootstrap has no interval then
-        return mean, mean, mean
-    found = stats.bootstrap(
-        (np.array(values),), np.mean, confidence_level=confidence, n_resamples=_RESAMPLES,
-        method="percentile", rng=np.random.default_rng(0),
-    ).confidence_interval  # fmt: skip
-    return mean, float(found.low), float(found.high)
+            gains.setdefault(patients.get(study, study), []).append(gain)
+    return [float(np.mean(of_one)) for of_one in gains.values()]

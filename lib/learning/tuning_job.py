@@ -5,7 +5,7 @@ moment; the same job goes on from there.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -207,7 +207,11 @@ class _Training:
             "blend": share,
             "seconds": round(tuner.seconds),
             "curve": [_as_json(epoch) for epoch in tuner.curve],
-            "validation": {"before": before[0], "after": after[0]},
+            "validation": {
+                "before": before[0],
+                "after": after[0],
+                "patients": _numbered(patient_of, measured),
+            },
             "retention": {
                 "before": before[1],
                 "after": after[1],
@@ -282,11 +286,11 @@ class _Training:
         regions = of(kept, learning, 0)
         held_out = of(few, watching, len(learning))
         replay = of(kept, old, len(learning) + len(watching))
+        _forget_others(folder, [*regions, *held_out, *replay, *few.of(watched(self._job.phantoms))])
         random = np.random.default_rng(recipe.seed)
         if len(held_out) > _HELD_OUT_REGIONS:
             places = random.permutation(len(held_out))[:_HELD_OUT_REGIONS]
             held_out = [held_out[place] for place in sorted(places.tolist())]
-        _forget_others(folder, [*regions, *held_out, *replay])
         tuner = FineTuner(base, recipe, kept, regions, held_out, replay, self._folder)
         if tuner.set_aside:
             self._warn(f"A damaged checkpoint was set aside ({tuner.set_aside}); the training began anew.")
@@ -335,6 +339,12 @@ def _spared(patients: set[str], seed: int) -> set[str]:
     """
     order = np.random.default_rng(seed).permutation(sorted(patients)).tolist()
     return set(order[: len(order) // _SPARE_OF])
+
+
+def _numbered(patient_of: Mapping[str, str], studies: Sequence[TrainingStudy]) -> dict[str, int]:
+    """Return by study whose it is: a number, for a card holds nobody's ID."""
+    patients = list(dict.fromkeys(patient_of[study.name] for study in studies))
+    return {study.name: 1 + patients.index(patient_of[study.name]) for study in studies}
 
 
 def _counted(studies: Sequence[TrainingStudy]) -> dict[str, int]:

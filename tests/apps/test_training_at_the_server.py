@@ -95,7 +95,10 @@ def test_a_team_s_labels_become_weights_that_answer(server):
     (version,) = told["versions"]
     assert version["studies"] == {"training": 2, "validation": 2}
     assert set(version["after"]) == {"1", "3", "5"}
-    assert (told["champion"], told["training"]["promoted"]) == (None, False)  # two frozen studies are too few
+    assert (told["champion"], told["training"]["promoted"]) == (
+        None,
+        False,
+    )  # two patients are too few
     assert "the rule asks for 3" in told["training"]["message"]
 
     assert weights_of(server, "p5", "early") == base

@@ -16,7 +16,17 @@ def test_weights_that_gain_on_every_frozen_study_are_promoted_and_the_numbers_to
     decision = decide(card([0.1, 0.12, 0.08, 0.1]))
     assert decision.promoted
     assert decision.why.startswith(
-        "Promoted: on 4 frozen studies Dice (mean over clicks) changes by +0.075 (95%"
+        "Promoted: on 4 frozen patients Dice (mean over clicks) changes by +0.075 (95%"
+    )
+
+
+def test_studies_of_one_patient_are_no_more_evidence_than_one():
+    told = card([0.1, 0.12, 0.2, 0.0])
+    told["validation"]["patients"] = {f"study {n}": 1 for n in range(4)}
+    assert decide(told).short == "kept: too few frozen patients"
+    told["validation"]["patients"] = {f"study {n}": min(n, 2) for n in range(4)}
+    assert decide(told).why.startswith(
+        "Promoted: on 3 frozen patients Dice (mean over clicks) changes by +0.080"
     )
 
 
@@ -61,15 +71,15 @@ def test_a_loss_and_weights_that_changed_nothing_are_not_promoted():
 def test_too_few_frozen_studies_promote_nothing(gains):
     decision = decide(card(gains))
     assert not decision.promoted
-    assert f"{len(gains)} frozen studies could be measured" in decision.why
-    assert decision.short == "kept: too few frozen studies"
+    assert f"{len(gains)} frozen patients could be measured" in decision.why
+    assert decision.short == "kept: too few frozen patients"
 
 
 def test_a_study_that_only_one_was_measured_on_does_not_count():
     told = card([0.1] * 4)
     del told["validation"]["after"]["study 0"]
     told["validation"]["before"]["study 1"] = {}
-    assert "2 frozen studies" in decide(told).why
+    assert "2 frozen patients" in decide(told).why
 
 
 def test_the_same_card_gives_the_same_decision():

@@ -69,7 +69,7 @@ def test_labels_become_a_version_with_its_card(job):
     assert not list((job.state.path / "training").glob("checkpoint-*"))
     assert card["tracer"] == "FDG"  # all sidecars say so
     assert (card["promoted"], card["why"]) == (False, outcome.why)
-    assert card["short"] == "kept: too few frozen studies" and card["rule"]["fewest"] == 3
+    assert card["short"] == "kept: too few frozen patients" and card["rule"]["fewest"] == 3
     assert card["epoch"]["chosen_on"] == data["validation"]  # of so few patients none can be spared
     assert done["warnings"] == list(outcome.warnings) and "not measured" in outcome.warnings[0]  # no phantoms
 

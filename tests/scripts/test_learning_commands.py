@@ -72,7 +72,7 @@ def test_promotion_and_rollback_are_one_command_each(team, run):
 
 
 def test_the_rule_is_shown_and_changed_and_a_rule_without_sense_is_refused(team, run):
-    assert "at least 3 frozen studies the 95% interval" in run("weights", "rule", team / "studies").stdout
+    assert "at least 3 frozen patients the 95% interval" in run("weights", "rule", team / "studies").stdout
     run("weights", "rule", team / "studies", "--confidence", 0.8, "--clicks", 1)
     rule = json.loads(run("weights", "rule", team / "studies", "--json").stdout)
     assert rule == {"confidence": 0.8, "gain": 0.0, "clicks": 1, "loss": 0.01, "fewest": 3}
