@@ -95,20 +95,18 @@ def mean_answer(
     return mean
 
 
-def rectified(target: Tensor, mean: Tensor, doubted: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what the first answer learns, doubted labels rectified, and where nothing is to be learnt.
+def rectified(target: Tensor, mean: Tensor, doubted: Tensor) -> Tensor:
+    """Return what the first answer learns: doubted labels rectified, all others as they are.
 
-    Both are (B, 1, S, S, S): 0 or 1, which is 0 where nothing is to be learnt; and bool.
+    It is (B, 1, S, S, S), 0 to 1.
 
     Args:
         target: (B, 1, S, S, S), 0 or 1.
         mean: the same shape, what `mean_answer` returned.
         doubted: (B,) bool.
     """
-    chosen = doubted.to(target.device)[:, None, None, None, None]
-    unsure = chosen & (entropy(mean) > SURE)
-    wanted = torch.where(chosen, (mean > 0.5).float(), target)
-    return wanted.masked_fill(unsure, 0.0), unsure
+    corrected = torch.where(entropy(mean) <= SURE, (mean > 0.5).float(), mean)
+    return torch.where(doubted.to(target.device)[:, None, None, None, None], corrected, target)
 
 
 def entropy(probability: Tensor) -> Tensor:

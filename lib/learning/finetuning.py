@@ -264,13 +264,13 @@ class FineTuner:
         doubted = torch.tensor([is_doubted for _, is_doubted in drawn])
         with mixed_precision(self.tuned.network.device.type):
             embedding = self._embedding(batch)
-            wanted, unsure = batch.target, None
+            wanted = batch.target
             if doubted.any():
                 mean = mean_answer(network, embedding, batch.target, batch.point, random)
-                wanted, unsure = rectified(batch.target, mean, doubted)
+                wanted = rectified(batch.target, mean, doubted)
             # A wrong outline still teaches to follow the clicks that lead to it.
             first, last = corrected(network, embedding, batch.target, batch.point, random)
-        return segmentation_loss(first, wanted, unsure) + segmentation_loss(last, batch.target)
+        return segmentation_loss(first, wanted) + segmentation_loss(last, batch.target)
 
     def _embedding(self, batch: Batch) -> Embedding:
         if batch.embedding is not None:

@@ -164,8 +164,7 @@ def test_of_a_doubted_label_the_first_answer_is_rectified_and_corrections_lead_t
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(
-        "lib.learning.finetuning.rectified",
-        lambda target, mean, doubted: (torch.zeros_like(target), target > 0),
+        "lib.learning.finetuning.rectified", lambda target, mean, doubted: torch.zeros_like(target)
     )
     clicked, wanted = [], []
     corrected, loss = finetuning.corrected, finetuning.segmentation_loss
@@ -174,15 +173,14 @@ def test_of_a_doubted_label_the_first_answer_is_rectified_and_corrections_lead_t
     )
     monkeypatch.setattr(
         "lib.learning.finetuning.segmentation_loss",
-        lambda logits, *asked: wanted.append(asked) or loss(logits, *asked),
+        lambda logits, target: wanted.append(target) or loss(logits, target),
     )
     learner = noisy(tmp_path)
     learner._doubted = frozenset(range(len(learner.regions)))
     learner._loss(0)
     label = learner.kept.read([region for region, _ in learner._drawn(0)]).target
     assert torch.equal(clicked[0], label) and label.any()
-    (rectified, unsure), (last,) = wanted
-    assert not rectified.any() and torch.equal(unsure, label > 0) and torch.equal(last, label)
+    assert not wanted[0].any() and torch.equal(wanted[1], label)
 
 
 def test_trusted_labels_and_a_training_that_ends_before_learn_as_plain_training(tmp_path):
