@@ -5,8 +5,9 @@ ask for the same object. Networks learn what labels have in common before they l
 labels are judged once, after some epochs, by the averaged weights. An object's label is doubted that agrees
 with the mean answers clearly less than labels of this training do (the threshold is the set's own, as in
 Northcutt et al. 2021, arXiv 1911.00068). What the first click means is no longer learnt from it: voxels of
-which the answers are sure are rectified, and the others (entropy of the mean) pull at nothing. How an answer
-follows corrections is, for clicks that lead to a wrong outline are as good a lesson as any.
+which the answers are sure are rectified; of the others (entropy of the mean) the mean itself is learnt, which
+keeps the outline where it was. How an answer follows corrections is still learnt from the label, for clicks
+that lead to a wrong outline are as good a lesson as any.
 """
 
 import math

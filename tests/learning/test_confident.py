@@ -84,7 +84,7 @@ def test_where_no_label_agrees_well_less_is_asked():
     assert verdict(Cases(poor, poor, poor)) == set()
 
 
-def test_voxels_of_which_answers_are_not_sure_pull_at_nothing():
+def test_of_voxels_of_which_answers_are_not_sure_their_mean_is_learnt():
     label = cube(7, 9)
     oracle = Oracle(cube(4, 12), cube(4, 8))
     mean = asked(oracle, label)
