@@ -2,6 +2,8 @@
 
 import json
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -130,12 +132,13 @@ def segmentation(
         )
     job = Job(studies, opened, base, recipe, unit, others, tracer, usable_device(device), phantoms)
 
-    stopped: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: stopped.append(number))
     is_logged = False
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[dice]}"))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bars:
+    clock = TimeElapsedColumn()
+    with (
+        _stoppable() as stop,
+        Progress(*columns, clock, console=Console(stderr=True), transient=True) as bars,
+    ):
         bar = bars.add_task("reading", total=1.0, dice="")
 
         def show(fields: dict[str, Any]) -> None:
@@ -146,10 +149,11 @@ def segmentation(
             curve = [epoch["dice"] for epoch in fields["curve"] if epoch["dice"]]
             dice = f"Dice after 1 click {curve[0]['1']:.3f} -> {curve[-1]['1']:.3f}" if curve else ""
             name = f"epoch {fields['epoch']}" if fields["stage"] == "training" else fields["stage"]
-            bars.update(bar, completed=fields["share"], description=name, dice=dice)
+            share = min(fields["share"], 0.999)  # the clock of a bar that was full once stands still
+            bars.update(bar, completed=share, description=name, dice=dice)
 
         try:
-            outcome = train_segmentation(job, show, lambda: bool(stopped))
+            outcome = train_segmentation(job, show, stop)
         except Stopped:
             typer.echo("Stopped; the same command goes on from here.", err=True)
             raise typer.Exit(130) from None
@@ -238,7 +242,7 @@ def bundled(
     scenes = Scenes(patients, bodies, config.image_size, config.spacing, seed, config.fine_spacing, wide)
     training = Training(network, scenes, recipe, work / "checkpoint.safetensors")
 
-    with Bar() as bar, (work / "log.jsonl").open("a") as log:
+    with _stoppable() as stop, Bar() as bar, (work / "log.jsonl").open("a") as log:
         task = bar.add_task("training", total=100, completed=round(100 * training.share))
 
         def report(progress: Progress) -> None:
@@ -249,11 +253,23 @@ def bundled(
             log.flush()
             bar.update(task, completed=100 * progress.share, description=f"step {progress.step}")
 
-        try:
-            training.run(report)
-        except KeyboardInterrupt:
-            typer.echo(f"Stopped after step {training.step}; the same command goes on.", err=True)
-            raise typer.Exit(130) from None
+        training.run(report, stop=stop)
+    if training.share < 1:
+        typer.echo(f"Stopped after step {training.step}; the same command goes on.", err=True)
+        raise typer.Exit(130)
     trained = between(begun, training.trained(), share)
     save_network(trained, output, torch.float16)  # float32 would be twice as large, and no better
     typer.echo(f"{training.seconds / 60:.0f} minutes, {training.step} steps: {output}")
+
+
+@contextmanager
+def _stoppable() -> Iterator[Callable[[], bool]]:
+    """Give what says whether Ctrl+C or SIGTERM asked to stop; meanwhile they do nothing else."""
+    got: list[int] = []
+    asked = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda number, _: got.append(number)) for number in asked}
+    try:
+        yield lambda: bool(got)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

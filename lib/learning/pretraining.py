@@ -65,6 +65,12 @@ class Recipe:
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
             raise TrainingError("Give the number of steps or the minutes, one of them.")
+        if not (self.steps or self.minutes or 0) > 0:
+            raise TrainingError("Steps or minutes must be above 0.")
+        if self.seed < 0:
+            raise TrainingError("The seed must be 0 or more.")
+        if not 0 < self.rate < math.inf:
+            raise TrainingError("The learning rate must be a number above 0.")
 
 
 @dataclass
@@ -110,30 +116,31 @@ class Training:
             self._restore()
 
     def run(
-        self, report: Callable[[Progress], None], workers: int = 1, stop_after: int | None = None
+        self,
+        report: Callable[[Progress], None],
+        workers: int = 1,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Train to the end, keeping a checkpoint; an interruption (Ctrl-C) keeps one as well.
+        """Train to the end, or until it is to stop; either keeps a checkpoint.
 
         Args:
             report: called after every step.
             workers: processes that draw scenes; 0 draws them here.
-            stop_after: stop, with a checkpoint, when so many steps are done.
+            stop: asked after every step: a checkpoint from the midst of one would not go on as it was.
         """
         kept = begin = time.monotonic()
         spent = self.seconds
-        try:
-            for batch in self._batches(workers):
-                figures = self._learn(batch)
-                self.step += 1
-                self.seconds = spent + time.monotonic() - begin
-                report(Progress(self.step, self.seconds, self.share, figures))
-                if self.share >= 1 or self.step == stop_after:
-                    break
-                if time.monotonic() - kept > _CHECKPOINT_SECONDS:
-                    self.save()
-                    kept = time.monotonic()
-        finally:
-            self.save()
+        for batch in self._batches(workers):
+            figures = self._learn(batch)
+            self.step += 1
+            self.seconds = spent + time.monotonic() - begin
+            report(Progress(self.step, self.seconds, self.share, figures))
+            if self.share >= 1 or stop():
+                break
+            if time.monotonic() - kept > _CHECKPOINT_SECONDS:
+                self.save()
+                kept = time.monotonic()
+        self.save()
 
     @property
     def share(self) -> float:

@@ -95,7 +95,8 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
     uninterrupted = training(whole)
     uninterrupted.run(lambda _: None, workers=0)
     # A kill loses what came after the last checkpoint; here it lies after step 4 of 6.
-    training(halves).run(lambda _: None, workers=0, stop_after=4)
+    first = training(halves)
+    first.run(lambda _: None, workers=0, stop=lambda: first.step == 4)
     resumed = training(halves)
     assert resumed.step == 4
     resumed.run(lambda _: None, workers=0)
@@ -105,18 +106,6 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
         assert torch.equal(value, wanted[key]), key
     for key, value in resumed.network.state_dict().items():
         assert torch.equal(value, uninterrupted.network.state_dict()[key]), key
-
-
-def test_an_interruption_keeps_a_checkpoint(tmp_path):
-    first = training(tmp_path)
-
-    def interrupt(progress):
-        if progress.step == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        first.run(interrupt, workers=0)
-    assert training(tmp_path).step == 3
 
 
 def test_a_training_that_is_done_does_nothing_more(tmp_path):
@@ -145,6 +134,15 @@ def test_steps_or_minutes_must_be_given_but_not_both():
     for wrong in ({}, {"steps": 1, "minutes": 1.0}):
         with pytest.raises(TrainingError, match="one of them"):
             Recipe(**wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"steps": -1}, {"minutes": 0.0}, {"steps": 1, "seed": -1}]
+    + [{"steps": 1, "rate": rate} for rate in (0.0, -1.0, float("nan"), float("inf"))],
+)  # fmt: skip
+def test_a_recipe_that_cannot_be_followed_is_refused(wrong):
+    with pytest.raises(TrainingError):
+        Recipe(**wrong)
 
 
 def test_training_lowers_the_loss_and_the_average_follows(tmp_path):

@@ -1,11 +1,17 @@
 """`segpet train bundled`: weights from cases, and refusals in one sentence."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from small_network import tiny_compact
 from typer.testing import CliRunner
 
@@ -44,6 +50,26 @@ def test_training_writes_weights_a_log_and_goes_on_from_its_checkpoint(cases, tm
     assert len((tmp_path / "work" / "log.jsonl").read_text().splitlines()) == 1
 
 
+def test_ctrl_c_stops_between_steps_and_the_same_command_goes_on(cases, tmp_path):
+    work, root = tmp_path / "work", Path(__file__).parents[2]
+    save_network(tiny_compact(), start := tmp_path / "start.safetensors")
+    command = [sys.executable, "-m", "scripts", "train", "bundled", str(cases), "--work", str(work)]
+    command += ["-o", str(tmp_path / "weights.safetensors"), "--start", str(start), "--steps", "100000"]
+    command += ["--phantoms", "0", "--threads", "1", "--batch", "2"]
+    with subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) as running:
+        while not ((log := work / "log.jsonl").exists() and log.read_text()):
+            assert running.poll() is None
+            time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        _, told = running.communicate(timeout=60)
+    assert running.returncode == 130
+    steps = len(log.read_text().splitlines())
+    assert f"Stopped after step {steps}; the same command goes on." in told
+    with safe_open(work / "checkpoint.safetensors", framework="pt") as checkpoint:
+        assert checkpoint.metadata()["step"] == str(steps)
+    assert not (tmp_path / "weights.safetensors").exists()
+
+
 def test_of_the_trained_weights_as_much_comes_out_as_is_wanted(cases, tmp_path):
     start = tmp_path / "start.safetensors"
     save_network(tiny_compact(), start)
@@ -78,6 +104,9 @@ def test_a_unit_that_is_none_is_refused_before_anything_is_read(cases):
         (("--steps", "1", "--leave-out", "c"), "There is no case c"),
         ((), "Give the number of steps or the minutes"),
         (("--steps", "1", "--share", "0.5"), "leave --share out"),
+        (("--steps", "0"), "must be above 0"),
+        (("--steps", "1", "--rate", "nan"), "The learning rate must be"),
+        (("--steps", "1", "--seed", "-1"), "The seed must be"),
         (("--steps", "1", "--minutes", "1"), "Give the number of steps or the minutes"),
         (("--steps", "1", "--leave-out", "a", "--leave-out", "b"), "No case is left"),
     ],
