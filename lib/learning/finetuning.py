@@ -225,10 +225,14 @@ class FineTuner:
         now = {name: value.detach().clone() for name, value in self._weights.items()}
         self._set(self._average)
         try:
-            with mixed_precision(self.tuned.network.device.type):
+            with self._mixed_precision():
                 yield
         finally:
             self._set(now)
+
+    def _mixed_precision(self) -> torch.autocast:
+        network = self.tuned.network
+        return mixed_precision(network.device.type, network.config.image_size)
 
     @torch.no_grad()
     def _set(self, values: dict[str, Tensor]) -> None:
@@ -262,7 +266,7 @@ class FineTuner:
         drawn = self._drawn(part)
         batch = self.kept.read([region for region, _ in drawn])
         doubted = torch.tensor([is_doubted for _, is_doubted in drawn])
-        with mixed_precision(self.tuned.network.device.type):
+        with self._mixed_precision():
             embedding = self._embedding(batch)
             wanted = batch.target
             if doubted.any():

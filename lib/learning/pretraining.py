@@ -203,7 +203,7 @@ class Training:
         """Return the gradient of each parameter on a part of the step's scenes, and figures to watch."""
         torch.set_num_threads(1)  # holds for this thread
         random = np.random.default_rng((self.recipe.seed, self.step, part, 1))
-        with mixed_precision("cpu"):
+        with mixed_precision("cpu", self.network.config.image_size):
             first, last = answers(self.network, batch, random)
         target = batch["target"]
         losses = [segmentation_loss(logits, target) for logits in (first, last)]

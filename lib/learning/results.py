@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+import signal
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -59,7 +60,17 @@ class Results:
             _remove_earlier(folder)
 
     def add(self, number: int, case: Case, runs: Iterable[Run], seeds: SeedRecall | None = None) -> None:
-        """Take the methods' runs on a case, and its automatic seeds as they meet its lesions."""
+        """Take the methods' runs on a case, and its automatic seeds as they meet its lesions.
+
+        Ctrl+C waits meanwhile: else a case would count for some methods alone.
+        """
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._add(number, case, runs, seeds)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _add(self, number: int, case: Case, runs: Iterable[Run], seeds: SeedRecall | None) -> None:
         for run in runs:
             if run.method == next(iter(self._runs)):
                 self._worst.consider(number, case, run)
