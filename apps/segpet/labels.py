@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from infer_tasks.instances import instances
 from infer_tasks.sessions import Clicked
 from infer_tasks.workspace import Workspace
-from lib.pet import Volume, read_mask
-from lib.pet.image_files import check_image_header
+from lib.pet import Volume, read_mask, write_mask
+from lib.pet.image_files import check_image_header, read_grid
+from lib.pet.resample import corners_apart
 
 READ_ONLY = "This server is read only: studies and labels can be viewed, and nothing is saved."
 
@@ -84,6 +85,19 @@ class LabelKeeper:
         self._workspace.audit.append("save", client or "(unknown)", study, status=tag, version=version)
 
 
+def give_place(label: Path, volume: Volume) -> None:
+    """Write the study's affine into a label that says nothing of where it lies, as some clients send it.
+
+    Raises:
+        VolumeError: the label cannot be read.
+        HTTPException: it has other voxels than the study.
+    """
+    size, affine = read_grid(label)
+    _check_size(size, volume)
+    if np.array_equal(affine, np.eye(4)):
+        write_mask(label, read_mask(label)[0], volume.affine)
+
+
 def names_of_values(label_info: Any, labels: Sequence[str]) -> dict[int, str]:
     """Return the names of a mask's values: the viewer's own, where it tells them, else the server's."""
     names = dict(enumerate(labels))
@@ -130,11 +144,7 @@ def _check_size(size: tuple[int, int, int], volume: Volume) -> None:
 
 
 def _check_place(affine: NDArray[np.float64], volume: Volume) -> None:
-    if np.array_equal(affine, np.eye(4)):
-        return  # it says nothing of where it lies
-    corners = np.array(np.meshgrid(*[(0, size - 1) for size in volume.shape])).reshape(3, -1)
-    corners = np.vstack([corners, np.ones(corners.shape[1])])
-    apart = np.linalg.norm(((affine - volume.affine) @ corners)[:3], axis=0).max()
+    apart = corners_apart(volume.shape, affine, volume.affine)
     if apart > min(volume.spacing) / 2:
         raise HTTPException(
             422,

@@ -72,15 +72,27 @@ def check_image_header(path: Path) -> tuple[int, int, int]:
     Raises:
         VolumeError: as `read_image_file`, but for what only the voxels tell.
     """
+    return read_grid(path)[0]
+
+
+def read_grid(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
+    """Return an image file's grid, as its header says; fast, voxels are not read.
+
+    Returns:
+        Voxels along i, j and k; affine 4x4, voxel centre -> RAS+ millimetres.
+
+    Raises:
+        VolumeError: as `read_image_file`, but for what only the voxels tell.
+    """
     with _parsed(path) as is_nifti:
         if is_nifti:
             image: Any = nibabel.load(path)
             _check_values(image.get_data_dtype())
-            return _three_axes(image.shape)
+            return _three_axes(image.shape), _nifti_affine(image)
         with path.open("rb") as file:
             header = nrrd.read_header(file)
-        order, _ = _nrrd_axes(path, header)
-        return _three_axes(tuple(int(header["sizes"][axis]) for axis in order))
+        order, affine = _nrrd_axes(path, header)
+        return _three_axes(tuple(int(header["sizes"][axis]) for axis in order)), affine
 
 
 @contextlib.contextmanager
@@ -125,9 +137,13 @@ def _read_nifti(path: Path) -> Grid:
             after += len(rest)
             if after > _MOST_AFTER:
                 raise VolumeError(f"{path.name} holds more than its header says; nothing of it is taken.")
+    return array, _nifti_affine(image)
+
+
+def _nifti_affine(image: Any) -> NDArray[np.float64]:
     affine = np.array(image.affine, dtype=np.float64)
     affine[:3] *= _MILLIMETRES.get(image.header.get_xyzt_units()[0], 1.0)
-    return array, affine
+    return affine
 
 
 def _read_nrrd(path: Path) -> Grid:

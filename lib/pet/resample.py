@@ -14,10 +14,19 @@ _SAME_MM = 0.01
 
 def same_grid(shape: Sequence[int], affine: NDArray[np.float64], volume: Volume) -> bool:
     """Whether a grid has the volume's shape, and its corners the same places within 0.01 mm."""
-    if tuple(shape) != volume.shape:
-        return False
+    return tuple(shape) == volume.shape and corners_apart(shape, affine, volume.affine) <= _SAME_MM
+
+
+def corners_apart(shape: Sequence[int], one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Return how far the corners of two grids of one shape lie apart at most, mm.
+
+    Args:
+        shape: voxels along i, j and k.
+        one: 4x4, voxel centre -> RAS+ mm.
+        other: likewise.
+    """
     corners = np.array([[*index, 1] for index in np.ndindex(2, 2, 2)]) * [*np.subtract(shape, 1), 1]
-    return bool(np.abs(corners @ (affine - volume.affine).T).max() <= _SAME_MM)
+    return float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())
 
 
 def nearest_labels(

@@ -9,6 +9,8 @@ import pytest
 import requests
 from serving import save_image
 
+from lib.pet import read_mask, read_volume, write_mask
+
 RANDOM = np.random.default_rng(0)
 GRID = np.diag([4.0, 4.0, 4.0, 1.0])
 
@@ -241,3 +243,17 @@ def test_a_client_is_called_by_a_short_text(server, client):
 @pytest.mark.parametrize("passed", [[["a"]], [{}], "second", 3, {"second": 1}])
 def test_studies_to_be_left_out_that_are_none_leave_none_out(server, passed):
     assert requests.post(f"{server.url}/activelearning/random", json={"but_not": passed}).json()["id"]
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd"])
+def test_a_label_that_says_nothing_of_where_it_lies_is_stored_on_its_studys_grid(
+    server, odd_images, tmp_path, ending
+):
+    mask = RANDOM.integers(0, 2, (20, 20, 20), np.uint8)
+    write_mask(tmp_path / f"mask{ending}", mask, np.eye(4))
+    url = f"{server.url}/datastore/label?image=rotated&tag=final"
+    with (tmp_path / f"mask{ending}").open("rb") as file:
+        assert requests.put(url, files={"label": file}).ok
+    stored, affine = read_mask(server.studies / f"labels/final/rotated{ending}")
+    np.testing.assert_array_equal(stored, mask)
+    np.testing.assert_allclose(affine, read_volume(server.studies / "rotated.nii.gz").affine, atol=1e-6)

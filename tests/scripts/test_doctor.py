@@ -266,6 +266,24 @@ def test_a_label_put_into_the_folder_by_hand_is_told_and_left_alone(store):
     assert store.files().items() >= before.items()
 
 
+def test_a_label_that_was_saved_on_another_grid_than_its_images_is_damage(store):
+    write_mask(store.studies / "a.nii.gz", np.ones(SHAPE, np.uint8), np.diag([4.0, 4, 4, 1]))
+    status, told = doctor(store)
+    (finding,) = told["findings"]
+    assert (status, finding["harmless"]) == (1, False)
+    assert "not on the grid of its image: its voxels lie up to 31.5 mm" in finding["what"]
+
+
+def test_a_final_label_of_nobodys_that_is_on_another_grid_than_its_image_is_damage(store):
+    write_mask(store.studies / "c.nii.gz", np.ones(SHAPE, np.uint8), np.diag([4.0, 4, 4, 1]))
+    write_mask(store.final / "c.nii.gz", np.ones(SHAPE, np.uint8), np.eye(4))
+    write_mask(store.studies / "d.nii.gz", np.ones(SHAPE, np.uint8), np.eye(4))
+    write_mask(store.final / "d.nii.gz", np.ones(SHAPE, np.uint8), np.eye(4))
+    status, told = doctor(store)
+    assert status == 1
+    assert [Path(one["path"]).name for one in told["findings"]] == ["c.nii.gz"]
+
+
 def test_a_final_label_that_waits_for_the_archive_is_told(store):
     (store.state / "sent").mkdir()
     (store.state / "sent/a.json").write_text('{"version": 2}')

@@ -14,6 +14,7 @@ from apps.segpet.access.table import STATUSES
 from apps.segpet.access.users import demand, user_of
 from apps.segpet.archive.studies import ArchiveStudies
 from apps.segpet.failures import told_to_client
+from apps.segpet.labels import give_place
 from apps.segpet.routes.archived import in_archive
 from apps.segpet.routes.parameters import json_object, with_client
 from apps.segpet.routes.received import received
@@ -98,8 +99,11 @@ def put_label(
     usual = "final" if user_of(request).role >= STATUSES["final"] else "submitted"
     info, tag = with_client(json_object(params, "params"), request), checked_tag(tag or usual)
     demand(request, STATUSES[tag])
-    _known_image(image)
+    study = _known_image(image)
     with received(label, app.workspace.new_file(label_ending(label.filename))) as path:
+        if not app.options.read_only:
+            with told_to_client():
+                give_place(path, app.workspace.volumes.get(study))
         label_id = app.datastore().save_label(image, str(path), tag, info)
     told = app.on_save_label(image, label_id) or {}
     return {**told, **in_archive(image, tag), "image": image, "label": label_id}

@@ -5,10 +5,13 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import pydantic_core
+from numpy.typing import NDArray
 
 from lib.pet import VolumeError, read_volume
-from lib.pet.image_files import FORMATS, check_image_header
+from lib.pet.image_files import FORMATS, read_grid
+from lib.pet.resample import corners_apart
 from lib.store.checkup.finding import Aside, Finding, moved_aside
 from lib.store.checkup.labels import fault_of
 from lib.store.labels import LabelVersion, LabelVersions
@@ -34,29 +37,56 @@ def check_studies(state: Path, studies: Path, images: Mapping[str, Path]) -> Ite
         yield moved_aside(studies / _LIST, what, "it is made anew from the folders")
     labels = LabelVersions(state / "labels")
     for study, image in sorted(images.items()):
+        final = _final_file(studies, study)
         folder = labels.folder / file_name(study)
-        if not folder.is_dir() or any(fault_of(one) for one in folder.iterdir() if one.name.isdecimal()):
-            continue
-        versions = labels.versions(study)
-        if newest := next(reversed(versions), None):
-            yield from _grid(study, image, newest)
+        broken = folder.is_dir() and any(fault_of(one) for one in folder.iterdir() if one.name.isdecimal())
+        versions = [] if broken or not folder.is_dir() else labels.versions(study)
+        newest = versions[-1].mask if versions else None
+        if final and newest and _digest(final) == _digest(newest):
+            final = None  # what is said of one is so of the other
+        yield from _grid(study, image, [file for file in (newest, final) if file])
+        if versions:
             yield from _final(studies, study, versions)
             yield from _archived(state, study, labels)
 
 
-def _grid(study: str, image: Path, newest: LabelVersion) -> Iterator[Finding]:
+def _grid(study: str, image: Path, labels: list[Path]) -> Iterator[Finding]:
+    """Compare where labels lie with where their image does, as it is done when one is saved."""
+    if not labels:
+        return
     try:
-        shape = read_volume(image).shape if image.is_dir() else check_image_header(image)
-        is_same = check_image_header(newest.mask) == shape
+        shape, affine = _grid_of(image)
     except VolumeError as error:
         yield Finding(image, f"The image of {study} cannot be read: {error}")
         return
-    if not is_same:
-        yield Finding(
-            newest.mask,
-            f"The label of {study} has other voxels than its image: the image was replaced after it was "
-            "saved. Put the former image back, or save a label of the new one.",
-        )
+    for label in labels:
+        try:
+            size, place = read_grid(label)
+        except VolumeError as error:
+            yield Finding(label, f"The label of {study} cannot be read: {error}")
+            continue
+        if size != shape:
+            yield Finding(
+                label,
+                f"The label of {study} has other voxels than its image: the image was replaced after it was "
+                "saved. Put the former image back, or save a label of the new one.",
+            )
+            continue
+        apart, spacing = corners_apart(shape, place, affine), np.linalg.norm(affine[:3, :3], axis=0)
+        if apart > spacing.min() / 2:
+            yield Finding(
+                label,
+                f"The label of {study} is not on the grid of its image: its voxels lie up to {apart:.1f} mm "
+                "from the image's, for its axes or origin are others. If its outlines look right in the "
+                "viewer, save it there again.",
+            )
+
+
+def _grid_of(image: Path) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
+    if image.is_dir():
+        volume = read_volume(image)
+        return volume.shape, volume.affine
+    return read_grid(image)
 
 
 def _final(studies: Path, study: str, versions: list[LabelVersion]) -> Iterator[Finding]:
@@ -65,8 +95,7 @@ def _final(studies: Path, study: str, versions: list[LabelVersion]) -> Iterator[
     if not finals:
         return
     newest = finals[-1]
-    folder = studies / "labels" / "final"
-    file = next((path for end in FORMATS if (path := folder / f"{study}{end}").is_file()), None)
+    folder, file = studies / "labels" / "final", _final_file(studies, study)
     held = _digest(file) if file else None
     if held == _digest(newest.mask):
         return
@@ -87,6 +116,11 @@ def _final(studies: Path, study: str, versions: list[LabelVersion]) -> Iterator[
             "learn from it, the panel shows the newest version. Import it to have both agree.",
             harmless=True,
         )
+
+
+def _final_file(studies: Path, study: str) -> Path | None:
+    files = (studies / "labels" / "final" / f"{study}{end}" for end in FORMATS)
+    return next((file for file in files if file.is_file()), None)
 
 
 def _copied(mask: Path, former: Path | None, target: Path) -> Callable[[Aside], None]:
