@@ -32,6 +32,8 @@ def backup(
     if not place.is_dir():
         raise InputError(f"There is no state folder {place}: nothing was saved yet.")
     check_output_file(output, [place])
+    if output.exists():
+        raise InputError(f"{output} is there already: name another file, or move it away.")
     count = write_backup(place, None if folder.is_relative_to(place) else folder, output)
     typer.echo(f"{count} files, {output.stat().st_size / 1e6:.1f} MB in {output}.")
 

@@ -291,6 +291,16 @@ def test_a_final_label_that_waits_for_the_archive_is_told(store):
     assert finding["path"].endswith("labels/b/2")
 
 
+def test_a_backup_never_replaces_a_file_that_is_there(store, tmp_path):
+    there = tmp_path / "precious.txt"
+    there.write_text("precious")
+    asked = ["backup", str(store.studies), "--state", str(store.state), "-o"]
+    done = CliRunner().invoke(app, [*asked, str(there)])
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert "is there already" in done.stderr and there.read_text() == "precious"
+    assert CliRunner().invoke(app, [*asked, str(tmp_path / "new.tar")]).exit_code == 0
+
+
 def test_nothing_is_repaired_while_a_server_runs(store):
     cut(store.labels.folder / "a/2/mask.nii.gz")
     hold = (
