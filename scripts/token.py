@@ -13,9 +13,12 @@ def token(
     file: Annotated[Path, typer.Argument(help="Tokens file, as `serve --tokens` has it; made where absent.")],
     name: Annotated[str, typer.Argument(help="The user's name: letters, digits and . _ @ -")],
     role: Annotated[
-        Literal["annotator", "reviewer", "admin"],
-        typer.Option(help="annotator: clicks, submits. reviewer: final labels too. admin: all."),
-    ] = "annotator",
+        Literal["annotator", "reviewer", "admin"] | None,
+        typer.Option(
+            help="annotator: clicks, submits. reviewer: final labels too. admin: all. The user's own if not "
+            "given, annotator for a new one."
+        ),
+    ] = None,
 ) -> None:
     """Make a token for a user, show it once, and write its digest into the tokens file.
 
@@ -30,11 +33,11 @@ def token(
 
     if not is_name(name):
         raise InputError("A user's name has at most 64 letters, digits and . _ @ - and nothing else.")
-    lines = []
+    lines, now = [], Role.ANNOTATOR
     if file.exists():
-        read_file(file)
+        now = next((user.role for user in read_file(file).values() if user.name == name), now)
         lines = file.read_text().splitlines(keepends=True)
     kept = [line for line in lines if line.split()[:1] != [name]]
-    made = new_token()
-    write_atomic(file, "".join([*kept, line_of(User(name, Role[role.upper()]), made)]))
-    typer.echo(f"{name} ({role}): {made}\nIt is shown this once; {file} holds its digest.")
+    user, made = User(name, Role[role.upper()] if role else now), new_token()
+    write_atomic(file, "".join([*kept, line_of(user, made)]))
+    typer.echo(f"{name} ({user.role.word}): {made}\nIt is shown this once; {file} holds its digest.")

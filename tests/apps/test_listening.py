@@ -103,6 +103,16 @@ def test_the_command_makes_a_token_and_keeps_its_digest_alone(tmp_path):
     assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
 
 
+def test_a_new_token_without_a_role_leaves_the_user_the_one_that_she_has(tmp_path):
+    file = tmp_path / "users.txt"
+    for asked in (["rita", "--role", "reviewer"], ["ann"], ["rita"]):
+        assert CliRunner().invoke(app, ["token", str(file), *asked]).exit_code == 0
+    assert {user.name: user.role for user in read_file(file).values()} == {
+        "rita": Role.REVIEWER,
+        "ann": Role.ANNOTATOR,
+    }
+
+
 def test_tls_takes_a_certificate_and_its_own_key_without_a_password(tmp_path):
     crt, key = certificate(tmp_path, "one")
     locked = certificate(tmp_path, "locked", b"secret")
