@@ -6,6 +6,7 @@ from typing import Any
 
 from lib.pet.crop import Crop
 from lib.pet.organ_map import OrganMap, site_of
+from lib.pet.plausible import doubts
 from lib.pet.quantify import FIXED_SUV, quantify, summarise, unit_warning
 from lib.pet.references import Reference, aorta_reference, deauville, liver_reference
 from lib.pet.tracers import Tracer
@@ -79,7 +80,7 @@ def lesion_table(
         "references": _references(volume, around) if organs else None,
         "unit": volume.unit,
         "tracer": tracer.name if tracer else None,
-        "warnings": _warnings(volume, around, described),
+        "warnings": _warnings(volume, lesions, around, described),
     }
 
 
@@ -136,9 +137,15 @@ def _references(volume: Volume, around: _Surroundings) -> dict[str, Any]:
     }
 
 
-def _warnings(volume: Volume, around: _Surroundings, described: list[dict[str, Any]]) -> list[str]:
+def _warnings(
+    volume: Volume, lesions: Mapping[int, Crop], around: _Surroundings, described: list[dict[str, Any]]
+) -> list[str]:
     warnings = list(around.organs.warnings) if around.organs else ["No organ map: sites are not named."]
     warnings += filter(None, [unit_warning(volume)])
+    voxels = {entry["id"]: entry["voxels"] for entry in described}
+    warnings += doubts(
+        lesions, voxels, {entry["id"]: entry.get("suv_max") for entry in described}, volume.unit
+    )
     if around.organs and around.liver is None:
         instead = "PERCIST's limit is the aorta's" if around.aorta else "the aorta is too thin as well"
         warnings.append(f"No sphere of 3 cm fits into the right liver outside of lesions; {instead}.")
