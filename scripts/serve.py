@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -159,7 +160,9 @@ def serve(
 
 @contextlib.contextmanager
 def running_server(studies: Path, port: int, options: dict[str, Any], log: Path) -> Iterator[str]:
-    """Run a server on this machine while the block runs; yields its URL.
+    """Run a server on this machine while the block runs; yields its URL. In the main thread only.
+
+    Meanwhile SIGTERM is as Ctrl+C, for the server would outlive a process that just ends.
 
     Args:
         studies: folder with images.
@@ -174,6 +177,7 @@ def running_server(studies: Path, port: int, options: dict[str, Any], log: Path)
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise InputError(f"Port {port} is taken, maybe by another server: choose one with --port.")
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     with log.open("wb") as file:
         command = _command(str(studies), "127.0.0.1", port, options)
         process = subprocess.Popen(command, stdout=file, stderr=file)
@@ -188,6 +192,7 @@ def running_server(studies: Path, port: int, options: dict[str, Any], log: Path)
     finally:
         process.terminate()
         process.wait(30)
+        signal.signal(signal.SIGTERM, before)
 
 
 def _command(studies: str, host: str, port: int, options: dict[str, Any]) -> list[str]:

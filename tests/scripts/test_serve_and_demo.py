@@ -55,6 +55,25 @@ def test_the_demo_clicks_a_lesion_and_serves_until_interrupted(tmp_path, port, w
         requests.get(f"http://127.0.0.1:{port}/info/", timeout=5)
 
 
+def test_whoever_ran_a_server_and_is_terminated_leaves_none_behind(tmp_path, port):
+    (tmp_path / "info").mkdir()
+    code = (
+        "import sys, time; from pathlib import Path; from scripts import serve;"
+        "served = [sys.executable, '-m', 'http.server', sys.argv[2], '-d', sys.argv[1]];"
+        "serve._command = lambda *_: served; folder = Path(sys.argv[1]);\n"
+        "with serve.running_server(folder, int(sys.argv[2]), {}, folder / 'log') as url:\n"
+        "    print(url, flush=True); time.sleep(60)"
+    )
+    asked = [sys.executable, "-c", code, str(tmp_path), str(port)]
+    with subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        url = process.stdout.readline().strip()
+        assert requests.get(f"{url}/info/", timeout=10).ok
+        process.terminate()
+        assert process.wait(30) != 0
+    with pytest.raises(requests.ConnectionError):
+        requests.get(url, timeout=5)
+
+
 def test_serve_works_without_npm_and_says_so_in_one_sentence(tmp_path, port, without_npm):
     (tmp_path / "studies").mkdir()
     arguments = command("serve", "--studies", tmp_path / "studies", "--port", port, "--model", "none")
