@@ -1,7 +1,6 @@
 """`segpet evaluate`: what is measured on a team's own cases."""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -12,6 +11,8 @@ import typer
 
 from scripts import InputError, Unit, app, named_unit
 from scripts.bars import counted
+from scripts.evaluation_table import print_summary
+from scripts.left_out import LeftOut
 from scripts.outputs import check_output_folder
 
 if TYPE_CHECKING:
@@ -141,8 +142,8 @@ def segmentation(
         typer.Option(
             "--output",
             "-o",
-            help="Folder for report.html, summary.json, cases.csv, lesions.csv, clicks/; what an earlier run "
-            "wrote there is removed.",
+            help="Folder for report.html, summary.json, cases.csv, lesions.csv (corrective), left_out.csv, "
+            "clicks/; what an earlier run wrote there is removed.",
         ),
     ] = None,
     masks: Annotated[
@@ -158,7 +159,8 @@ def segmentation(
     One lesion at a time: each gets its own clicks on the errors that its mask still has, and all lesions'
     masks together, after n clicks each, are the case's mask that is scored. Without clicks a mask is empty,
     unless there are --proposals. A case without a lesion counts where something is clicked or proposed in
-    it. Ctrl+C keeps what is done. The page numbers the cases and names none; cases.csv says which is which.
+    it. Ctrl+C keeps what is done. The page numbers the cases and names none; cases.csv says which is which,
+    and left_out.csv of those that could not be measured.
 
     `segpet evaluate segmentation cases/ --unit SUVbw --model weights.safetensors -o results/`
     """
@@ -196,9 +198,10 @@ def segmentation(
     }
     results = Results(models, baselines, settings, output, seed, masks)
     reading = {"unit": unit, "instances": instances.value, "values": value or (), "embed": embed}
-    stopped = False
+    left_out, stopped = LeftOut(results, output), False
+    left_out.without_mask(studies, mask)
     try:
-        _run(results, cases, reading, rules, counts, tolerance)
+        _run(results, left_out, cases, reading, rules, counts, tolerance)
     except KeyboardInterrupt:
         stopped = True
     if not results.any:
@@ -210,13 +213,14 @@ def segmentation(
     if as_json:
         typer.echo(json.dumps(results.summary(), indent=2))
     else:
-        _print(results.summary(), output)
+        print_summary(results.summary(), output)
     if stopped:
         raise typer.Exit(130)
 
 
 def _run(
     results: "Results",
+    left_out: LeftOut,
     cases: "Sequence[CaseFiles]",
     reading: dict[str, Any],
     rules: "Corrective | Given",
@@ -257,8 +261,7 @@ def _run(
                 seeds = seed_recall(seeds_of(case), case.objects) if rules.proposals else None
                 results.add(number, case, runs, seeds)
             except (CaseError, PromptError, VolumeError) as error:
-                results.leave_out(number, files.name, str(error))
-                progress.console.print(f"Case {number} was left out: {error}", markup=False)
+                progress.console.print(left_out.add(number, files.name, str(error)), markup=False)
             progress.advance(bar)
 
 
@@ -332,62 +335,3 @@ def _baselines(wanted: list[Baseline], on_the_same_clicks: bool) -> "list[Method
         if on_the_same_clicks:
             methods.append(Method(f"{name.value}, same clicks", growers[name], same_clicks=True))
     return methods
-
-
-def _print(summary: dict[str, Any], output: Path | None) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    from lib.learning.metrics import METRICS
-    from lib.learning.results import methods_of
-
-    table = Table(
-        box=box.SIMPLE,
-        title=f"Mean over cases, 95 % interval ({_said(summary)})",
-        title_justify="left",
-        caption=_below(summary),
-        caption_justify="left",
-    )
-    names = ("dice", "surface_dice", "lesion_f1", "fpv_ml", "fnv_ml")
-    for head in ("method", "clicks", *(METRICS[name].short for name in names), "s a click"):
-        table.add_column(head, justify="left" if head == "method" else "right")
-    for method in methods_of(summary):
-        for clicks, at in method["clicks"].items():
-            means = [at[name] for name in names]
-            seconds = "" if at["seconds"] is None else f"{at['seconds']:.2f}"
-            table.add_row(method["weights"], clicks, *map(_cell, means), seconds)
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    console.print(table)
-    if output:
-        console.print(
-            f"Written: {output / 'report.html'}, summary.json, cases.csv, lesions.csv, clicks/", markup=False
-        )
-
-
-def _said(summary: dict[str, Any]) -> str:
-    settings = summary["settings"]
-    return ", ".join(f"{title} {value}" for title, value in settings.items() if value is not None)
-
-
-def _below(summary: dict[str, Any]) -> str | None:
-    """Return what stands below the table: cases without a lesion, and how seeds met the lesions."""
-    from lib.learning.results import methods_of
-
-    lines = []
-    if without := max(method["without_lesion"] for method in methods_of(summary)):
-        lines.append(f"Cases without a lesion: {without}; they count where something is clicked or proposed.")
-    if seeds := summary.get("seeds"):
-        lines.append(
-            f"Seeds, mean over cases: recall {_cell(seeds['recall'])}, false {_cell(seeds['false'])}; "
-            f"{seeds['found']} of {seeds['lesions']} lesions have one."
-        )
-    return "\n".join(lines) or None
-
-
-def _cell(mean: dict[str, Any]) -> str:
-    if mean["mean"] is None:
-        return "-"
-    low, high = mean["ci95"]
-    interval = "" if low is None else f" ({low:.2f} to {high:.2f})"
-    return f"{mean['mean']:.3f}{interval}"
