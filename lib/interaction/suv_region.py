@@ -82,8 +82,9 @@ class RegionGrower:
             raise PromptError("The threshold must be above 0 and at most 100 % of the local maximum.")
         if method == "fixed" and given is not None and not (np.isfinite(given) and given > 0):
             raise PromptError("The fixed threshold must be a number above 0.")
-        self.method = method
-        self.value = None if method == "gradient" else given
+        if method == "gradient" and given is not None:
+            raise PromptError("The method gradient finds its threshold itself: leave the value out.")
+        self.method, self.value = method, given
         self.name = "suv_region"
         self.digest = hashlib.sha256(f"{method} {self.value}".encode()).hexdigest()
         self._grown: LRUCache[tuple[str, Index], _Grown] = LRUCache(

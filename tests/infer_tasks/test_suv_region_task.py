@@ -45,6 +45,7 @@ def test_what_the_task_offers_first_is_its_default(task):
         {"value": 101},
         {"value": "nan"},
         {"method": "fixed", "value": 0},
+        {"method": "gradient", "value": 3},
     ],
 )
 def test_options_that_cannot_be_used_are_refused(task, request_):
