@@ -20,8 +20,9 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 Unit = Annotated[
     str | None,
     typer.Option(
-        help="What the values are: SUVbw, Bq/ml or unknown. Overrules what the file says of itself "
-        "(with a warning); a DICOM header is asked to turn its values into it."
+        help="What the values are: SUVbw, Bq/ml or unknown. A DICOM header, or a sidecar, that knows the way "
+        "turns its values into it; else it overrules what the file says of itself, with a warning, and the "
+        "values stay as they are."
     ),
 ]
 
