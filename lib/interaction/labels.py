@@ -47,6 +47,8 @@ def read_labels(text: str) -> tuple[str, ...]:
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
     names = [name for name in names if name != BACKGROUND]
+    if not names and text.strip():
+        raise PromptError(f"{BACKGROUND} is what negative clicks are called: name what they surround.")
     if not names or len(names) > 255 or len(set(names)) < len(names):
         raise PromptError("Labels must be 1 to 255 different names, separated by commas.")
     if taken := _RESERVED.intersection(names):

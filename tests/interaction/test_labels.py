@@ -40,6 +40,11 @@ def test_names_that_could_be_something_else_are_refused(text):
         read_labels(text)
 
 
+def test_background_alone_is_said_to_be_what_negative_clicks_are_called():
+    with pytest.raises(PromptError, match="background is what negative clicks are called"):
+        read_labels("background")
+
+
 @pytest.mark.parametrize("name", ["image", "label", "model", "foreground", "client_id", "method"])
 def test_a_label_cannot_be_called_as_another_parameter_is(name):
     with pytest.raises(PromptError, match="a parameter of that name"):
