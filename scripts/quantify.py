@@ -111,11 +111,14 @@ def _objects(
     """Return the objects of a mask on the volume's grid, each with its value in the mask, and warnings."""
     import numpy as np
 
-    from lib.pet import read_mask
+    from lib.pet import VolumeError, read_mask
     from lib.pet.components import objects_of
     from lib.pet.resample import nearest_labels, same_grid, share_outside
 
-    mask, affine = read_mask(path)
+    try:
+        mask, affine = read_mask(path)
+    except VolumeError as error:  # of a file, which to its reader is an image
+        raise InputError(str(error).replace("The image", "The mask")) from error
     warnings = []
     if not same_grid(mask.shape, affine, volume):
         outside = share_outside(mask, affine, volume)
@@ -130,11 +133,18 @@ def _objects(
             share = f"{100 * outside:.2g} %"
             warnings.append(f"{share} of the mask lies outside of the image and was not measured.")
     if values:
-        missing = sorted(set(values) - set(np.unique(mask).tolist()))
-        if missing:
-            warnings.append(f"The mask does not hold the value {', '.join(map(str, missing))}.")
+        there = sorted(set(np.unique(mask).tolist()) - {0})
+        if missing := sorted(set(values) - set(there)):
+            raise InputError(
+                f"The mask does not hold the value {_listed(missing)}: "
+                f"{f'it has {_listed(there)}' if there else 'it is empty'}."
+            )
         mask = np.where(np.isin(mask, values), mask, 0).astype(mask.dtype)
     return objects_of(mask, instances), warnings
+
+
+def _listed(values: list[int]) -> str:
+    return ", ".join(map(str, values[:10])) + (" ..." if len(values) > 10 else "")
 
 
 #: Column's head, key without and with SUV, decimals.

@@ -116,14 +116,36 @@ def test_names_of_labels_can_be_given(study, tmp_path):
 def test_values_and_instances_choose_the_lesions(study):
     folder, phantom = study
     arguments = [folder / "pet.nii.gz", folder / "instances.nrrd", "--json"]
-    report = json.loads(run(*arguments, "--value", 2, "--value", 1, "--value", 99).stdout)
+    report = json.loads(run(*arguments, "--value", 2, "--value", 1).stdout)
     assert [lesion["value"] for lesion in report["lesions"]] == [1, 2]
-    assert "does not hold the value 99" in report["warnings"][0]
     one = json.loads(
         run(folder / "pet.nii.gz", folder / "lesions.nii.gz", "--instances", "values", "--json").stdout
     )
     assert len(one["lesions"]) == 1
     assert one["lesions"][0]["voxels"] == np.count_nonzero(phantom.lesions)
+
+
+def test_a_value_that_the_mask_does_not_hold_is_refused_with_those_that_it_has(study, tmp_path):
+    folder, phantom = study
+    there = ", ".join(map(str, range(1, int(phantom.lesions.max()) + 1)))
+    write_mask(tmp_path / "empty.nii", np.zeros(phantom.lesions.shape, np.uint8), phantom.volume.affine)
+    for mask, has in (
+        (folder / "instances.nrrd", f"it has {there}"),
+        (tmp_path / "empty.nii", "it is empty"),
+    ):
+        result = run(folder / "pet.nii.gz", mask, "--value", 1, "--value", 99)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.endswith(f"99: {has}.\n") and result.stderr.count("\n") == 1
+
+
+def test_a_mask_of_several_frames_is_told_from_an_image_of_them(study, tmp_path):
+    folder, phantom = study
+    frames = np.stack([phantom.lesions, phantom.lesions], axis=-1).astype(np.uint8)
+    nibabel.save(nibabel.Nifti1Image(frames, phantom.volume.affine), tmp_path / "frames.nii.gz")
+    result = run(folder / "pet.nii.gz", tmp_path / "frames.nii.gz")
+    assert result.exit_code == 2 and result.stderr.startswith("The mask has 2 frames")
+    result = run(tmp_path / "frames.nii.gz", folder / "lesions.nii.gz")
+    assert result.exit_code == 2 and result.stderr.startswith("The image has 2 frames")
 
 
 def test_a_negative_study_has_no_lesions(study, tmp_path):
