@@ -28,10 +28,13 @@ def audit(
         raise InputError(f"There is no folder {studies}: name the one that `segpet serve` serves.")
     log = Audit(open_state(str(studies), state).folder("audit"))
     wanted = log.pseudonym(study) if study else None
+    count = 0
     try:
         for record in log.read():
+            count += 1
             if wanted in (None, record.get("study")):
                 typer.echo(to_json(record))
     except StoreError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
+    typer.echo(f"{count} entr{'y' if count == 1 else 'ies'}, unchanged.", err=True)

@@ -107,8 +107,9 @@ def test_the_command_prints_and_checks(tmp_path):
     log.append("save", "ann", "Doe_Jane", status="final")
     log.append("save", "bob", "second", status="draft")
     run = CliRunner().invoke
-    printed = run(app, ["audit", str(studies), "--study", "Doe_Jane"]).stdout.splitlines()
-    assert [json.loads(line)["user"] for line in printed] == ["ann"]
+    sound = run(app, ["audit", str(studies), "--study", "Doe_Jane"])
+    assert [json.loads(line)["user"] for line in sound.stdout.splitlines()] == ["ann"]
+    assert (sound.exit_code, sound.stderr) == (0, "2 entries, unchanged.\n")
     (file,) = log.folder.glob("*.jsonl")
     file.write_text(file.read_text().replace("bob", "ann"))
     result = run(app, ["audit", str(studies)])
