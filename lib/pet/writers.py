@@ -42,6 +42,10 @@ def write_mask(path: str | Path, mask: NDArray, affine: NDArray[np.floating]) ->
         with part.open("xb") as file:
             writer(file, mask, affine)
         part.replace(path)
+    except OSError as error:
+        if error.filename is not None:  # of the part, which nobody asked for
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         part.unlink(missing_ok=True)
 

@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -11,17 +13,33 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     On return the content is on the disk. Where writing fails, the old file stays and nothing is left behind;
     only a killed process may leave a hidden `.*.part` file beside it.
     """
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(part).replace(path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+    with told_of(path):
+        handle, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(part).replace(path)
+        except BaseException:
+            Path(part).unlink(missing_ok=True)
+            raise
     sync(path.parent)
+
+
+@contextmanager
+def told_of(path: Path) -> Iterator[None]:
+    """Let an OSError name the file that was to be written, not a temporary one beside it.
+
+    Raises:
+        OSError: what the block raised; its `filename` is the path, where it had one.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            error.filename, error.filename2 = str(path), None
+        raise
 
 
 def sync(path: Path) -> None:

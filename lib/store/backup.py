@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from lib.store.atomic import sync
+from lib.store.atomic import sync, told_of
 from lib.store.errors import StoreError
 from lib.store.state import make_private
 
@@ -37,7 +37,8 @@ def write_backup(state: Path, studies: Path | None, file: Path) -> int:
     Raises:
         OSError: it cannot be written or read.
     """
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".part")
+    with told_of(file):
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".part")
     part, count = Path(name), 0
     try:
         with os.fdopen(handle, "wb") as raw, tarfile.open(fileobj=raw, mode="w") as tar:

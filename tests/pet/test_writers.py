@@ -101,6 +101,13 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, mask, name, monkeypatc
     assert not part.endswith((".nii", ".nii.gz", ".nrrd"))  # who watches for images must not see it
 
 
+def test_a_mask_that_cannot_be_written_is_told_by_its_own_name(tmp_path, mask):
+    path = tmp_path / "absent/mask.nii.gz"
+    with pytest.raises(OSError, match="No such file") as error:
+        write_mask(path, mask, AFFINE)
+    assert error.value.filename == str(path)
+
+
 def test_a_name_that_is_none_is_refused(tmp_path, mask):
     for name in ("m.png", "m", "m.nhdr"):
         with pytest.raises(VolumeError, match="must end in"):

@@ -21,6 +21,14 @@ def test_only_the_owner_may_read_the_file(tmp_path):
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
 
 
+def test_a_file_that_cannot_be_written_is_told_by_its_own_name(tmp_path):
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "absent/users.txt", tmp_path / "folder"):
+        with pytest.raises(OSError, match=r"No such file|directory") as error:
+            write_atomic(path, "x")
+        assert (error.value.filename, error.value.filename2) == (str(path), None)
+
+
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, monkeypatch, step):
     path = tmp_path / "file"
