@@ -72,6 +72,7 @@ def import_(
             typer.echo(f"{study}: not imported. {outcome}", err=True)
         else:
             left_out = f", left out: {', '.join(outcome.left_out)}" if outcome.left_out else ""
-            typer.echo(f"{study}: {outcome.objects} objects, version {outcome.version} ({status}){left_out}")
+            count = f"{outcome.objects} object{'' if outcome.objects == 1 else 's'}"
+            typer.echo(f"{study}: {count}, version {outcome.version} ({status}){left_out}")
     if refused:
         raise typer.Exit(2)

@@ -59,7 +59,7 @@ def test_each_region_becomes_an_object_of_its_label(folders):
 def test_a_table_says_what_names_mean_and_what_is_left_out(folders):
     (folders / "table.csv").write_text("1,liver\n2,\n", encoding="utf-8")
     result = run(folders, "--names", folders / "table.csv")
-    assert "1 objects, version 1 (draft), left out: 2" in result.stdout
+    assert "1 object, version 1 (draft), left out: 2" in result.stdout
     assert [one["label"] for one in versions(folders)[0].objects()["objects"]] == ["liver"]
     assert not (folders / "studies/labels/final/one.nii.gz").exists()
 
