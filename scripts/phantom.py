@@ -110,7 +110,6 @@ def phantom(
         raise InputError(f"{output.name} holds a study already; name another folder.")
     spacing = _three(voxel, "voxel size", float)
     numbers = _three(shape, "shape", int) if shape is not None else _shape(extent, spacing)
-    typer.echo("Drawing the patient ...", err=True)
     made = make_phantom(
         seed,
         numbers,
@@ -125,6 +124,7 @@ def phantom(
         arms=arms.value if arms else None,
         orientation=orientation.value,
         uptake_table=uptake,
+        begins=lambda: typer.echo("Drawing the patient ...", err=True),
     )
     if lesions != 0 and largest > LARGEST_MM and not any(one.kind == "giant" for one in made.findings):
         raise InputError(f"A lesion of {largest:g} mm found no room in this patient; ask for a shorter one.")

@@ -113,5 +113,7 @@ def test_bad_input_is_one_sentence_and_status_2(made, tmp_path):
         result = run(*arguments)
         assert (result.exit_code, result.stdout) == (2, ""), (expected, result.output)
         told = result.stderr.removeprefix("Drawing the patient ...\n")
+        # What is refused for its options is refused before anything is said to be drawn.
+        assert (told != result.stderr) == ("room" in expected)
         assert expected in told and told.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["table.toml"]

@@ -1,6 +1,6 @@
 """A digital patient from a seed: body, tracer, lesions, scanner."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -75,6 +75,7 @@ def make_phantom(
     arms: Literal["up", "down"] | None = None,
     orientation: Orientation = "straight",
     uptake_table: Path | None = None,
+    begins: Callable[[], None] = lambda: None,
 ) -> Phantom:
     """Draw a patient with lesions, as a scanner would show them.
 
@@ -97,6 +98,7 @@ def make_phantom(
         orientation: "odd" turns the field by a few degrees, and puts the axes i, j, k in any order and
             direction.
         uptake_table: a file with further tracers.
+        begins: called when all arguments are found to be in range, and drawing begins.
 
     Raises:
         VolumeError: an argument out of range, or too little room for the lesions.
@@ -119,6 +121,7 @@ def make_phantom(
     if orientation == "odd":
         grid = tilted(grid, of_scan)
 
+    begins()
     levels = uptake.draw(of_uptake)
     canvas = _paint_body(grid, patient, levels, of_body)
     count = int(of_lesions.integers(_LESIONS[0], _LESIONS[1] + 1)) if lesions is None else lesions
