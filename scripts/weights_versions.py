@@ -146,6 +146,10 @@ def list_versions(studies: Path, state: Path | None, as_json: bool) -> None:
         ]  # fmt: skip
         typer.echo(json.dumps(rows, indent=2))
         return
+    answers = f"version-{champion}" if champion else "the weights that the server is started with"
+    if not versions:
+        typer.echo(f"No weights were trained on these studies yet; what answers: {answers}.")
+        return
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -177,7 +181,6 @@ def list_versions(studies: Path, state: Path | None, as_json: bool) -> None:
             mark, str(one.number), one.time[:16], *told, *counts, *changes, decision, one.digest[:12]
         )
     Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
-    answers = f"version-{champion}" if champion else "the weights that the server is started with"
     typer.echo(f"* the champion: {answers}. `segpet weights promote` and `rollback` change it.")
 
 

@@ -116,3 +116,11 @@ def test_a_folder_that_is_not_there_is_told(team, run):
     for command in (("next",), ("weights", "list")):
         done = CliRunner().invoke(app, [*command, str(team / "nowhere")])
         assert (done.exit_code, "There is no folder" in done.output) == (2, True)
+
+
+def test_studies_on_which_nothing_was_trained_are_said_to_have_no_versions(tmp_path):
+    (tmp_path / "studies").mkdir()
+    asked = ["weights", "list", str(tmp_path / "studies")]
+    told = CliRunner().invoke(app, asked).stdout
+    assert told.startswith("No weights were trained on these studies yet") and told.count("\n") == 1
+    assert json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout) == []
