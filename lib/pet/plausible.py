@@ -14,7 +14,7 @@ def doubts(
     """Return sentences on what cannot be measured, or cannot be SUV.
 
     Args:
-        masks: each lesion's mask, by its id.
+        masks: each object's mask, by its id.
         voxels: how many of each have a value (`LesionNumbers.voxels`).
         maxima: each one's highest value in `unit`; None where none has one.
         unit: "SUVbw", "Bq/ml" or "unknown"; only SUV can be implausible.
@@ -49,4 +49,4 @@ def doubts(
 
 def _named(numbers: list[int]) -> str:
     some = ", ".join(map(str, numbers[:5]))
-    return f"lesion{'s' if len(numbers) > 1 else ''} {some}{' ...' if len(numbers) > 5 else ''}"
+    return f"object{'s' if len(numbers) > 1 else ''} {some}{' ...' if len(numbers) > 5 else ''}"

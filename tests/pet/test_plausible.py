@@ -36,13 +36,13 @@ def test_voxels_of_the_mask_without_a_value_are_counted():
     (warning,) = said(hole)
     assert warning.startswith("2 of the mask's 20 voxels have no value (NaN): they count nowhere")
     (warning,) = said(put(np.nan, 2))
-    assert warning.startswith("12 of the mask's 20 voxels have no value (NaN); of lesion 2 there is none")
+    assert warning.startswith("12 of the mask's 20 voxels have no value (NaN); of object 2 there is none")
     (warning,) = said(put(np.nan, 1, 2))
     assert warning == "None of the mask's 20 voxels has a value (NaN): there is nothing to measure."
 
 
 @pytest.mark.parametrize(
-    ("value", "sentence"), [(39553, "SUVmax 39553 cannot be (lesion 2)"), (-2.5, "SUVmax -2.5 cannot be")]
+    ("value", "sentence"), [(39553, "SUVmax 39553 cannot be (object 2)"), (-2.5, "SUVmax -2.5 cannot be")]
 )
 def test_what_no_suv_can_be_is_said_of_suv_alone(value, sentence):
     (warning,) = said(put(value, 2))
