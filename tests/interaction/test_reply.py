@@ -68,3 +68,11 @@ def test_the_same_mask_in_another_image_is_measured_there(phantom):
     other = describe(doubled, update, engine)
     assert other["objects"][0]["max"] == pytest.approx(2 * suv["suv_max"])
     assert "suv_max" not in other["objects"][0] and "no SUV" in other["warnings"][0]
+
+
+def test_a_click_is_told_that_its_numbers_cannot_be_suv(phantom):
+    volume = Volume(phantom.volume.array * np.float32(5000), phantom.volume.affine, "SUVbw")
+    engine = Engine(RegionGrower())
+    update = engine.update(volume, (), clicks(phantom, 1))
+    (warning,) = describe(volume, update, engine)["warnings"]
+    assert "cannot be (object 1)" in warning
