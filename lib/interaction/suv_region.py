@@ -63,8 +63,8 @@ class RegionGrower:
     Args:
         method: `percent`: threshold at `value` % of the local maximum (41 % by default: Boellaard 2015, EANM
             guideline); `fixed`: at `value` in the volume's unit (4.0 where that is SUV); `gradient`: at the
-            one of the isocontours between 20 % and 80 % along which the mean gradient is steepest; `value` is
-            not used.
+            one of the isocontours between 20 % and 80 % along which the mean gradient is steepest, without a
+            `value`.
         value: see `method`.
         cache_bytes: bound of the regions kept, one a click.
 
