@@ -251,9 +251,9 @@ def test_a_label_that_says_nothing_of_where_it_lies_is_stored_on_its_studys_grid
 ):
     mask = RANDOM.integers(0, 2, (20, 20, 20), np.uint8)
     write_mask(tmp_path / f"mask{ending}", mask, np.eye(4))
-    url = f"{server.url}/datastore/label?image=rotated&tag=final"
+    url = f"{server.url}/datastore/label?image=rotated&tag=reviewed"
     with (tmp_path / f"mask{ending}").open("rb") as file:
         assert requests.put(url, files={"label": file}).ok
-    stored, affine = read_mask(server.studies / f"labels/final/rotated{ending}")
+    stored, affine = read_mask(server.studies / f"labels/reviewed/rotated{ending}")
     np.testing.assert_array_equal(stored, mask)
     np.testing.assert_allclose(affine, read_volume(server.studies / "rotated.nii.gz").affine, atol=1e-6)

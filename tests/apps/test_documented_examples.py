@@ -91,11 +91,11 @@ def test_every_route_is_documented(own_server):
 def test_an_earlier_version_is_listed_and_restored_as_documented(own_server, tmp_path):
     """As docs/labels.md says."""
     url = f"{own_server.url}/datastore/label?image=phantom-1&tag=final"
-    shape = make_phantom(PATIENTS[0][1], tracer=PATIENTS[0][2]).volume.shape
+    volume = make_phantom(PATIENTS[0][1], tracer=PATIENTS[0][2]).volume
     versions = own_server.state / "labels/phantom-1"
     saved = []
     for value in (1, 2):
-        write_mask(tmp_path / "mask.nii.gz", np.full(shape, value, np.uint8), np.eye(4))
+        write_mask(tmp_path / "mask.nii.gz", np.full(volume.shape, value, np.uint8), volume.affine)
         saved.append((tmp_path / "mask.nii.gz").read_bytes())
         assert requests.put(url, files={"label": ("mask.nii.gz", saved[-1])}, timeout=60).ok
     numbers = [json.loads(path.read_text())["number"] for path in versions.glob("*/version.json")]

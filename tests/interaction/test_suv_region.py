@@ -109,8 +109,10 @@ def test_the_fixed_threshold_must_be_given_where_values_are_no_suv(volume):
     assert mask_of(RegionGrower("fixed", 9.0), activity, ((20, 20, 20), True)).any()
 
 
-def test_the_gradient_method_has_no_value_of_its_own():
-    assert RegionGrower("gradient", 3.0).digest == RegionGrower("gradient").digest
+def test_the_gradient_method_takes_no_value():
+    assert RegionGrower("gradient").value is None
+    with pytest.raises(PromptError, match="leave the value out"):
+        RegionGrower("gradient", 3.0)
 
 
 def test_a_region_that_was_grown_is_kept_and_the_bound_holds(volume):
