@@ -104,6 +104,40 @@ def test_a_negative_click_shrinks_undo_brings_back_and_redo_takes_again(viewer, 
     assert not browser.colored(PLANES[0], [213, 94, 0])[0].any()
 
 
+def test_a_click_is_taken_when_pressed_and_keys_come_after_it(viewer, phantom):
+    browser = viewer().open("second").emptied()
+    page, point = browser.page, hottest(phantom)
+    browser.show(point)
+    page.keyboard.press("v")
+
+    def place(aside: float) -> tuple[float, float]:
+        return browser.place([point[0] + aside, point[1], point[2]], PLANES[0])
+
+    def click(aside: float, *keys: str) -> None:
+        browser._answered(lambda: (page.mouse.click(*place(aside)), *map(page.keyboard.press, keys)))
+
+    click(0, "x", "2")  # neither the sign nor the label is that of the click
+    (found,) = browser.objects()
+    assert (found["label"], found["clicks"][0]["positive"]) == ("lesion", True)
+    assert browser.state()["selected"] is None
+    page.click(f".segpet-objects tr[data-number='{found['number']}']")
+    click(8, "Control+z")
+    assert browser.objects() == [found]
+    click(8, "Enter")
+    (found,) = browser.objects()
+    assert (len(found["clicks"]), found["status"]) == (2, "accepted")
+
+    def double_click() -> None:
+        page.mouse.click(*place(0))
+        page.mouse.move(*place(16))
+        page.mouse.down(click_count=2)
+        page.mouse.up(click_count=2)
+
+    browser._answered(double_click)
+    assert [len(found["clicks"]) for found in browser.objects()] == [2, 2]
+    assert browser.place(point, PLANES[2])  # no plane fills the screen
+
+
 def test_what_was_painted_stays_under_the_next_click_and_numbers_are_those_of_quantify(
     viewer, server, phantom
 ):

@@ -1,7 +1,7 @@
 // The tool that turns a press of the left mouse button into a click of the session, and draws the clicks there are.
 
-import { MIP } from './layout.js';
-import { libraries } from './ohif.js';
+import { MIP, PLANES } from './layout.js';
+import { libraries, viewportOf } from './ohif.js';
 import { state } from './state.js';
 
 export const CLICK = 'SegpetClick';
@@ -10,8 +10,30 @@ const POSITIVE = 'rgb(74, 222, 128)';
 const NEGATIVE = 'rgb(248, 113, 113)';
 const WAITING = 'rgb(250, 204, 21)';
 
-/** What a click does; the session says it, so that this tool knows nothing of the server. */
-export const listeners = { click: () => {} };
+/**
+ * Call `click` (with the point, whether Shift is held, and the viewport's id) at every press of the left button.
+ *
+ * Pressing, not releasing, is the click. Cornerstone would tell of it only after 0.4 s, in which it waits for a second
+ * one: keys of that time would come before it. So it never hears of these presses, nor OHIF of a double click, which
+ * are two clicks. Listens until the returned function is called.
+ */
+export function listenToPresses(click) {
+  const take = event => {
+    const viewport = PLANES.map(viewportOf).find(one => one?.element.contains(event.target));
+    if (!viewport || state.tool !== 'click' || event.button || event.ctrlKey || event.metaKey || event.altKey) {
+      return;
+    }
+    event.stopImmediatePropagation();
+    if (event.type === 'mousedown') {
+      const { left, top } = viewport.element.getBoundingClientRect();
+      const point = viewport.canvasToWorld([event.clientX - left, event.clientY - top]);
+      click([...point], event.shiftKey, viewport.id);
+    }
+  };
+  const names = ['mousedown', 'dblclick'];
+  names.forEach(name => document.addEventListener(name, take, true));
+  return () => names.forEach(name => document.removeEventListener(name, take, true));
+}
 
 /** The tool's class; made late, since its base class is OHIF's own cornerstone. */
 export function clickTool() {
@@ -22,13 +44,6 @@ export function clickTool() {
     constructor(toolProps = {}, defaults = { supportedInteractionTypes: ['Mouse', 'Touch'] }) {
       super(toolProps, defaults);
     }
-
-    // Pressing, not releasing, is the click: nothing else happens on the way, and the answer comes sooner.
-    preMouseDownCallback = evt => {
-      const { currentPoints, event, viewportId } = evt.detail;
-      listeners.click([...currentPoints.world], Boolean(event.shiftKey), viewportId);
-      return true;
-    };
 
     renderAnnotation(enabledElement, svgDrawingHelper) {
       const { viewport } = enabledElement;

@@ -1,7 +1,7 @@
 // A study in the mode: what happens on entering it, when its images hang, and on leaving.
 
 import { ask, path, Refusal, tell } from './api.js';
-import { listeners } from './click-tool.js';
+import { listenToPresses } from './click-tool.js';
 import { Labelmap } from './labelmap.js';
 import { PLANES } from './layout.js';
 import { click, save } from './actions.js';
@@ -121,7 +121,7 @@ function listen() {
   if (state.phase !== 'ready') {
     return;
   }
-  listeners.click = click;
+  undo.push(listenToPresses(click));
   activate('click');
   change({ tool: 'click' });
   const toolbar = services().toolbarService;
@@ -165,7 +165,6 @@ export function leave() {
   if (state.phase === 'ready') {
     goodbye();
   }
-  listeners.click = () => {};
   undo.splice(0).forEach(call => call());
   links.comparison?.dispose();
   links.labelmap?.dispose();

@@ -54,18 +54,8 @@ export function initToolGroups({ extensionManager, toolGroupService }) {
 
 /** Make a tool of the panel ("click", "brush", "eraser", "window") the one of the left mouse button. */
 export function activate(tool) {
-  const toolGroup = services().toolGroupService.getToolGroup(PLANE_TOOLS);
-  if (!toolGroup) {
-    return;
-  }
-  ohif.commandsManager.run('setToolActiveToolbar', { toolName: NAMES[tool], toolGroupIds: [PLANE_TOOLS] });
-  if (tool === 'click') {
-    const { MouseBindings, KeyboardBindings } = libraries().cornerstoneTools.Enums;
-    const bindings = [undefined, KeyboardBindings.Shift].map(modifierKey => ({
-      mouseButton: MouseBindings.Primary,
-      modifierKey,
-    }));
-    toolGroup.setToolActive(CLICK, { bindings });
+  if (services().toolGroupService.getToolGroup(PLANE_TOOLS)) {
+    ohif.commandsManager.run('setToolActiveToolbar', { toolName: NAMES[tool], toolGroupIds: [PLANE_TOOLS] });
   }
 }
 
