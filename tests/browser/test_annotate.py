@@ -138,6 +138,35 @@ def test_a_click_is_taken_when_pressed_and_keys_come_after_it(viewer, phantom):
     assert browser.place(point, PLANES[2])  # no plane fills the screen
 
 
+def test_a_click_means_what_was_chosen_when_it_was_made(viewer, phantom):
+    browser = viewer().open("second").emptied()
+    page, (x, y, z) = browser.page, hottest(phantom)
+    browser.show([x, y, z])
+
+    def click(aside: float, *keys: str) -> None:
+        for key in keys:
+            page.keyboard.press(key)
+        page.mouse.click(*browser.place([x + aside, y, z], PLANES[0]))
+
+    def clicks() -> list[int]:
+        return [len(found["clicks"]) for found in browser.objects()]
+
+    # At once: two of one object, one of another; and a third object is chosen to begin.
+    browser._answered(lambda: (click(0), click(8), click(16, "n"), page.keyboard.press("n")))
+    assert (clicks(), browser.state()["selected"]) == ([2, 1], None)
+    # Each click is accepted before it is answered.
+    browser._answered(lambda: (click(24), page.keyboard.press("Enter"), click(-8), page.keyboard.press("Enter")))
+    assert [found["status"] for found in browser.objects()] == ["draft", "draft", "accepted", "accepted"]
+
+    page.context.set_offline(True)
+    browser._answered(lambda: (click(-16), click(32, "n")))
+    assert (len(browser.state()["waiting"]), len(clicks())) == (2, 4)
+    page.context.set_offline(False)
+    browser.push("send-again")
+    assert clicks() == [2, 1, 1, 1, 1, 1]
+    assert browser.state()["selected"] == browser.objects()[-1]["number"]
+
+
 def test_what_was_painted_stays_under_the_next_click_and_numbers_are_those_of_quantify(
     viewer, server, phantom
 ):

@@ -4,39 +4,38 @@ import { ask, path, Refusal } from './api.js';
 import { Labelmap } from './labelmap.js';
 import { PLANES } from './layout.js';
 import { jumpTo } from './planes.js';
-import { flush, inTurn, links, select, send } from './requests.js';
+import { aimAt, flush, inTurn, links, select, send } from './requests.js';
 import { change, objectOf, state } from './state.js';
 import { text } from './texts.js';
 import { activate } from './tools.js';
 
 const can = () => state.phase === 'ready';
 
-/** A click at a point (LPS mm); `other` turns its sign. */
+/** A click at a point (LPS mm); `other` turns its sign. It means what is chosen now, whenever its turn comes. */
 export function click(point, other, viewportId) {
   if (!can()) {
     return;
   }
   jumpTo(point, viewportId);
-  submit({ point, positive: state.positive !== other });
+  const { aim, label, method } = state;
+  submit({ point, positive: state.positive !== other, aim, label, method });
 }
 
 /** Send a click; one that the server cannot take now stays in the planes, and is offered to be sent again. */
 function submit(one) {
-  const { point, positive } = one;
+  const { point, positive, aim } = one;
   change({ waiting: [...state.waiting, point] });
   inTurn('clicking', async () => {
-    const { selected, label, method } = state;
     let kept = false;
     try {
-      if (!selected && !positive) {
-        throw new Refusal(422, text('firstPositive'));
+      const { changed } = await send('POST', 'clicks', { ...target(one), point, positive });
+      aim.number ??= changed[0] ?? null;
+      if (state.aim === aim) {
+        aimAt(aim);
       }
-      const fresh = selected ? { object: selected } : { object: null, label, ...method };
-      const { changed } = await send('POST', 'clicks', { ...fresh, point, positive });
-      select(selected ?? changed[0] ?? null);
     } catch (error) {
       if ((kept = error instanceof Refusal && error.passes)) {
-        change({ unsent: [...state.unsent, { ...one, selected }] });
+        change({ unsent: [...state.unsent, one] });
       }
       throw error;
     } finally {
@@ -47,12 +46,21 @@ function submit(one) {
   }).then(well => well && compareAgain());
 }
 
-/** Send the clicks again that the server could not take, as they came: the first in the object that was chosen then. */
-export function sendAgain() {
-  const clicks = takeUnsent();
-  select(clicks[0]?.selected ?? null);
-  clicks.forEach(submit);
+/** What a click corrects, or begins. */
+function target({ positive, aim, label, method }) {
+  const object = objectOf(aim.number);
+  if (object) {
+    return { object: object.number };
+  }
+  if (!positive) {
+    throw new Refusal(422, text('firstPositive'));
+  }
+  aim.number = null; // its object is gone
+  return { object: null, label, ...method };
 }
+
+/** Send the clicks again that the server could not take, as they came. */
+export const sendAgain = () => takeUnsent().forEach(submit);
 
 /** Forget the clicks that the server could not take; returns them. */
 export function takeUnsent() {
@@ -110,7 +118,7 @@ export const redoStep = () => can() && changing('redoing', 'POST', 'redo').then(
 /** Go on with the object that came back, where none is chosen. */
 function selectChanged() {
   const [first, ...more] = state.head.changed?.filter(objectOf) ?? [];
-  if (!state.selected && first && !more.length) {
+  if (!state.selected && !state.waiting.length && first && !more.length) {
     select(first);
   }
 }
@@ -123,16 +131,23 @@ export const restore = (version = null) => can() && changing('editing', 'POST', 
 export const clear = () => can() && changing('editing', 'POST', 'clear');
 export const propose = () => can() && changing('proposing', 'POST', 'proposals', { label: state.label });
 
-/** Accept the chosen object, or take that back; the next click then begins a new one. */
-export async function accept(number = state.selected) {
-  const object = objectOf(number);
-  if (!can() || !object) {
+/** Accept the chosen object, or the one that a click has just begun; the next click then begins a new one. */
+export function accept() {
+  const { aim, waiting } = state;
+  const object = objectOf(aim.number);
+  if (!can() || !(object || waiting.length)) {
     return;
   }
-  const status = object.status === 'accepted' ? 'draft' : 'accepted';
-  if ((await edit(number, { status })) !== false && status === 'accepted' && state.selected === number) {
+  // Taken back where it is accepted, and no click on the way corrects it.
+  const status = object?.status === 'accepted' && !waiting.length ? 'draft' : 'accepted';
+  if (status === 'accepted') {
     newObject();
   }
+  inTurn('editing', async () => {
+    if (objectOf(aim.number)) {
+      await send('PATCH', `objects/${aim.number}`, { status });
+    }
+  });
 }
 
 /** Choose an object or take the choice back for merging. */
@@ -145,10 +160,8 @@ export function mark(number) {
 export function merge() {
   const [into, ...objects] = state.marked;
   if (can() && objects.length) {
-    changing('editing', 'POST', 'merge', { into, objects }).then(() => {
-      change({ marked: [] });
-      select(into);
-    });
+    select(into);
+    changing('editing', 'POST', 'merge', { into, objects }).then(() => change({ marked: [] }));
   }
 }
 

@@ -70,10 +70,11 @@ export function show({ head, masks }) {
   labelmap.paint(head.objects.map(({ number, color }) => [number, color]));
   labelmap.apply(head.complete, masks);
   const known = new Set(state.head?.objects.map(({ number }) => number));
-  const selected = head.objects.some(({ number }) => number === state.selected) ? state.selected : null;
+  if (!head.objects.some(({ number }) => number === state.selected)) {
+    state.aim.number = null;
+  }
   change({
     head,
-    selected,
     marked: state.marked.filter(number => head.objects.some(object => object.number === number)),
     warnings: [...head.warnings, ...changedObjects(head).flatMap(({ warnings }) => warnings)],
   });
@@ -85,11 +86,14 @@ export function show({ head, masks }) {
 const changedObjects = ({ changed = [], objects }) => objects.filter(({ number }) => changed.includes(number));
 
 /** Choose an object for clicks and brush; null: the next click or stroke begins a new one. */
-export function select(number) {
-  const object = objectOf(number);
-  change({ selected: object ? number : null, ...(object && { label: object.label }) });
+export const select = number => aimAt({ number: objectOf(number) ? number : null });
+
+/** Have clicks and brush go to an object, see `state.aim`. */
+export function aimAt(aim) {
+  const object = objectOf(aim.number);
+  change({ aim, ...(object && { label: object.label }) });
   // A stroke with a number that no object has begins a new one.
-  links.labelmap?.activate(object ? number : (state.head.next ?? 255));
+  links.labelmap?.activate(object ? object.number : (state.head.next ?? 255));
 }
 
 /** Send what the brush changed since the last reply, if it changed anything. */
@@ -109,7 +113,7 @@ export async function flush() {
   });
   show(reply);
   const made = state.head.objects.find(({ number }) => !objects.some(object => object.number === number));
-  if (made) {
+  if (made && !state.selected && !state.waiting.length) {
     select(made.number);
   }
 }

@@ -25,7 +25,7 @@ export const enter = () => register();
 
 /** Ask the server what it knows of the studies that are opened; the images hang only then. */
 export async function prepare(studyUids) {
-  change({ phase: 'opening', study: null, head: null, selected: null, error: null, client: clientName() });
+  change({ phase: 'opening', study: null, head: null, aim: { number: null }, error: null, client: clientName() });
   try {
     const { name: user, role } = await ask('GET', 'me');
     change({ user, role, ...(user && { client: user }) });
@@ -117,7 +117,7 @@ function keepAttached(labelmap) {
 function listen() {
   undo.push(listenToKeys());
   undo.push(hear(showCursor), () => delete document.body.dataset.segpetCursor);
-  undo.push(hear(patch => ['head', 'selected', 'waiting', 'hidden'].some(key => key in patch) && redrawMarks()));
+  undo.push(hear(patch => ['head', 'aim', 'waiting', 'hidden'].some(key => key in patch) && redrawMarks()));
   if (state.phase !== 'ready') {
     return;
   }
@@ -173,7 +173,7 @@ export function leave() {
     phase: 'opening',
     study: null,
     head: null,
-    selected: null,
+    aim: { number: null },
     comparison: null,
     marked: [],
     waiting: [],

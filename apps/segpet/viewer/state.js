@@ -4,13 +4,15 @@ export const state = {
   phase: 'opening', // "opening", "ready", "review" (read only) or "absent" (no study of this server)
   study: null, // as GET /segpet/studies/ID gives it
   head: null, // of the session's last frame, or of the saved label's in review
-  selected: null, // number of the object that clicks correct; null: the next click begins a new one
+  // The object that clicks go to; without a number the next click, or one that waits for its answer, begins it.
+  // Another aim whenever the user chooses: an answer knows by it whether its click's object is still the chosen one.
+  aim: { number: null },
   label: null, // of the next new object
   positive: true, // what a click means
   tool: null, // "click", "brush", "eraser", "window" or null
   method: null, // of the next new object: {method, threshold, value}
   waiting: [], // points (LPS mm) of clicks that are not answered yet
-  unsent: [], // clicks that the server could not take: {point, positive, selected}
+  unsent: [], // clicks that the server could not take: {point, positive, aim, label, method}
   running: null, // key of the text that says what the server is doing
   error: null, // a sentence
   warnings: [], // sentences
@@ -31,6 +33,10 @@ export const state = {
   client: null,
   user: '', // who is signed in, '' where the server knows no users
   role: 'admin', // annotator, reviewer or admin
+  /** Number of the object that clicks correct; null: the next click begins a new one. */
+  get selected() {
+    return this.aim.number;
+  },
 };
 
 const hearers = new Set();
