@@ -155,7 +155,9 @@ def test_a_click_means_what_was_chosen_when_it_was_made(viewer, phantom):
     browser._answered(lambda: (click(0), click(8), click(16, "n"), page.keyboard.press("n")))
     assert (clicks(), browser.state()["selected"]) == ([2, 1], None)
     # Each click is accepted before it is answered.
-    browser._answered(lambda: (click(24), page.keyboard.press("Enter"), click(-8), page.keyboard.press("Enter")))
+    browser._answered(
+        lambda: (click(24), page.keyboard.press("Enter"), click(-8), page.keyboard.press("Enter"))
+    )
     assert [found["status"] for found in browser.objects()] == ["draft", "draft", "accepted", "accepted"]
 
     page.context.set_offline(True)

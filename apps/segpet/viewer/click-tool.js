@@ -11,16 +11,17 @@ const NEGATIVE = 'rgb(248, 113, 113)';
 const WAITING = 'rgb(250, 204, 21)';
 
 /**
- * Call `click` (with the point, whether Shift is held, and the viewport's id) at every press of the left button.
+ * Call `click` with the point, whether Shift is held, and the viewport's id, when the left button is pressed.
  *
- * Pressing, not releasing, is the click. Cornerstone would tell of it only after 0.4 s, in which it waits for a second
- * one: keys of that time would come before it. So it never hears of these presses, nor OHIF of a double click, which
- * are two clicks. Listens until the returned function is called.
+ * Pressing, not releasing, is the click. Cornerstone would tell of it only after 0.4 s, in which it waits for
+ * a second one: keys of that time would come first. So it never hears of these presses, nor OHIF of a double
+ * click, which is two clicks. Listens until the returned function is called.
  */
 export function listenToPresses(click) {
   const take = event => {
     const viewport = PLANES.map(viewportOf).find(one => one?.element.contains(event.target));
-    if (!viewport || state.tool !== 'click' || event.button || event.ctrlKey || event.metaKey || event.altKey) {
+    const other = event.button || event.ctrlKey || event.metaKey || event.altKey;
+    if (!viewport || other || state.tool !== 'click') {
       return;
     }
     event.stopImmediatePropagation();

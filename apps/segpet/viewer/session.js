@@ -25,7 +25,8 @@ export const enter = () => register();
 
 /** Ask the server what it knows of the studies that are opened; the images hang only then. */
 export async function prepare(studyUids) {
-  change({ phase: 'opening', study: null, head: null, aim: { number: null }, error: null, client: clientName() });
+  const nothing = { study: null, head: null, aim: { number: null }, error: null };
+  change({ phase: 'opening', ...nothing, client: clientName() });
   try {
     const { name: user, role } = await ask('GET', 'me');
     change({ user, role, ...(user && { client: user }) });

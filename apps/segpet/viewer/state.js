@@ -4,8 +4,8 @@ export const state = {
   phase: 'opening', // "opening", "ready", "review" (read only) or "absent" (no study of this server)
   study: null, // as GET /segpet/studies/ID gives it
   head: null, // of the session's last frame, or of the saved label's in review
-  // The object that clicks go to; without a number the next click, or one that waits for its answer, begins it.
-  // Another aim whenever the user chooses: an answer knows by it whether its click's object is still the chosen one.
+  // The object that clicks go to; without a number the next click, or one not answered yet, begins it.
+  // What the user chooses is always another aim: an answer sees by that whether its own is still chosen.
   aim: { number: null },
   label: null, // of the next new object
   positive: true, // what a click means
