@@ -286,6 +286,10 @@ def test_the_table_renames_relabels_compares_merges_accepts_and_deletes(viewer, 
     assert browser.state()["head"]["patient"]["tmtv_ml"] == pytest.approx(total)
 
     browser.page.click(f"tr[data-number='{three}']")
+    browser.page.keyboard.press("r")
+    browser.page.fill(".segpet-objects input", "another")
+    browser.page.keyboard.press("Escape")
+    assert browser.page.inner_text(f"tr[data-number='{one}'] .segpet-name") == "the big one"
     browser._answered(lambda: browser.page.select_option(".segpet-row-actions select", "liver"))
     assert browser.objects()[1]["label"] == "liver"
     assert browser.state()["head"]["patient"]["count"] == 1

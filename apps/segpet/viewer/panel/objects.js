@@ -134,6 +134,9 @@ function Rename({ object }) {
   const shown = object.name || spoken(object.label);
   useEffect(() => field.current.select(), []);
   const done = keep => {
+    if (!field.current) {
+      return; // taken away after Escape, which takes the focus as well
+    }
     const typed = field.current.value.trim();
     const name = typed === shown ? object.name : typed; // the label's own is no name
     change({ renaming: null });
