@@ -5,11 +5,9 @@ import { enter, leave, prepare, start } from './session.js';
 import { remember } from './ohif.js';
 import { text } from './texts.js';
 
-// Keys of the stock viewer that ours do not take; the rest would do two things at once.
+// Keys of the stock viewer that ours do not take; the rest would do two things at once, or nothing: its keys
+// for zoom know stacks only.
 const STOCK_KEYS = [
-  ['scaleUpViewport', 'Zoom In', '+'],
-  ['scaleDownViewport', 'Zoom Out', '-'],
-  ['fitViewportToWindow', 'Zoom to Fit', '='],
   ['invertViewport', 'Invert', 'i'],
   ['nextImage', 'Next Image', 'down'],
   ['previousImage', 'Previous Image', 'up'],
