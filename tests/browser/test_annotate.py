@@ -219,6 +219,17 @@ def test_a_stroke_without_an_object_begins_one_and_the_eraser_takes_from_it(view
 
 
 def test_a_session_is_there_again_after_a_reload_and_the_next_study_opens(viewer, phantom):
+    color = browser.state()["study"]["labels"][1]["color"]
+    browser.page.click("[data-test=label-liver]")
+    browser.page.keyboard.press("b")
+    browser.page.mouse.move(*browser.place([x - 30, y - 30, z], PLANES[0]))
+    browser.page.mouse.down()
+    browser.page.mouse.move(*browser.place([x + 30, y - 30, z], PLANES[0]), steps=5)
+    browser.painted()
+    assert browser.colored(PLANES[0], color)[0].sum() > 50  # before anything is sent
+    browser._answered(browser.page.mouse.up)
+    assert browser.objects()[1]["color"] == color
+
     browser = viewer().open("second").emptied()
     browser.show(hottest(phantom, 2))
     browser.click(hottest(phantom, 2))

@@ -81,10 +81,11 @@ export function newObject() {
 
 /** Label of the next object. */
 export function chooseLabel(name) {
-  if (objectOf(state.selected)?.label !== name) {
+  const another = objectOf(state.selected)?.label !== name;
+  change({ label: name });
+  if (another) {
     newObject();
   }
-  change({ label: name });
 }
 
 /** What answers the clicks: of the chosen object at once, and of those that follow. */

@@ -158,7 +158,7 @@ export class Labelmap {
     this.dirty = true;
   }
 
-  /** Colour the objects, number -> [r, g, b]; seen at the next repaint. */
+  /** Colour objects, number -> [r, g, b]; seen at the next repaint. */
   paint(colors) {
     // Cornerstone keeps a copy of the table it was given; writing in that one spares a repaint for each colour.
     const table = libraries().cornerstoneTools.segmentation.state.getColorLUT(this.colorTable);

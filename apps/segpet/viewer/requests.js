@@ -92,8 +92,15 @@ export const select = number => aimAt({ number: objectOf(number) ? number : null
 export function aimAt(aim) {
   const object = objectOf(aim.number);
   change({ aim, ...(object && { label: object.label }) });
-  // A stroke with a number that no object has begins a new one.
-  links.labelmap?.activate(object ? object.number : (state.head.next ?? 255));
+  if (object) {
+    links.labelmap?.activate(object.number);
+  } else {
+    // A stroke with a number that no object has begins a new one.
+    const next = state.head.next ?? 255;
+    const label = state.study.labels.find(({ name }) => name === state.label);
+    links.labelmap?.paint(label ? [[next, label.color]] : []);
+    links.labelmap?.activate(next);
+  }
 }
 
 /** Send what the brush changed since the last reply, if it changed anything. */
