@@ -217,8 +217,6 @@ def test_a_stroke_without_an_object_begins_one_and_the_eraser_takes_from_it(view
     assert 0 < erased["voxels"] < painted["voxels"]
     assert browser.press("Control+z").objects()[0]["voxels"] == painted["voxels"]
 
-
-def test_a_session_is_there_again_after_a_reload_and_the_next_study_opens(viewer, phantom):
     color = browser.state()["study"]["labels"][1]["color"]
     browser.page.click("[data-test=label-liver]")
     browser.page.keyboard.press("b")
@@ -230,6 +228,8 @@ def test_a_session_is_there_again_after_a_reload_and_the_next_study_opens(viewer
     browser._answered(browser.page.mouse.up)
     assert browser.objects()[1]["color"] == color
 
+
+def test_a_session_is_there_again_after_a_reload_and_the_next_study_opens(viewer, phantom):
     browser = viewer().open("second").emptied()
     browser.show(hottest(phantom, 2))
     browser.click(hottest(phantom, 2))
@@ -284,6 +284,10 @@ def test_the_table_renames_relabels_compares_merges_accepts_and_deletes(viewer, 
     browser.page.fill(".segpet-objects input", "the big one")
     browser.press("Enter")
     assert browser.page.inner_text(f"tr[data-number='{one}'] .segpet-name") == "the big one"
+    browser.page.keyboard.press("r")
+    browser.page.fill(".segpet-objects input", "another")
+    browser.page.keyboard.press("Escape")
+    assert browser.page.inner_text(f"tr[data-number='{one}'] .segpet-name") == "the big one"
 
     browser.press("s")
     assert "Dice 1.00" in browser.said("comparison")  # the object's own method is suv_region's default
@@ -297,10 +301,6 @@ def test_the_table_renames_relabels_compares_merges_accepts_and_deletes(viewer, 
     assert browser.state()["head"]["patient"]["tmtv_ml"] == pytest.approx(total)
 
     browser.page.click(f"tr[data-number='{three}']")
-    browser.page.keyboard.press("r")
-    browser.page.fill(".segpet-objects input", "another")
-    browser.page.keyboard.press("Escape")
-    assert browser.page.inner_text(f"tr[data-number='{one}'] .segpet-name") == "the big one"
     browser._answered(lambda: browser.page.select_option(".segpet-row-actions select", "liver"))
     assert browser.objects()[1]["label"] == "liver"
     assert browser.state()["head"]["patient"]["count"] == 1
@@ -311,6 +311,21 @@ def test_the_table_renames_relabels_compares_merges_accepts_and_deletes(viewer, 
     for _ in range(2):
         browser.press("Control+z")
     assert [found["status"] for found in browser.objects()] == ["draft", "draft"]
+
+
+def test_hidden_masks_come_back_with_a_click_and_a_comparison_is_an_outline(viewer, phantom):
+    browser = viewer().open("third").emptied()
+    browser.show(hottest(phantom))
+    browser.page.keyboard.press("h")
+    browser.click(hottest(phantom))
+    (found,) = browser.objects()
+    browser.show(found["centroid"])
+    assert browser.colored(PLANES[0], found["color"])[0].any()
+
+    browser.press("s")
+    near = np.linalg.norm(browser.colored(PLANES[0], found["color"])[1] - found["centroid"], axis=2) < 40
+    for color in (found["color"], [34, 211, 238]):  # the mask is seen below the outline
+        assert browser.colored(PLANES[0], color)[0][near].sum() > 50
 
 
 def test_a_first_pass_proposes_and_a_click_takes_a_proposal_up(viewer, phantom):

@@ -17,6 +17,9 @@ export function click(point, other, viewportId) {
     return;
   }
   jumpTo(point, viewportId);
+  if (state.hidden) {
+    toggleHidden(); // or its answer would not be seen
+  }
   const { aim, label, method } = state;
   submit({ point, positive: state.positive !== other, aim, label, method });
 }
@@ -102,6 +105,9 @@ export function chooseTool(tool) {
     activate(tool);
     change({ tool });
     if (tool === 'brush' || tool === 'eraser') {
+      if (state.hidden) {
+        toggleHidden();
+      }
       links.labelmap.front(PLANES);
       select(state.selected);
     }
@@ -116,6 +122,7 @@ async function changing(running, method, route, body) {
 
 export const undoStep = () => can() && changing('undoing', 'POST', 'undo').then(selectChanged);
 export const redoStep = () => can() && changing('redoing', 'POST', 'redo').then(selectChanged);
+
 /** Go on with the object that came back, where none is chosen. */
 function selectChanged() {
   const [first, ...more] = state.head.changed?.filter(objectOf) ?? [];
@@ -258,13 +265,8 @@ async function compare() {
   const number = state.selected ?? state.comparison?.number;
   const { head, masks } = await ask('GET', `${links.path}/${path('objects', number)}/comparison`);
   if (!links.comparison) {
-    const style = {
-      renderOutline: true,
-      outlineWidth: 1.5,
-      activeSegmentOutlineWidthDelta: 0,
-      renderFill: false,
-      fillAlpha: 0,
-    };
+    // Cornerstone draws it as inactive: the labelmap beside it is the one that is painted in.
+    const style = { outlineWidthInactive: 1.5, outlineOpacityInactive: 1, renderFillInactive: false };
     const labelmap = new Labelmap(`${links.labelmap.id}-comparison`, style);
     await labelmap.create(links.displaySet, 'suv_region');
     await Promise.all(PLANES.map(id => labelmap.attach(id)));
