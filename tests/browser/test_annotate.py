@@ -328,6 +328,38 @@ def test_hidden_masks_come_back_with_a_click_and_a_comparison_is_an_outline(view
         assert browser.colored(PLANES[0], color)[0][near].sum() > 50
 
 
+def test_an_object_whose_method_is_not_here_says_what_to_press(viewer, phantom):
+    browser = viewer().open("third").emptied()
+    x, y, z = hottest(phantom)
+    browser.show([x, y, z])
+    browser.click([x, y, z])
+    # As of a server that had weights.
+    browser.page.evaluate(
+        """async () => {
+            const { change, state } = await import('/segpet/viewer/state.js');
+            const objects = state.head.objects.map(one => ({ ...one, method: 'segpet', threshold: null }));
+            change({ head: { ...state.head, objects } });
+        }"""
+    )
+
+    def lit() -> list[str]:
+        return browser.page.locator("[data-test^=method-][aria-pressed=true]").evaluate_all(
+            "buttons => buttons.map(button => button.dataset.test)"
+        )
+
+    browser.painted()
+    assert lit() == ["method-segpet"]
+    browser.click([x + 8, y, z])
+    assert "Press V:" in browser.page.inner_text("[role=alert]")
+    browser.press("v")
+    browser.click([x + 8, y, z])
+    (found,) = browser.objects()
+    assert (found["method"], found["threshold"], len(found["clicks"])) == ("suv_region", "percent", 2)
+    browser.page.keyboard.press("n")
+    browser.painted()
+    assert lit() == ["method-percent"]
+
+
 def test_a_first_pass_proposes_and_a_click_takes_a_proposal_up(viewer, phantom):
     browser = viewer().open("third").emptied()
     browser.press("p")

@@ -3,6 +3,7 @@
 import { ask, path, Refusal } from './api.js';
 import { Labelmap } from './labelmap.js';
 import { PLANES } from './layout.js';
+import { canAnswer, choices, isChosen } from './methods.js';
 import { jumpTo } from './planes.js';
 import { aimAt, flush, inTurn, links, select, send } from './requests.js';
 import { change, objectOf, state } from './state.js';
@@ -11,15 +12,15 @@ import { activate } from './tools.js';
 
 const can = () => state.phase === 'ready';
 
-/** A click at a point (LPS mm); `other` turns its sign. It means what is chosen now, whenever its turn comes. */
+/** A click at a point (LPS mm); `other` turns its sign. It means what is chosen now, whenever it is sent. */
 export function click(point, other, viewportId) {
   if (!can()) {
     return;
   }
-  jumpTo(point, viewportId);
   if (state.hidden) {
     toggleHidden(); // or its answer would not be seen
   }
+  jumpTo(point, viewportId);
   const { aim, label, method } = state;
   submit({ point, positive: state.positive !== other, aim, label, method });
 }
@@ -53,6 +54,9 @@ function submit(one) {
 function target({ positive, aim, label, method }) {
   const object = objectOf(aim.number);
   if (object) {
+    if (!canAnswer(object)) {
+      throw new Refusal(422, text('cannotAnswer'));
+    }
     return { object: object.number };
   }
   if (!positive) {
@@ -94,8 +98,18 @@ export function chooseLabel(name) {
 /** What answers the clicks: of the chosen object at once, and of those that follow. */
 export function chooseMethod(method) {
   change({ method });
-  if (objectOf(state.selected)?.clicks.length) {
+  if (objectOf(state.selected)) {
     edit(state.selected, method);
+  }
+}
+
+/** Go on to the next choice that can answer. */
+export function nextMethod() {
+  const usable = choices().filter(choice => choice.usable);
+  const next = usable[(usable.findIndex(isChosen) + 1) % usable.length];
+  if (next) {
+    const { method, threshold, value } = next;
+    chooseMethod({ method, threshold, value });
   }
 }
 
@@ -122,7 +136,6 @@ async function changing(running, method, route, body) {
 
 export const undoStep = () => can() && changing('undoing', 'POST', 'undo').then(selectChanged);
 export const redoStep = () => can() && changing('redoing', 'POST', 'redo').then(selectChanged);
-
 /** Go on with the object that came back, where none is chosen. */
 function selectChanged() {
   const [first, ...more] = state.head.changed?.filter(objectOf) ?? [];

@@ -3,7 +3,6 @@
 import * as actions from './actions.js';
 import { toggleFusion } from './looks.js';
 import { change, state } from './state.js';
-import { nextMethod } from './methods.js';
 
 /** What is listed under "?": keys, key of the text. */
 export const LIST = [
@@ -49,7 +48,7 @@ const KEYS = {
   b: () => actions.chooseTool('brush'),
   e: () => actions.chooseTool('eraser'),
   w: () => actions.chooseTool('window'),
-  v: () => nextMethod(),
+  v: actions.nextMethod,
   s: actions.toggleComparison,
   p: actions.propose,
   h: actions.toggleHidden,

@@ -26,6 +26,10 @@ const TEXTS = {
   unsent: ['Clicks that are not taken yet: {count}.', '尚未提交的点击：{count}。'],
   sendAgain: ['Send again', '重新提交'],
   dropUnsent: ['Take them back', '撤回'],
+  cannotAnswer: [
+    'The model made this object, and cannot answer here. Press V: another method answers its clicks anew.',
+    '此目标由模型生成，而模型在此不可用。请按 V 改用其他方法重新分割。',
+  ],
   firstPositive: ['An object begins with a positive click.', '新目标须以阳性点击开始。'],
 
   busy: ['The server is busy; waiting …', '服务器繁忙，正在等待……'],
