@@ -1,5 +1,6 @@
 """Annotating in the browser, as a person does it: real viewer, real server, Debian's Chromium."""
 
+import io
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import nibabel
 import numpy as np
 import pytest
 import requests
+from PIL import Image
 from serving import ROOT
 from viewer import PLANES, hottest
 
@@ -358,6 +360,41 @@ def test_an_object_whose_method_is_not_here_says_what_to_press(viewer, phantom):
     browser.page.keyboard.press("n")
     browser.painted()
     assert lit() == ["method-percent"]
+
+
+def test_a_reset_goes_back_to_the_window_of_the_tracer(viewer):
+    browser = viewer().open("second")
+
+    def look(plane: str) -> dict:
+        return browser.page.evaluate(
+            """async plane => {
+                const viewport = (await import('/segpet/viewer/ohif.js')).viewportOf(plane);
+                const { voiRange, invert, slabThickness } = viewport.getProperties();
+                return { voiRange, invert, slabThickness };
+            }""",
+            plane,
+        )
+
+    def brightness(box: dict) -> float:
+        browser.painted()
+        return np.asarray(Image.open(io.BytesIO(browser.page.screenshot(clip=box)))).mean()
+
+    for plane, key in ((PLANES[1], "w"), ("segpet-mip", "i")):
+        box = browser.page.locator(f"[data-viewportid={plane}]").bounding_box()
+        before, bright = look(plane), brightness(box)
+        assert before["invert"]
+        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        browser.page.keyboard.press(key)
+        browser.page.mouse.move(*middle)
+        browser.page.mouse.down()
+        browser.page.mouse.move(middle[0] + 40, middle[1] + 40, steps=5)
+        browser.page.mouse.up()
+        if key == "i":
+            browser.page.keyboard.press(key)
+        assert look(plane) != before
+        browser.page.keyboard.press("Space")
+        assert look(plane) == before
+        assert brightness(box) == pytest.approx(bright, abs=5)
 
 
 def test_a_first_pass_proposes_and_a_click_takes_a_proposal_up(viewer, phantom):

@@ -56,7 +56,10 @@ def test_a_pet_ct_is_shown_fused_and_f_shows_pet_alone(viewer):
     assert len(fused) == 2 and fused[1] == ["hot_iron", False]
     browser.page.keyboard.press("f")
     browser.painted()
-    assert looks()[1] == ["Grayscale", True]
+    alone = looks()
+    assert alone[1] == ["Grayscale", True]
+    browser.page.keyboard.press("Space")
+    assert looks() == alone
     browser.page.keyboard.press("f")
     browser.painted()
     assert looks() == fused

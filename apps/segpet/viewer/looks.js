@@ -1,7 +1,7 @@
 // How PET looks in the planes: inverted greys in the tracer's window, or in colours over CT.
 
 import { PLANES } from './layout.js';
-import { libraries, services, viewportOf } from './ohif.js';
+import { libraries, ohif, services, viewportOf } from './ohif.js';
 import { state, change } from './state.js';
 
 const GREY = { name: 'Grayscale', opacity: 1 };
@@ -26,7 +26,39 @@ export function register() {
   for (const [name, look] of Object.entries(looks)) {
     hangingProtocolService.addCustomAttribute(name, name, look);
   }
+  // The newest context's command is the one that key and tool bar run.
+  ohif.commandsManager.createContext('SEGPET');
+  ohif.commandsManager.registerCommand('SEGPET', 'resetViewport', reset);
 }
+
+/** Reset the active viewport, PET to the tracer's window; OHIF would take that of the file. */
+function reset() {
+  const viewport = viewportOf(services().viewportGridService.getActiveViewportId());
+  const { pet, overCt } = volumesIn(viewport);
+  if (!pet) {
+    return ohif.commandsManager.runCommand('resetViewport', {}, 'CORNERSTONE');
+  }
+  if (overCt) {
+    viewport.resetProperties(); // of the CT, which is the first
+  }
+  viewport.resetCamera();
+  const displaySet = services().displaySetService.getDisplaySetByUID(state.displaySet);
+  const { windowWidth, windowCenter } = windowOf(displaySet);
+  // As OHIF makes a range of them when the images hang.
+  const voiRange = libraries().cornerstone.utilities.windowLevel.toLowHighRange(windowWidth, windowCenter);
+  viewport.setProperties({ ...(overCt ? blended() : { invert: true }), voiRange }, pet);
+  viewport.render();
+}
+
+/** The PET in a viewport, and whether it lies over CT. */
+function volumesIn(viewport) {
+  const volumes = viewport?.getAllVolumeIds?.() ?? [];
+  const pet = state.displaySet && volumes.find(id => id.includes(state.displaySet));
+  return { pet, overCt: volumes.filter(id => !id.includes('segpet')).length > 1 };
+}
+
+/** PET over CT, or alone. */
+const blended = () => ({ colormap: state.grey ? GREY : HOT, invert: state.grey });
 
 /** The server's window, in the unit in which OHIF happens to hold the voxels. */
 function windowOf(displaySet) {
@@ -43,14 +75,12 @@ function windowOf(displaySet) {
 
 /** Show PET alone in planes that have CT, or fused again. */
 export function toggleFusion() {
-  const grey = !state.grey;
+  change({ grey: !state.grey });
   for (const viewport of PLANES.map(viewportOf)) {
-    const volumes = viewport?.getAllVolumeIds?.() ?? [];
-    const pet = volumes.find(id => id.includes(state.displaySet));
-    if (pet && volumes.filter(id => !id.includes('segpet')).length > 1) {
-      viewport.setProperties({ colormap: grey ? GREY : HOT, invert: grey }, pet);
+    const { pet, overCt } = volumesIn(viewport);
+    if (pet && overCt) {
+      viewport.setProperties(blended(), pet);
       viewport.render();
     }
   }
-  change({ grey });
 }

@@ -24,6 +24,7 @@ export const LIST = [
   ['P', 'key.propose'],
   ['H', 'key.hide'],
   ['F', 'key.fusion'],
+  ['Space', 'key.reset'],
   ['Ctrl S', 'key.save'],
   ['G', 'key.next'],
   ['↑ ↓', 'key.slices'],

@@ -251,6 +251,7 @@ const TEXTS = {
   'key.propose': ['automatic first pass', '自动初筛'],
   'key.hide': ['hide or show masks', '隐藏或显示标注'],
   'key.fusion': ['PET alone, or fused with CT', '仅 PET 或与 CT 融合'],
+  'key.reset': ["reset the active plane, to the tracer's window", '重置当前平面及示踪剂窗宽窗位'],
   'key.save': ['save a draft; with Shift: submit', '保存草稿；加 Shift：提交'],
   'key.next': ['next study', '下一检查'],
   'key.slices': ['slices of the active plane', '翻看当前平面的层面'],
