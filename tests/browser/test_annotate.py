@@ -399,9 +399,14 @@ def test_a_reset_goes_back_to_the_window_of_the_tracer(viewer):
 
 def test_a_first_pass_proposes_and_a_click_takes_a_proposal_up(viewer, phantom):
     browser = viewer().open("third").emptied()
+    x, y, z = hottest(phantom)
+    browser.show([x, y, z])
+    browser.page.keyboard.press("b")
     browser.press("p")
     proposed = browser.objects()
     assert proposed and {found["status"] for found in proposed} == {"proposed"}
+    browser.stroke([x, y - 30, z], [x + 10, y - 30, z])
+    assert len(browser.objects()) == len(proposed) + 1  # a stroke belongs to none of them
     browser.page.click(f"tr[data-number='{proposed[0]['number']}']")
     browser.painted()
     browser.press("Enter")

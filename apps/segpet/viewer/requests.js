@@ -78,6 +78,9 @@ export function show({ head, masks }) {
     marked: state.marked.filter(number => head.objects.some(object => object.number === number)),
     warnings: [...head.warnings, ...changedObjects(head).flatMap(({ warnings }) => warnings)],
   });
+  if (!state.selected) {
+    aimAt(state.aim); // the number of the next new object may be another one now
+  }
   measure('segpet.work', begun);
   painted.then(() => measure('segpet.repaint', begun));
   return head.objects.filter(({ number }) => !known.has(number));
