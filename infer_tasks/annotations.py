@@ -51,8 +51,8 @@ class Saved:
     Args:
         version: its number.
         status: its status.
-        base: number of the label that counted when the session was begun or last saved as no mere draft: one
-            with a higher number that somebody else saved is news.
+        base: number of the newest version when the session was begun or last saved as no mere draft: what
+            somebody else saved after it is news.
         items: the objects in it.
     """
 

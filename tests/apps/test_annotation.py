@@ -20,7 +20,7 @@ def server(tmp_path_factory, weights, phantom):
     """A server of our own: these tests save labels. Every study is the same phantom."""
     folder = tmp_path_factory.mktemp("annotation")
     (folder / "studies").mkdir()
-    for name in ("clicks", "saving", "negative", "conflict", "restart", "restored", "drawn"):
+    for name in ("clicks", "saving", "negative", "conflict", "restart", "restored", "drawn", "beside", "raced"):
         save_image(folder / f"studies/{name}.nii.gz", phantom.volume.array, phantom.volume.affine)
     server = Server(folder, model=weights, unit="SUVbw", labels=",".join(LABELS[1:]))
     try:
@@ -302,6 +302,22 @@ def test_a_label_that_somebody_else_saved_meanwhile_is_told_not_replaced(server,
     assert mine.save("final", replace=True)["author"] == "mine"
     mine.click(places[2])
     assert mine.save("final")["author"] == "mine"
+
+
+@pytest.mark.parametrize(("theirs", "mine"), [("submitted", "final"), ("final", "submitted")])
+def test_whoever_saves_after_somebody_else_is_asked_however_far_either_label_is(server, places, theirs, mine):
+    def panel(name):
+        return PanelClient(server.url, "raced", f"{theirs}-{name}").open()
+
+    panel("before").click(places[0]).save("final", replace=True)
+    late, quick = panel("late"), panel("quick")
+    quick.click(places[1]).save(theirs)
+    late.click(places[2])
+    with pytest.raises(RefusedError, match=rf"409 {theirs}-quick has saved a label \({theirs}\)"):
+        late.save(mine)
+    late.save(mine, replace=True)
+    late.click(places[1]).save(mine)  # its own are no news to it
+    panel("after").click(places[1]).save(mine)  # nor is what was there when it began
 
 
 def test_two_browsers_see_each_other_and_lose_nothing(server, places):

@@ -86,6 +86,14 @@ class SavedLabels:
         by = {one.author for one in self._workspace.versions.readings(study)}
         return len(by - {client}) < readers
 
+    def news(self, study: str, client: str, since: int) -> list[Label]:
+        """Return what others than a client saved after a version, oldest first, but for drafts."""
+        return [
+            _label_of(one)
+            for one in self._workspace.versions.versions(study)
+            if one.number > since and one.author != client and one.status != "draft"
+        ]
+
     def of_version(self, study: str, number: int) -> Label | None:
         """Return a version of a study's label; None where there is none of that number."""
         version = self._workspace.versions.get(study, number)
@@ -106,7 +114,7 @@ class SavedLabels:
             VolumeError: the label cannot be read.
             HTTPException: it is on another grid, or holds too many objects; there is no such version.
         """
-        label = counting = self.counting(study)
+        label = self.counting(study)
         version = self._workspace.versions.counting(study)
         if number is not None:
             version = self._workspace.versions.get(study, number)
@@ -125,9 +133,10 @@ class SavedLabels:
             if not label:
                 stored = [{**obj, "status": "proposed"} for obj in stored]
         now = Snapshot().having(*self._items(grid, stored, method))
-        if label is None or counting is None:
+        if label is None:
             return now, None
-        return now, Saved(label.version, label.status, counting.version, now.items)
+        newest = self._workspace.versions.current(study)
+        return now, Saved(label.version, label.status, newest.number if newest else 0, now.items)
 
     def save(
         self,

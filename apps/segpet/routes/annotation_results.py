@@ -90,16 +90,15 @@ def save(request: Request, uid: Uid, client: Client, body: asked.SaveBody) -> di
             if before and before.items == now.items and body.status in (before.status, "draft"):
                 return before
             base = before.base if before else 0
-            counting = labels.counting(name)
-            if body.status != "draft" and not body.replace and counting is not None:
-                is_news = counting.version > base and counting.status != "draft"
+            if body.status != "draft" and not body.replace:
+                news = labels.news(name, client, base)
                 # Who reads independently is not to look at what others read.
-                apart = independent and app_instance().options.readers > 1
-                apart = apart and body.status == counting.status == "submitted"
-                if is_news and counting.author != client and not apart:
+                if independent and app_instance().options.readers > 1 and body.status == "submitted":
+                    news = [label for label in news if label.status != "submitted"]
+                if news:
                     raise HTTPException(
                         409,
-                        f"{counting.author or 'Somebody else'} has saved a label ({counting.status}) of this "
+                        f"{news[-1].author or 'Somebody else'} has saved a label ({news[-1].status}) of this "
                         "study since you opened it: look at it first, or save yours in its place.",
                     )
             version = labels.save(name, volume, client, body.status, now, scene, independent)
