@@ -20,7 +20,7 @@ def server(tmp_path_factory, weights, phantom):
     """A server of our own: these tests save labels. Every study is the same phantom."""
     folder = tmp_path_factory.mktemp("annotation")
     (folder / "studies").mkdir()
-    for name in ("clicks", "saving", "negative", "conflict", "restart", "restored", "drawn", "beside", "raced"):
+    for name in ("clicks", "saving", "negative", "conflict", "restart", "restored", "drawn", "raced", "drafted"):
         save_image(folder / f"studies/{name}.nii.gz", phantom.volume.array, phantom.volume.affine)
     server = Server(folder, model=weights, unit="SUVbw", labels=",".join(LABELS[1:]))
     try:
@@ -248,7 +248,7 @@ def test_a_label_is_monai_labels_and_is_saved_once(server, places, lesions):
     panel = PanelClient(server.url, "drawn", "drawer").open().click(places[0])
     draft = panel.save("draft")
     assert panel.save("draft") == draft
-    assert panel.reload().head["saved"] == {**draft, "unchanged": True}
+    assert panel.reload().head["saved"] == draft.pop("counts") == draft
     panel.click(places[1])
     assert not panel.head["saved"]["unchanged"]
     submitted = panel.save("submitted")
@@ -302,6 +302,15 @@ def test_a_label_that_somebody_else_saved_meanwhile_is_told_not_replaced(server,
     assert mine.save("final", replace=True)["author"] == "mine"
     mine.click(places[2])
     assert mine.save("final")["author"] == "mine"
+
+
+def test_a_draft_beside_a_final_label_says_that_the_final_one_counts_as_the_next_frame_does(server, places):
+    panel = PanelClient(server.url, "drafted", "reader").open().click(places[0])
+    final = panel.save("final")
+    draft = panel.click(places[1]).save("draft")
+    assert (draft["status"], draft["version"]) == ("draft", final["version"] + 1)
+    assert draft["counts"] == panel.reload().head["saved"]
+    assert (draft["counts"]["version"], draft["counts"]["unchanged"]) == (final["version"], False)
 
 
 @pytest.mark.parametrize(("theirs", "mine"), [("submitted", "final"), ("final", "submitted")])

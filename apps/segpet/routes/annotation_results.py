@@ -105,5 +105,8 @@ def save(request: Request, uid: Uid, client: Client, body: asked.SaveBody) -> di
             return Saved(version, body.status, base if body.status == "draft" else version, now.items)
 
         done = one.workspace.annotations.save(one.key, body.revision, saved)
-        label = labels.of_version(name, done.version) or labels.counting(name)
-        return {**(saved_row(label, unchanged=True) or {}), **in_archive(name, body.status)}
+        counting = labels.counting(name)
+        label = labels.of_version(name, done.version) or counting
+        counts = saved_row(counting, unchanged=counting is not None and counting.version == done.version)
+        own = saved_row(label, unchanged=True) or {}
+        return {**own, "counts": counts, **in_archive(name, body.status)}

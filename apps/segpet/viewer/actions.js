@@ -218,9 +218,9 @@ export function save(status, replace = false) {
     const { revision } = state.head;
     try {
       const saved = await ask('POST', `${links.path}/label`, { revision, status, replace });
-      const { archive, version } = saved;
+      const { archive, counts, version } = saved;
       const key = archive && !archive.stored ? 'savedNotSent' : 'savedAs';
-      change({ head: { ...state.head, saved }, notice: { key, status, version, message: archive?.message } });
+      change({ head: { ...state.head, saved: counts }, notice: { key, status, version, message: archive?.message } });
     } catch (error) {
       if (error instanceof Refusal && error.status === 409 && !replace && (await savedByOthers(revision))) {
         change({ conflict: status });
