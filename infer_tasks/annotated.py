@@ -7,6 +7,7 @@ from typing import Any
 from infer_tasks.requests import RequestError
 from lib.interaction import AnnotatedObject
 from lib.interaction.painting import Bits, Paint
+from lib.pet import Crop
 
 #: Objects of a study at most: their numbers are the values of a uint8 image.
 MOST_OBJECTS = 255
@@ -53,6 +54,17 @@ class Item:
     def with_object(self, **changes: Any) -> "Item":
         """Return the item with some fields of its object changed."""
         return replace(self, object=replace(self.object, **changes))
+
+    def accepted(self, seen: Crop) -> "Item":
+        """Return the item as accepted: what is seen of it is all of it from then on.
+
+        Raises:
+            RequestError: nothing is seen of it.
+        """
+        if not seen.any():
+            raise RequestError(f"Object {self.number} has no voxel that is seen: there is nothing to accept.")
+        mask = self.mask if seen.equals(self.mask.crop) else Bits.of(seen)
+        return replace(self.with_object(status="accepted"), mask=mask)
 
     def painted(self, paint: Paint) -> "Item":
         """Return the item after a stroke."""

@@ -23,6 +23,7 @@ from lib.store.journal import Event
 
 _MOST_SESSIONS = 128
 _ANNOTATION = "annotation"
+_COVERED = "all of it lies under others, so that it is not seen, counted or saved; correct or delete it."
 
 
 class SessionMovedError(ValueError):
@@ -280,6 +281,8 @@ class Annotations:
         session.revision += 1
         shown = session.scene
         slices = shown.changed_slices(session.show(self._labels), volume.shape)
+        covered = sorted(session.scene.covered - shown.covered)
+        warnings += tuple(f"Object {number} is covered: {_COVERED}" for number in covered)
         return self._view(session, slices, _changed(before, session.now), warnings=warnings)
 
     def _view(

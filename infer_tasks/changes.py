@@ -10,7 +10,7 @@ from infer_tasks.annotated import MOST_OBJECTS, Item, Method, Snapshot
 from infer_tasks.requests import RequestError
 from lib.interaction import AnnotatedObject, Click, Engine, propose_objects, propose_seeds
 from lib.interaction.engine import check_has_value
-from lib.interaction.labels import precedence
+from lib.interaction.labels import is_lesion, precedence
 from lib.interaction.painting import Bits, Paint
 from lib.interaction.prompts import MOST_CLICKS, Index
 from lib.interaction.scene import Scene
@@ -164,9 +164,14 @@ def brush(
         RequestError: a new object without a label, or more objects than MOST_PAINTED or than there can be.
     """
     on, off = _strokes(scene, shape, slices)
-    if len(on.keys() | off.keys()) > MOST_PAINTED:
+    painted = on.keys() | off.keys()
+    if len(painted) > MOST_PAINTED:
         raise RequestError(f"At most {MOST_PAINTED} objects are painted at a time: send fewer slices.")
-    items = dict(now.items)
+    # What was painted in is accepted no longer, and so must not rank as if it were.
+    items = {
+        number: item.with_object(status="draft") if number in painted else item
+        for number, item in now.items.items()
+    }
     for number in sorted(on.keys() - items.keys()):
         if label is None:
             raise RequestError(f"No object has the number {number}: say which label the new one has.")
@@ -184,6 +189,32 @@ def brush(
         paint = Paint(len(item.object.steps), Bits.of(added), Bits.of(taken.minus(added)))
         changed.append(item.painted(paint).with_object(status="draft"))
     return now.having(*changed)
+
+
+def accept(now: Snapshot, scene: Scene) -> Snapshot:
+    """Return the snapshot with all objects accepted of which something is seen."""
+    seen = {number: scene.seen[number] for number in now.items}
+    return now.having(*(now[number].accepted(crop) for number, crop in seen.items() if crop.any()))
+
+
+def in_accepted(now: Snapshot, scene: Scene, number: int | None, label: str, click: Click) -> tuple[str, ...]:
+    """Return the warning that a positive click is in an accepted object, which keeps its voxels.
+
+    Args:
+        now: the objects before the click.
+        scene: how they are shown.
+        number: of the object that was clicked; None: a new one.
+        label: of that object. A lesion is seen over an accepted organ all the same.
+        click: the click.
+    """
+    at = scene.at(click.index) if click.positive else None
+    if at is None or at == number or now[at].object.status != "accepted":
+        return ()
+    if is_lesion(label) and not is_lesion(now[at].object.label):
+        return ()
+    return (
+        f"The click is in object {at}, which is accepted and keeps its voxels; correct that one instead.",
+    )
 
 
 def checked_number(number: int) -> int:

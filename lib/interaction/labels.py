@@ -71,9 +71,12 @@ def says_lesion(name: str) -> bool:
     return bool(_LESION.search(name))
 
 
-def precedence(obj: AnnotatedObject, labels: Sequence[str]) -> tuple[bool, int, int]:
-    """Return what sorts objects so that where two overlap, the later one is the one that is seen."""
-    return is_lesion(obj.label), labels.index(obj.label), obj.id
+def precedence(obj: AnnotatedObject, labels: Sequence[str]) -> tuple[bool, bool, int, int]:
+    """Return what sorts objects so that where two overlap, the later one is the one that is seen.
+
+    An accepted lesion keeps its voxels, whatever is clicked afterwards; so does an organ, but from lesions.
+    """
+    return is_lesion(obj.label), obj.status == "accepted", labels.index(obj.label), obj.id
 
 
 def class_map(
@@ -81,7 +84,8 @@ def class_map(
 ) -> NDArray[np.uint8]:
     """Return the classes of all voxels: uint8 [i, j, k], a label's value is its place in `labels`.
 
-    Where objects overlap, lesions win over organs, and later labels over earlier ones.
+    Where objects overlap, lesions win over organs, accepted objects over others, later labels over earlier
+    ones.
     """
     by_priority = sorted(objects, key=lambda obj: precedence(obj, labels))
     # Fortran order is the order of NIfTI and NRRD files: written without another copy.

@@ -7,14 +7,15 @@ from numpy.typing import NDArray
 
 from lib.interaction.labels import precedence
 from lib.interaction.objects import AnnotatedObject
+from lib.interaction.prompts import Index
 from lib.pet import Crop
 
 
 class Scene:
     """The objects of a study as a viewer shows them: each voxel is one object's, or nobody's.
 
-    Lesions win over organs, later labels over earlier ones, higher numbers over lower ones, as in the class
-    map that is saved.
+    Lesions win over organs, accepted objects over others, later labels over earlier ones, higher numbers over
+    lower ones, as in the class map that is saved.
 
     Args:
         objects: of the study.
@@ -34,18 +35,26 @@ class Scene:
         masks = masks or {}
         self.seen: dict[int, Crop] = {}
         """What is seen of each object, by number."""
-        self._covered: dict[tuple[Crop, ...], Crop] = {}
+        self.covered: set[int] = set()
+        """Numbers of the objects that have voxels, none of which is seen."""
+        self._rests: dict[tuple[Crop, ...], Crop] = {}
         winners: list[Crop] = []
         for obj in sorted(objects, key=lambda obj: precedence(obj, labels), reverse=True):
             mask = masks[obj.id]
             over = tuple(winner for winner in winners if _overlap(mask, winner))
             if over:
                 key = (mask, *over)
-                rest = before._covered.get(key) if before else None
-                self._covered[key] = self.seen[obj.id] = _minus_all(mask, over) if rest is None else rest
+                rest = before._rests.get(key) if before else None
+                self._rests[key] = self.seen[obj.id] = _minus_all(mask, over) if rest is None else rest
+                if not self.seen[obj.id].any():
+                    self.covered.add(obj.id)
             else:
                 self.seen[obj.id] = mask
             winners.append(mask)
+
+    def at(self, index: Index) -> int | None:
+        """Return the number of the object that is seen in a voxel (i, j, k); None where there is none."""
+        return next((number for number, crop in self.seen.items() if crop.contains(index)), None)
 
     def slices(self, shape: Sequence[int], first: int, last: int) -> NDArray[np.uint8]:
         """Return the objects' numbers in the slices from `first` to before `last`.

@@ -20,7 +20,17 @@ def server(tmp_path_factory, weights, phantom):
     """A server of our own: these tests save labels. Every study is the same phantom."""
     folder = tmp_path_factory.mktemp("annotation")
     (folder / "studies").mkdir()
-    for name in ("clicks", "saving", "negative", "conflict", "restart", "restored", "drawn", "raced", "drafted"):
+    for name in (
+        "clicks",
+        "saving",
+        "negative",
+        "conflict",
+        "restart",
+        "restored",
+        "drawn",
+        "raced",
+        "drafted",
+    ):
         save_image(folder / f"studies/{name}.nii.gz", phantom.volume.array, phantom.volume.affine)
     server = Server(folder, model=weights, unit="SUVbw", labels=",".join(LABELS[1:]))
     try:
@@ -179,6 +189,36 @@ def test_objects_are_renamed_relabelled_accepted_merged_and_deleted(panel, place
     for _ in range(5):
         panel.post("undo")
     assert set(panel.objects) == {1, 2, 3}
+
+
+def test_an_accepted_object_keeps_its_voxels_against_a_click_in_it_which_is_told(panel, places):
+    mine = panel.click(places[0]).patch(1, status="accepted").grid
+    panel.click(places[0])
+    np.testing.assert_array_equal(panel.grid, mine)
+    assert panel.objects[1]["status"] == "accepted" and panel.head["patient"]["count"] == 1
+    assert panel.objects[2]["covered"] and panel.objects[2]["voxels"] == 0
+    inside, covered, *_ = panel.head["warnings"]
+    assert inside.startswith("The click is in object 1, which is accepted")
+    assert covered.startswith("Object 2 is covered")
+    with pytest.raises(RefusedError, match="422 Object 2 has no voxel that is seen"):
+        panel.patch(2, status="accepted")
+    assert panel.post("accept").objects[2]["status"] == "draft"
+    panel.patch(1, status="draft")
+    assert (panel.grid == 2).any() and panel.head["warnings"][0].startswith("Object 1 is covered")
+    assert panel.objects[1]["covered"] and panel.head["patient"]["count"] == 1
+
+
+def test_what_is_seen_is_what_is_accepted(panel, places, lesions):
+    """Else accepting the upper one of two would take from the lower one, or the other way round."""
+    panel.click(places[0])
+    mine = panel.grid
+    uid = panel.study["instances"][lesions[0][2]]
+    upper = np.where(panel.image[uid] == 1, 2, 0).astype(np.uint8)
+    panel.brush({uid: upper}, label="lesion").patch(1, status="accepted").patch(2, status="accepted")
+    assert (panel.grid == 2).any() and ((panel.grid > 0) == (mine > 0)).all()
+    shown = panel.grid
+    panel.patch(1, status="draft").patch(1, status="accepted").delete(2)
+    np.testing.assert_array_equal(panel.grid, np.where(shown == 1, 1, 0))
 
 
 def test_a_lesion_is_seen_over_an_organ_and_the_numbers_are_of_what_is_seen(panel, phantom):

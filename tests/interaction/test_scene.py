@@ -13,8 +13,8 @@ LABELS = ("background", "lesion", "liver", "spleen")
 SHAPE = (7, 6, 9)
 
 
-def obj(number, label="lesion"):
-    return AnnotatedObject(number, label, f"1.2.{number}")
+def obj(number, label="lesion", status="draft"):
+    return AnnotatedObject(number, label, f"1.2.{number}", status)
 
 
 def block(*ranges):
@@ -35,6 +35,17 @@ def test_a_lesion_wins_over_an_organ_and_a_higher_number_over_a_lower():
     assert (image(scene)[:3, :3, :3] == 2).all()
     assert (image(scene)[3:] == 4).all()
     assert not scene.seen[1].any() and not scene.seen[3].any()
+
+
+def test_an_accepted_object_keeps_its_voxels_but_an_organ_not_from_a_lesion():
+    whole, corner = block((0, 7), (0, 6), (0, 9)), block((0, 3), (0, 3), (0, 3))
+    scene = Scene([obj(1, status="accepted"), obj(2), obj(3)], {1: whole, 2: corner, 3: corner}, LABELS)
+    assert (image(scene) == 1).all() and scene.covered == {2, 3}
+    scene = Scene(
+        [obj(1, "spleen", "accepted"), obj(2, "liver"), obj(3)], dict.fromkeys((1, 2, 3), whole), LABELS
+    )
+    assert (image(scene) == 3).all() and scene.covered == {1, 2}
+    assert Scene([obj(1)], {1: Crop.empty()}, LABELS).covered == set()  # there is nothing to be covered
 
 
 crops = st.tuples(

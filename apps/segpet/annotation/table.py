@@ -104,6 +104,7 @@ def _row(
         "name": obj.name,
         "uid": obj.uid,
         "status": obj.status,
+        "covered": obj.id in scene.covered,
         "method": item.method.name,
         "threshold": item.method.threshold,
         "value": item.method.value,

@@ -92,10 +92,12 @@ def click(request: Request, uid: Uid, client: Client, body: asked.ClickBody) -> 
             )
         label = panel.checked_label(body.label) if body.label is not None else ""
 
-        def made(now: Snapshot, _: Scene) -> tuple[Snapshot, tuple[str, ...]]:
+        def made(now: Snapshot, scene: Scene) -> tuple[Snapshot, tuple[str, ...]]:
+            of = label if body.object is None else now[body.object].object.label
+            warnings = changes.in_accepted(now, scene, body.object, of, placed)
             if body.object is None:
-                return changes.begin(now, one.reader(_method(body)), label, placed), ()
-            return changes.click_in(now, one.reader(now[body.object].method), body.object, placed), ()
+                return changes.begin(now, one.reader(_method(body)), label, placed), warnings
+            return changes.click_in(now, one.reader(now[body.object].method), body.object, placed), warnings
 
         return one.change("click", body.revision, made)
 
@@ -146,16 +148,20 @@ def change_object(
         told = {
             "label": body.label and panel.checked_label(body.label),
             "name": body.name,
-            "status": body.status,
+            "status": None if body.status == "accepted" else body.status,
         }
         told = {key: value for key, value in told.items() if value is not None}
         if body.method is None and (body.threshold, body.value) != (None, None):
             raise RequestError("A threshold belongs to the method suv_region: name the method too.")
 
-        def made(now: Snapshot, _: Scene) -> tuple[Snapshot, tuple[str, ...]]:
+        def made(now: Snapshot, scene: Scene) -> tuple[Snapshot, tuple[str, ...]]:
+            item = now[number].with_object(**told)
             if body.method is not None:
-                now = changes.answer_anew(now, one.reader(_method(body)), number)
-            return now.having(now[number].with_object(**told)), ()
+                now = changes.answer_anew(now.having(item), one.reader(_method(body)), number)
+                item = now[number]
+            if body.status == "accepted":
+                item = item.accepted(item.mask.crop if body.method else scene.seen[number])
+            return now.having(item), ()
 
         return one.change("object", body.revision, made)
 
@@ -165,11 +171,9 @@ def change_object(
 def accept(request: Request, uid: Uid, client: Client, body: asked.Change) -> Response:
     """Accept all objects."""
     with told_to_client():
-
-        def made(now: Snapshot, _: Scene) -> tuple[Snapshot, tuple[str, ...]]:
-            return now.having(*(item.with_object(status="accepted") for item in now.items.values())), ()
-
-        return Panel(request, uid, client).change("accept", body.revision, made)
+        return Panel(request, uid, client).change(
+            "accept", body.revision, lambda now, scene: (changes.accept(now, scene), ())
+        )
 
 
 @router.delete("/objects/{number}", summary="Delete an object", response_class=Frame)

@@ -87,6 +87,7 @@ const TEXTS = {
   proposed: ['proposed', '待确认'],
   draft: ['draft', '草稿'],
   accepted: ['accepted', '已接受'],
+  covered: ['covered by others', '被其他目标遮盖'],
   accept: ['Accept', '接受'],
   unaccept: ['Back to draft', '退回草稿'],
   acceptAll: ['Accept all', '全部接受'],

@@ -70,11 +70,11 @@ function TableActions({ state: { head, marked } }) {
 const SIGNS = { proposed: '?', draft: '·', accepted: '✓' };
 
 function Row({ object, state, shown, ready }) {
-  const { number, label, name, site, status, edited } = object;
+  const { number, label, name, site, status, edited, covered } = object;
   const selected = state.selected === number;
   const row = useRef();
   useEffect(() => selected && row.current.scrollIntoView?.({ block: 'nearest' }), [selected]);
-  const more = [name && spoken(label), site, edited && text('brushed')].filter(Boolean).join(' · ');
+  const more = [covered && text('covered'), name && spoken(label), site, edited && text('brushed')].filter(Boolean).join(' · ');
   const named =
     state.renaming === number
       ? html`<${Rename} object=${object} />`
@@ -82,7 +82,7 @@ function Row({ object, state, shown, ready }) {
   const numbers = shown.map(
     ([, key, places]) => html`<td data-key=${key} data-value=${object[key] ?? ''}>${digits(object[key], places)}</td>`,
   );
-  return html`<tr ref=${row} data-number=${number} data-status=${status} aria-selected=${selected}
+  return html`<tr ref=${row} data-number=${number} data-status=${status} data-covered=${`${covered}`} aria-selected=${selected}
       onClick=${() => actions.goTo(number)}>
       <td class="segpet-left"><i style=${{ background: rgb(object.color) }}></i>${number}</td>
       <td class="segpet-left">${named}<span class="segpet-quiet segpet-small segpet-site">${more}</span></td>
