@@ -113,6 +113,10 @@ class Snapshot:
             raise RequestError(f"There is no object {number} in this session.")
         return self.items[number]
 
+    def proposed(self) -> set[int]:
+        """Return the numbers of the proposals that nobody took up or accepted yet."""
+        return {number for number, item in self.items.items() if item.object.status == "proposed"}
+
     def next_number(self) -> int | None:
         """Return the number of a new object: the highest so far plus 1, as long as there are such.
 

@@ -264,6 +264,24 @@ def test_a_first_pass_proposes_and_a_click_takes_a_proposal_up(viewer, phantom):
     assert browser.objects()[0]["status"] == "accepted"
 
 
+def test_a_label_is_submitted_without_proposals_that_nobody_took_up_once_that_is_confirmed(viewer):
+    browser = viewer().open("third").emptied()
+    browser.press("p")
+    first, *rest = browser.objects()
+    browser.page.click(f"tr[data-number='{first['number']}']")
+    browser.painted()
+    browser.press("Enter")
+    assert f"Not counted: {len(rest)} proposed" in browser.said("beside")
+    assert browser.page.inner_text("[data-test=totals] dd").strip() == "1"
+    before = browser.study("third")["version"]
+    browser.push("save-submitted")
+    assert f": {len(rest)}." in browser.said("unseen") and browser.study("third")["version"] == before
+    browser.page.click("[data-test=save-without]")
+    browser.page.wait_for_selector("text=Saved: submitted")
+    assert browser.study("third")["version"] == before + 1
+    assert [found["number"] for found in browser.objects()] == [first["number"]]
+
+
 def test_two_tabs_of_one_annotator_cannot_overwrite_each_other(viewer, phantom):
     browser = viewer().open("fourth").emptied()
     browser.show(hottest(phantom))

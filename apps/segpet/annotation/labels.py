@@ -123,6 +123,11 @@ class SavedLabels:
                 raise HTTPException(404, f"This study has no version {number} of a label.")
         if version is not None:
             grid, stored = self._of_version(version, volume)
+            if version.status != "draft":  # another viewer's proposals: who submitted them stands for them
+                stored = [
+                    {**obj, "status": "draft" if obj["status"] == "proposed" else obj["status"]}
+                    for obj in stored
+                ]
         else:
             tag = label.status if label else "original"
             path = self._studies.get_label_uri(study, tag)

@@ -26,7 +26,8 @@ def table(
 ) -> dict[str, Any]:
     """Return `objects` and `patient` for JSON, as `docs/viewer-api.md` has them.
 
-    The numbers are those of `lib.pet.quantify`, of what is seen of each object, and so of the saved label.
+    The numbers are those of `lib.pet.quantify`, of what is seen of each object, and so of the saved label;
+    the patient's without what is only proposed, for nobody has said yet that it is a lesion.
 
     Args:
         volume: the study's image.
@@ -35,14 +36,15 @@ def table(
         labels: names in use, `background` first.
         organs: names sites; None where there is no organ map.
     """
+    proposed = now.proposed()
     lesions = [
         numbers_of(volume, scene.seen[number])
         for number, item in now.items.items()
-        if is_lesion(item.object.label)
+        if is_lesion(item.object.label) and number not in proposed
     ]
     return {
         "objects": [_row(volume, item, scene, labels, organs) for item in now.items.values()],
-        "patient": summarise_apart(volume, lesions).as_dict(),
+        "patient": {**summarise_apart(volume, lesions).as_dict(), "proposed": len(proposed)},
     }
 
 

@@ -176,6 +176,16 @@ def accept(request: Request, uid: Uid, client: Client, body: asked.Change) -> Re
         )
 
 
+@router.post("/reject", summary="Delete what is only proposed", response_class=Frame)
+@in_a_thread
+def reject(request: Request, uid: Uid, client: Client, body: asked.Change) -> Response:
+    """Delete the proposals that nobody took up or accepted; this can be undone."""
+    with told_to_client():
+        return Panel(request, uid, client).change(
+            "reject", body.revision, lambda now, _: (now.without(now.proposed()), ())
+        )
+
+
 @router.delete("/objects/{number}", summary="Delete an object", response_class=Frame)
 @in_a_thread
 def delete_object(

@@ -89,6 +89,11 @@ def save(request: Request, uid: Uid, client: Client, body: asked.SaveBody) -> di
         def saved(now: Snapshot, scene: Scene, before: Saved | None, independent: bool) -> Saved:
             if before and before.items == now.items and body.status in (before.status, "draft"):
                 return before
+            if body.status != "draft" and (proposed := now.proposed()):
+                raise RequestError(
+                    f"Nobody has looked at {len(proposed)} of the proposals: accept, correct or reject them "
+                    "first, or save a draft."
+                )
             base = before.base if before else 0
             if body.status != "draft" and not body.replace:
                 news = labels.news(name, client, base)

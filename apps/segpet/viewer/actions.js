@@ -212,10 +212,14 @@ export function save(status, replace = false) {
   if (!can()) {
     return undefined;
   }
-  change({ conflict: null });
+  change({ conflict: null, unseen: null });
   return inTurn('saving', async () => {
     await flush();
-    const { revision } = state.head;
+    const { revision, patient } = state.head;
+    if (status !== 'draft' && patient.proposed) {
+      change({ unseen: status });
+      return;
+    }
     try {
       const saved = await ask('POST', `${links.path}/label`, { revision, status, replace });
       const { archive, counts, version } = saved;
@@ -229,6 +233,13 @@ export function save(status, replace = false) {
       throw error;
     }
   });
+}
+
+/** Reject what is only proposed, and save the rest. */
+export async function saveWithout(status) {
+  if (can() && (await changing('editing', 'POST', 'reject'))) {
+    await save(status);
+  }
 }
 
 /** Whether the label was refused because of another's version, not because this session has moved on. */

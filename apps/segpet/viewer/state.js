@@ -24,6 +24,7 @@ export const state = {
   strategy: null, // the one that was chosen; null: the first
   renaming: null, // number of the object whose name is being typed
   conflict: null, // status that was to be saved when somebody else had saved since
+  unseen: null, // status that was to be saved while there were proposals that nobody took up
   marked: [], // numbers of objects chosen for merging
   comparison: null, // head of suv_region's answer beside the model's mask
   hidden: false, // masks and marks

@@ -171,5 +171,6 @@ function Totals({ patient }) {
       ([name, value, places, unit]) => html`<div data-value=${value ?? ''}><dt>${name}</dt>
       <dd>${digits(value, places)} <small>${unit}</small></dd></div>`,
     )}
-  </dl>`;
+  </dl>
+  ${patient.proposed > 0 && html`<p class="segpet-quiet segpet-small" data-test="beside">${text('beside', { count: patient.proposed })}</p>`}`;
 }
