@@ -14,6 +14,7 @@ from lib.interaction.looks import Around, mask_of
 from lib.interaction.prompts import Click, Index, Step
 from lib.interaction.region_decoder import RegionDecoder, clicks_of, points_of
 from lib.interaction.segmenter import State, Stopwatch
+from lib.interaction.suv_region import hardly_any_uptake
 from lib.interaction.told import as_meant, as_told
 from lib.network import PromptableNetwork
 from lib.pet import Crop, Volume
@@ -104,8 +105,13 @@ class NetworkSegmenter:
     ) -> NetworkState:
         """Return the state after the last step (see `Segmenter.advance`)."""
         state = self._advanced(volume, anchor, before, steps, watch)
+        clicks = clicks_of(steps)
         meant = as_meant(state.mask, before.mask, steps[-1]) if before else state.mask
-        return state if meant is state.mask else replace(state, mask=as_told(meant, clicks_of(steps)).tight())
+        if meant is not state.mask:
+            state = replace(state, mask=as_told(meant, clicks).tight())
+        # A network finds something anywhere, in air too.
+        cold = [text for click in clicks if click.positive for text in hardly_any_uptake(volume, click.index)]
+        return replace(state, warnings=tuple(dict.fromkeys((*state.warnings, *cold)))) if cold else state
 
     def _advanced(
         self,

@@ -138,9 +138,7 @@ class RegionGrower:
         peak = peak + np.subtract(near.start, box.start)
         threshold = self._threshold(volume.unit, box, peak, maximum)
         region = Crop(box.start, _connected(box.values >= threshold, peak)).tight()
-        warnings = []
-        if volume.unit == "SUVbw" and maximum < HARDLY_ANY_SUV:
-            warnings.append(f"The click is where there is hardly any uptake (SUV {maximum:.2g}).")
+        warnings = list(hardly_any_uptake(volume, click))
         if self.method == "percent" and self.value is not None and self.value < 1:
             warnings.append(f"{self.value:g} % is next to nothing: did you mean {100 * self.value:g} %?")
         if _meets_bound(region, box, volume.shape):
@@ -175,6 +173,23 @@ class RegionGrower:
             edge = region & ~ndimage.binary_erosion(region, border_value=1)
             steepness.append(float(gradient[edge].mean()) if edge.any() else 0.0)
         return float(GRADIENT_SHARES[int(np.argmax(steepness))]) * maximum
+
+
+def hardly_any_uptake(volume: Volume, click: Index) -> tuple[str, ...]:
+    """Return the warning that a positive click is in air, or beside the patient.
+
+    Even lungs and fat reach SUV 0.3 within 12 mm. In another unit nothing says how much is hardly any.
+
+    Args:
+        volume: the study's image.
+        click: voxel (i, j, k).
+    """
+    if volume.unit != "SUVbw":
+        return ()
+    maximum, _ = _hottest_uphill(*_box_around(volume, click, REACH_MM))
+    if maximum >= HARDLY_ANY_SUV:
+        return ()
+    return (f"The click is where there is hardly any uptake (SUV {maximum:.2g}).",)
 
 
 def _box_around(volume: Volume, click: Index, reach_mm: float) -> tuple[_Box, NDArray[np.int64]]:

@@ -251,7 +251,7 @@ def frame(known: Known, chance: random.Random, send: Send) -> None:
         **{chance.choice(("object", "label", "point", "positive", "status")): value(chance)},
     }
     verb = chance.choice(
-        ("clicks", "undo", "redo", "restore", "accept", "merge", "proposals", "label", "seen")
+        ("clicks", "undo", "redo", "restore", "accept", "merge", "proposals", "reject", "label", "seen")
     )
     send(Asked("POST", f"{place}/{verb}", sent_json, text_of(change, chance).encode(errors="surrogatepass")))
 

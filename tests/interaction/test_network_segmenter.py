@@ -49,6 +49,19 @@ def test_a_ball_is_found_in_one_region(engine, network):
     assert update.regions == [{"object": 1, "lattice_start": [4, 4, 4], "edge_mm": 128.0, "grown": False}]
 
 
+@pytest.mark.parametrize(
+    ("air", "unit", "said"), [(0.01, "SUVbw", True), (0.4, "SUVbw", False), (0.01, "Bq/ml", False)]
+)
+def test_a_click_in_air_is_told_and_one_in_a_lung_or_in_another_unit_is_not(engine, air, unit, said):
+    values = ball((40, 40, 40), (20, 20, 8), 6, np.full((40, 40, 40), air, np.float32))
+    volume = Volume(values, np.diag([SPACING, SPACING, SPACING, 1.0]), unit)
+    first = engine.update(volume, (), Prompts({"lesion": ((20, 20, 30),)}))
+    again = engine.update(volume, first.objects, Prompts({"lesion": ((20, 20, 30), (20, 20, 31))}))
+    for update in (first, again):
+        assert sum("hardly any uptake (SUV 0.01)" in text for text in update.warnings) == said
+        assert update.masks[1].contains((20, 20, 30))  # it is told, not refused
+
+
 def test_a_second_object_in_the_inner_part_shares_the_embedding(engine, network):
     values = ball((40, 40, 40), (20, 20, 20), 3)
     volume = volume_of(ball((40, 40, 40), (20, 20, 27), 2, values))
