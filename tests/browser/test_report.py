@@ -48,6 +48,16 @@ def test_findings_become_an_impression_with_marks_that_is_accepted(viewer, serve
     mark = page.locator("[data-test=mark] >> text=77.7").bounding_box()
     text = page.locator("[data-test=impression]").bounding_box()
     assert text["y"] <= mark["y"] <= text["y"] + text["height"] and text["x"] <= mark["x"]  # in its place
+    layers = page.evaluate(
+        "() => [...document.querySelectorAll('.segpet-marked > .segpet-text')]"
+        ".map(part => part.getBoundingClientRect())"
+    )
+    assert layers[0] == layers[1]  # marks lie below what they mark, line by line
+    page.reload()
+    browser.loaded()
+    page.locator("[data-test=report] > summary").click()
+    page.wait_for_selector("[data-test=mark] >> text=77.7")
+    assert page.input_value("[data-test=impression]").endswith("SUVmax 77.7.")  # nobody has accepted it yet
     page.fill("[data-test=findings]", f"{findings}Dictated.")
     page.click("[data-test=report-accept]")
     page.wait_for_selector("[data-test=report-accepted]")

@@ -26,7 +26,24 @@ export const blank = study => ({
   accepted: null, // time of the pair that was accepted last, where it is this one
 });
 
-const patch = changes => change({ report: { ...state.report, ...changes } });
+const KEPT = 'segpet.report'; // in the tab: texts about a patient must not outlive it
+
+function patch(changes) {
+  change({ report: { ...state.report, ...changes } });
+  sessionStorage.setItem(KEPT, JSON.stringify({ client: state.client, report: state.report }));
+}
+
+/** Show the report of the open study: what was written in it before a reload, else what the server has. */
+export function open() {
+  const { client, report } = JSON.parse(sessionStorage.getItem(KEPT)) ?? {};
+  if (client === state.client && report.study === state.study.id && report.impression && !report.accepted) {
+    change({ report: { ...report, busy: false, waiting: null, copied: false } });
+    checkSoon();
+  } else {
+    refresh();
+  }
+}
+
 const route = () => path('studies', state.report.study, 'impression');
 
 /** Ask for findings and for what was accepted; what the reader typed is replaced. */

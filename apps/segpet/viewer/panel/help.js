@@ -14,6 +14,7 @@ function rename({ target }) {
 }
 
 async function signOut() {
+  sessionStorage.clear();
   await fetch('/sign-out', { method: 'POST' });
   window.location.assign('/');
 }

@@ -9,7 +9,7 @@ export function Report({ state }) {
   const toggled = ({ target }) => {
     if (target.open) {
       target.scrollIntoView({ block: 'start' });
-      state.report?.study !== state.study.id && report.refresh();
+      state.report?.study !== state.study.id && report.open();
     }
   };
   return html`<details class="segpet-report" data-test="report" onToggle=${toggled}>
