@@ -3,7 +3,7 @@
 import { html, useEffect, useRef } from '../vendor/preact-htm.js';
 import * as actions from '../actions.js';
 import { change } from '../state.js';
-import { spoken, text } from '../texts.js';
+import { language, spoken, text } from '../texts.js';
 import { rgb } from './annotate.js';
 
 const digits = (value, places) =>
@@ -70,10 +70,17 @@ function TableActions({ state: { head, marked } }) {
 const SIGNS = { proposed: '?', draft: '·', accepted: '✓' };
 
 function Row({ object, state, shown, ready }) {
-  const { number, label, name, site, status, edited, covered } = object;
+  const { number, label, name, status, edited, covered } = object;
+  const site = language === 'zh' ? object.site_zh : object.site;
   const selected = state.selected === number;
   const row = useRef();
-  useEffect(() => selected && row.current.scrollIntoView?.({ block: 'nearest' }), [selected]);
+  useEffect(() => {
+    if (selected) {
+      // What can be done with it stands in the row below.
+      row.current.nextElementSibling?.scrollIntoView({ block: 'nearest' });
+      row.current.scrollIntoView({ block: 'nearest' });
+    }
+  }, [selected]);
   const more = [covered && text('covered'), name && spoken(label), site, edited && text('brushed')].filter(Boolean).join(' · ');
   const named =
     state.renaming === number

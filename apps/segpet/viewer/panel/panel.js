@@ -30,13 +30,15 @@ export function Panel() {
   }
   return html`<div class="segpet-panel" data-phase=${state.phase} data-running=${state.running ?? ''}
       data-revision=${state.head.revision ?? ''} onClick=${letGo}>
-    <${Study} state=${state} />
+    <div class="segpet-body">
+      <${Study} state=${state} />
+      ${state.phase === 'ready' && html`<${Annotate} state=${state} />`}
+      <${Objects} state=${state} />
+      <${Readings} state=${state} />
+      <${Report} state=${state} />
+      <${Learn} state=${state} />
+    </div>
     <${Messages} state=${state} />
-    ${state.phase === 'ready' && html`<${Annotate} state=${state} />`}
-    <${Objects} state=${state} />
-    <${Readings} state=${state} />
-    <${Report} state=${state} />
-    <${Learn} state=${state} />
     <${Save} state=${state} />
     ${state.help && html`<${Help} />`}
   </div>`;
