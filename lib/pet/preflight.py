@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _WHAT_TO_DO = (
-    "The unit of the values is unknown, so numbers are not SUV; state it when opening the image, or in a "
-    'JSON file of the same name beside it ({"Units": "g/ml"} for SUV, "Bq/mL" for activity).'
+    "The unit of the values is unknown, so numbers are not SUV; the server can be told (--unit), or a "
+    'JSON file of the same name beside the image ({"Units": "g/ml"} for SUV, "Bq/mL" for activity).'
 )
 
 

@@ -47,13 +47,13 @@ def test_a_unit_stated_against_the_header_is_said_to_be(stored, tmp_path):
 
 def test_an_image_file_says_where_its_unit_comes_from(tmp_path):
     path = save_nifti(tmp_path / "a.nii")
-    assert "state it when opening the image" in read_volume(path).preflight.sentence
+    assert "the server can be told (--unit)" in read_volume(path).preflight.sentence
     assert "as stated when" in read_volume(path, unit="SUVbw").preflight.sentence
     (tmp_path / "a.json").write_text('{"Units": "Bq/mL"}')
     preflight = read_volume(path).preflight
     assert preflight.sentence == "Numbers are in Bq/ml, from the sidecar beside the file."
     assert preflight.possible == ()
-    assert "state it" in read_volume(path, unit="unknown").preflight.sentence
+    assert "--unit" in read_volume(path, unit="unknown").preflight.sentence
 
 
 BIDS = {
