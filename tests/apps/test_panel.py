@@ -193,6 +193,11 @@ def test_a_label_put_there_by_hand_is_gone_on_from(without_weights, phantom):
     np.testing.assert_array_equal(panel.grid > 0, (phantom.lesions > 0) | (phantom.labels == 1))
 
 
+def test_what_the_panel_s_head_says_of_the_unit_is_no_warning_of_every_click(without_weights):
+    panel = PanelClient(without_weights.url, "series", "unit").open()
+    assert panel.study["preflight"] and panel.head["warnings"] == []
+
+
 def test_a_label_that_cannot_be_used_does_not_lock_the_study_up(without_weights):
     (without_weights.studies / "labels/final/flipped.nii.gz").write_bytes(b"no image")
     for _ in range(50):
@@ -267,7 +272,7 @@ def test_sites_are_named_by_an_organ_map_in_the_folder(without_weights, phantom,
     organ[i - 4 : i + 5, j - 4 : j + 5, k - 4 : k + 5] = 1
     write_mask(folder / "prostate.nii.gz", organ, phantom.volume.affine)
     panel.click(lps(phantom.volume.affine, lesions[1]))
-    assert panel.objects[1]["site"] == "in the prostate"
+    assert panel.objects[1]["site"] == "in the prostate" and "前列腺" in panel.objects[1]["site_zh"]
     assert PanelClient(without_weights.url, "other", "sites").study["sites"]
 
 

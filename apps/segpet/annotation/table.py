@@ -16,6 +16,7 @@ from lib.interaction.scene import Scene
 from lib.pet import Crop, Volume
 from lib.pet.organ_map import OrganMap
 from lib.pet.quantify import summarise_apart, unit_warning
+from lib.report.findings import site_text
 
 #: What is told of living masks: an object that a change leaves alone keeps its crop and is not measured anew.
 _TOLD: WeakKeyDictionary[Crop, tuple[str, OrganMap | None, dict[str, Any]]] = WeakKeyDictionary()
@@ -50,6 +51,9 @@ def table(
 
 def head(view: View, label: Label | None, others: list[str], volume: Volume) -> dict[str, Any]:
     """Return how a session stands, for JSON, as `docs/viewer-api.md` has it."""
+    preflight = volume.preflight
+    # What the unit is stands in the panel's head, but for one that was overruled.
+    unit = None if preflight and not preflight.overruled else unit_warning(volume)
     unchanged = view.saved is not None and label is not None and view.saved.version == label.version
     return {
         "revision": view.revision,
@@ -60,7 +64,7 @@ def head(view: View, label: Label | None, others: list[str], volume: Volume) -> 
         "can_redo": view.can_redo,
         "saved": saved(label, unchanged and view.saved.items == view.now.items if view.saved else False),
         "others": others,
-        "warnings": [*view.warnings, *filter(None, [unit_warning(volume)])],
+        "warnings": [*view.warnings, *filter(None, [unit])],
     }
 
 
@@ -93,6 +97,7 @@ def _measured(volume: Volume, mask: Crop, organs: OrganMap | None) -> dict[str, 
         "centroid": None if numbers.centroid is None else to_lps(volume, numbers.centroid),
         "hottest": hottest,
         "site": site.text if site else None,
+        "site_zh": site_text({**vars(site), "organ": site.name}, "zh") if site else None,
     }
 
 
