@@ -121,7 +121,7 @@ def train_segmentation(
         try:
             outcome = _Training(job, folder, _Teller(told, progress), stop).run()
         except Stopped:
-            told.set(status="stopped", message="Stopped; the same training goes on from here.")
+            told.set(status="stopped", message="The same training goes on from here.")
             raise
         except Exception as error:
             told.fail(error)

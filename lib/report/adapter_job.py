@@ -119,7 +119,7 @@ def _watched(
     try:
         outcome = _train(job, folder / "adapter", tell, stopped, fresh)
     except TuningStopped:
-        progress.set(status="stopped", message="Stopped; the same training goes on from here.")
+        progress.set(status="stopped", message="The same training goes on from here.")
         raise
     except Exception as error:
         progress.fail(error, BackendError)

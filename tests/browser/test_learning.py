@@ -38,6 +38,18 @@ def learnt(tmp_path_factory) -> Iterator[Server]:
         server.stop()
 
 
+#: Whether a select is as wide as its longest choice.
+IS_WHOLE = """(selector) => {
+  const select = document.querySelector(selector);
+  const copy = select.cloneNode(true);
+  copy.style.cssText = 'position: absolute; max-width: none; width: max-content';
+  select.parentNode.append(copy);
+  const wanted = copy.offsetWidth;
+  copy.remove();
+  return select.offsetWidth >= wanted;
+}"""
+
+
 def text_of(browser, name: str, wanted: str) -> None:
     """Wait until a part of the panel says something."""
     part = browser.page.locator(f"[data-test={name}]")
@@ -66,9 +78,17 @@ def test_the_panel_shows_the_curve_starts_and_stops_a_training_and_lets_weights_
     page.click("[data-test=train-start]")
     page.wait_for_selector("[data-test=progress]")
     page.wait_for_selector("[data-test=training][data-status=running]")
+    held = []
+    page.route("**/segpet/training/stop", lambda route: held.append(route))
     page.click("[data-test=train-stop]")
+    text_of(browser, "train-stop", "Stopping")  # an epoch may take a while to end
+    assert page.is_disabled("[data-test=train-stop]")
+    held[0].continue_()
     page.wait_for_selector("[data-test=training]:not([data-status=running])")
+    assert browser.said("training").count("Stopped") == 1
     page.wait_for_selector("[data-test=train-start]")
+    for name in ("mode", "labels"):
+        assert page.evaluate(IS_WHOLE, f"[data-test=train-{name}]")
 
 
 def test_the_chosen_strategy_brings_the_next_study_and_stays_chosen(viewer, learnt):

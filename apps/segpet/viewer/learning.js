@@ -19,9 +19,13 @@ export function watch(wanted) {
   }
 }
 
+function heard(learning) {
+  change({ learning, stopping: state.stopping && learning.training.status === 'running' });
+}
+
 async function refresh() {
   try {
-    change({ learning: await ask('GET', 'training') });
+    heard(await ask('GET', 'training'));
   } catch {
     // A server that is away for a moment is told of at the next click, not here.
   }
@@ -38,8 +42,9 @@ function again() {
 async function tell(route, body) {
   change({ error: null });
   try {
-    change({ learning: await ask('POST', route, body) });
+    heard(await ask('POST', route, body));
   } catch (error) {
+    change({ stopping: false });
     failed(error);
   }
   again();
@@ -52,7 +57,10 @@ export const start = options => tell('training', options);
 export const goOn = () => tell('training', { resume: true });
 
 /** Let the training keep its checkpoint and end. */
-export const stop = () => tell('training/stop', {});
+export function stop() {
+  change({ stopping: true });
+  return tell('training/stop', {});
+}
 
 /** Let a trainer's version answer, or write. */
 export const promote = (trainer, version) => tell('weights/promote', { trainer, version });

@@ -18,6 +18,7 @@ export const state = {
   warnings: [], // sentences
   notice: null, // what was done: {key of its text, values}
   learning: null, // as GET /segpet/training gives it; null until somebody looks
+  stopping: false, // a training was told to stop, and has not ended yet
   readings: null, // of the study whose readings were opened, as GET .../agreement gives them
   report: null, // of the study whose findings were opened, see impressions.js
   strategies: [], // names of the server's ways to choose the next study

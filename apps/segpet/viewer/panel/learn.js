@@ -11,14 +11,19 @@ const HEIGHT = 56;
 
 const digits = value => (value === undefined || value === null ? '–' : value.toFixed(2));
 
+function toggled({ target }) {
+  watch(target.open);
+  target.open && target.scrollIntoView({ block: 'start' });
+}
+
 export function Learn({ state }) {
-  const { role } = state;
+  const { role, stopping } = state;
   const learning = state.learning && { ...state.learning, read_only: state.learning.read_only || role !== 'admin' };
   useEffect(() => () => watch(false), []);
-  return html`<details class="segpet-learn" data-test="learn" onToggle=${({ target }) => watch(target.open)}>
+  return html`<details class="segpet-learn" data-test="learn" onToggle=${toggled}>
     <summary>${text('learning')}</summary>
     ${role !== 'admin' && html`<p class="segpet-note">${text('adminsTrain')}</p>`}
-    ${learning && html`<${Answers} learning=${learning} /><${Training} learning=${learning} /><${Weights} learning=${learning} /><${Writing} learning=${learning} />`}
+    ${learning && html`<${Answers} learning=${learning} /><${Training} learning=${learning} stopping=${stopping} /><${Weights} learning=${learning} /><${Writing} learning=${learning} />`}
   </details>`;
 }
 
@@ -29,7 +34,7 @@ function Answers({ learning: { answers, champion, fault } }) {
     ${fault && html`<p class="segpet-note" data-test="fault">${fault}</p>`}`;
 }
 
-function Training({ learning: { training, trainer, read_only: readOnly } }) {
+function Training({ learning: { training, trainer, read_only: readOnly }, stopping }) {
   const { status, stage, share, epoch, epochs, message, warnings } = training;
   const running = status === 'running';
   const what = training.trainer === 'impression' && html`<span>${text('impression')}:</span>`;
@@ -44,11 +49,11 @@ function Training({ learning: { training, trainer, read_only: readOnly } }) {
     ${warnings.map(warning => html`<p class="segpet-note" data-test="training-warning">${warning}</p>`)}
     <${Curve} curve=${training.curve} />
     ${!trainer && html`<p class="segpet-note">${text('noTrainer')}</p>`}
-    ${trainer && !readOnly && html`<${Actions} training=${training} />`}
+    ${trainer && !readOnly && html`<${Actions} training=${training} stopping=${stopping} />`}
   </div>`;
 }
 
-function Actions({ training: { status, resumable } }) {
+function Actions({ training: { status, resumable }, stopping }) {
   const [options, choose] = useReducer((old, patch) => ({ ...old, ...patch }), { mode: MODES[0], labels: LABELS[0], tracer: null });
   const select = (name, values) => html`<select value=${options[name]} title=${text(`${name}Hint`)} data-test=${`train-${name}`}
     onChange=${({ target }) => {
@@ -56,7 +61,8 @@ function Actions({ training: { status, resumable } }) {
       choose({ [name]: target.value });
     }}>${values.map(value => html`<option value=${value}>${text(`${name}.${value}`)}</option>`)}</select>`;
   if (status === 'running') {
-    return html`<button class="segpet-button" data-test="train-stop" onClick=${stop}>${text('stop')}</button>`;
+    return html`<button class="segpet-button" data-test="train-stop" disabled=${stopping} onClick=${stop}>
+      ${text(stopping ? 'stopping' : 'stop')}</button>`;
   }
   const broken = resumable && status !== 'failed';
   return html`<div class="segpet-line">

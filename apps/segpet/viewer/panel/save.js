@@ -9,7 +9,7 @@ export function Save({ state }) {
   const ready = state.phase === 'ready';
   return html`<footer class="segpet-save">
     <p class="segpet-quiet segpet-small" data-test="saved">
-      <${Notice} notice=${state.notice} />${labelOf(state.head)} ${ready && html`<${Restore} saved=${state.head.saved} />`}
+      <${Notice} notice=${state.notice} counts=${state.head.saved} />${labelOf(state.head)} ${ready && html`<${Restore} saved=${state.head.saved} />`}
     </p>
     <div class="segpet-line">
       ${ready && html`<${Statuses} role=${state.role} />`}
@@ -30,7 +30,10 @@ function labelOf({ saved, objects }) {
   return [...parts, !saved.unchanged && text('changedSince')].filter(Boolean).join(' · ');
 }
 
-function Notice({ notice }) {
+function Notice({ notice, counts }) {
+  if (notice?.key === 'savedAs' && notice.version === counts.version) {
+    return html`<b>${text('saved')}</b> `; // which one stands behind it
+  }
   const status = notice?.status && text(`status.${notice.status}`);
   return notice && html`<b>${text(notice.key, { ...notice, status })}</b> `;
 }
