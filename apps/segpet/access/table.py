@@ -51,6 +51,7 @@ annotator  POST             /segpet/studies/{uid}/sessions/{client}/restore
 annotator  PATCH DELETE     /segpet/studies/{uid}/sessions/{client}/objects/{number}
 annotator  GET              /segpet/studies/{uid}/sessions/{client}/objects/{number}/comparison
 annotator  POST             /segpet/studies/{uid}/sessions/{client}/accept
+annotator  POST             /segpet/studies/{uid}/sessions/{client}/reject
 annotator  POST             /segpet/studies/{uid}/sessions/{client}/clear
 annotator  POST             /segpet/studies/{uid}/sessions/{client}/merge
 annotator  POST             /segpet/studies/{uid}/sessions/{client}/proposals
