@@ -20,17 +20,7 @@ def server(tmp_path_factory, weights, phantom):
     """A server of our own: these tests save labels. Every study is the same phantom."""
     folder = tmp_path_factory.mktemp("annotation")
     (folder / "studies").mkdir()
-    for name in (
-        "clicks",
-        "saving",
-        "negative",
-        "conflict",
-        "restart",
-        "restored",
-        "drawn",
-        "raced",
-        "drafted",
-    ):
+    for name in ("clicks", "saving", "negative", "conflict", "restart", "restored", "drawn"):
         save_image(folder / f"studies/{name}.nii.gz", phantom.volume.array, phantom.volume.affine)
     server = Server(folder, model=weights, unit="SUVbw", labels=",".join(LABELS[1:]))
     try:
@@ -191,36 +181,6 @@ def test_objects_are_renamed_relabelled_accepted_merged_and_deleted(panel, place
     assert set(panel.objects) == {1, 2, 3}
 
 
-def test_an_accepted_object_keeps_its_voxels_against_a_click_in_it_which_is_told(panel, places):
-    mine = panel.click(places[0]).patch(1, status="accepted").grid
-    panel.click(places[0])
-    np.testing.assert_array_equal(panel.grid, mine)
-    assert panel.objects[1]["status"] == "accepted" and panel.head["patient"]["count"] == 1
-    assert panel.objects[2]["covered"] and panel.objects[2]["voxels"] == 0
-    inside, covered, *_ = panel.head["warnings"]
-    assert inside.startswith("The click is in object 1, which is accepted")
-    assert covered.startswith("Object 2 is covered")
-    with pytest.raises(RefusedError, match="422 Object 2 has no voxel that is seen"):
-        panel.patch(2, status="accepted")
-    assert panel.post("accept").objects[2]["status"] == "draft"
-    panel.patch(1, status="draft")
-    assert (panel.grid == 2).any() and panel.head["warnings"][0].startswith("Object 1 is covered")
-    assert panel.objects[1]["covered"] and panel.head["patient"]["count"] == 1
-
-
-def test_what_is_seen_is_what_is_accepted(panel, places, lesions):
-    """Else accepting the upper one of two would take from the lower one, or the other way round."""
-    panel.click(places[0])
-    mine = panel.grid
-    uid = panel.study["instances"][lesions[0][2]]
-    upper = np.where(panel.image[uid] == 1, 2, 0).astype(np.uint8)
-    panel.brush({uid: upper}, label="lesion").patch(1, status="accepted").patch(2, status="accepted")
-    assert (panel.grid == 2).any() and ((panel.grid > 0) == (mine > 0)).all()
-    shown = panel.grid
-    panel.patch(1, status="draft").patch(1, status="accepted").delete(2)
-    np.testing.assert_array_equal(panel.grid, np.where(shown == 1, 1, 0))
-
-
 def test_a_lesion_is_seen_over_an_organ_and_the_numbers_are_of_what_is_seen(panel, phantom):
     liver = np.argwhere(phantom.labels == 1).mean(axis=0).round()
     panel.click(lps(phantom.volume.affine, liver), label="liver")
@@ -342,31 +302,6 @@ def test_a_label_that_somebody_else_saved_meanwhile_is_told_not_replaced(server,
     assert mine.save("final", replace=True)["author"] == "mine"
     mine.click(places[2])
     assert mine.save("final")["author"] == "mine"
-
-
-def test_a_draft_beside_a_final_label_says_that_the_final_one_counts_as_the_next_frame_does(server, places):
-    panel = PanelClient(server.url, "drafted", "reader").open().click(places[0])
-    final = panel.save("final")
-    draft = panel.click(places[1]).save("draft")
-    assert (draft["status"], draft["version"]) == ("draft", final["version"] + 1)
-    assert draft["counts"] == panel.reload().head["saved"]
-    assert (draft["counts"]["version"], draft["counts"]["unchanged"]) == (final["version"], False)
-
-
-@pytest.mark.parametrize(("theirs", "mine"), [("submitted", "final"), ("final", "submitted")])
-def test_whoever_saves_after_somebody_else_is_asked_however_far_either_label_is(server, places, theirs, mine):
-    def panel(name):
-        return PanelClient(server.url, "raced", f"{theirs}-{name}").open()
-
-    panel("before").click(places[0]).save("final", replace=True)
-    late, quick = panel("late"), panel("quick")
-    quick.click(places[1]).save(theirs)
-    late.click(places[2])
-    with pytest.raises(RefusedError, match=rf"409 {theirs}-quick has saved a label \({theirs}\)"):
-        late.save(mine)
-    late.save(mine, replace=True)
-    late.click(places[1]).save(mine)  # its own are no news to it
-    panel("after").click(places[1]).save(mine)  # nor is what was there when it began
 
 
 def test_two_browsers_see_each_other_and_lose_nothing(server, places):

@@ -163,29 +163,6 @@ def test_a_first_pass_proposes_and_leaves_what_is_there(without_weights, phantom
     assert set(panel.objects) == {1}
 
 
-def test_proposals_are_no_lesions_of_the_totals_until_somebody_takes_them_up(without_weights):
-    panel = PanelClient(without_weights.url, "open", "totals").open().post("proposals")
-    first, *rest = panel.objects
-    assert panel.head["patient"]["count"] == 0 and panel.head["patient"]["tmtv_ml"] == 0
-    assert panel.head["patient"]["proposed"] == len(panel.objects) > 1
-    panel.patch(first, status="accepted")
-    assert panel.head["patient"]["tmtv_ml"] == panel.objects[first]["mtv_ml"] > 0
-    assert (panel.head["patient"]["count"], panel.head["patient"]["proposed"]) == (1, len(rest))
-
-
-def test_only_a_draft_is_saved_with_proposals_that_nobody_looked_at(without_weights):
-    panel = PanelClient(without_weights.url, "sagittal", "unseen").open().post("proposals")
-    count = len(panel.objects)
-    assert panel.save("draft")["status"] == "draft"
-    for status in ("submitted", "reviewed", "final"):
-        with pytest.raises(RefusedError, match=f"422 Nobody has looked at {count} of the proposals"):
-            panel.save(status)
-    panel.patch(1, status="accepted").post("reject")
-    assert set(panel.objects) == {1}
-    assert panel.save("final")["status"] == "final"
-    assert len(panel.post("undo").objects) == count
-
-
 def test_a_label_put_there_by_hand_is_gone_on_from(without_weights, phantom):
     panel = PanelClient(without_weights.url, "labelled", "hand").open()
     assert (panel.head["saved"]["status"], panel.head["saved"]["version"]) == ("final", 0)
