@@ -264,7 +264,7 @@ def test_a_first_pass_proposes_and_a_click_takes_a_proposal_up(viewer, phantom):
     assert browser.objects()[0]["status"] == "accepted"
 
 
-def test_a_label_is_submitted_without_proposals_that_nobody_took_up_once_that_is_confirmed(viewer):
+def test_a_label_is_made_final_without_proposals_that_nobody_took_up_once_that_is_confirmed(viewer):
     browser = viewer().open("third").emptied()
     browser.press("p")
     first, *rest = browser.objects()
@@ -274,12 +274,12 @@ def test_a_label_is_submitted_without_proposals_that_nobody_took_up_once_that_is
     assert f"Not counted: {len(rest)} proposed" in browser.said("beside")
     assert browser.page.inner_text("[data-test=totals] dd").strip() == "1"
     before = browser.study("third")["version"]
-    browser.push("save-submitted")
+    browser.push("save-final")
     assert f": {len(rest)}." in browser.said("unseen") and browser.study("third")["version"] == before
     browser.page.click("[data-test=save-without]")
-    browser.page.wait_for_selector("text=Saved: submitted")
-    assert browser.said("saved").count("submitted") == 1
-    assert browser.study("third")["version"] == before + 1
+    browser.page.wait_for_selector("text=Saved: final")
+    assert browser.said("saved").count("final") == 1
+    assert browser.study("third")["version"] > before
     assert [found["number"] for found in browser.objects()] == [first["number"]]
 
 
