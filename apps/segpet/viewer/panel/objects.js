@@ -113,7 +113,7 @@ function RowActions({ object: { number, label, status }, state }) {
     actions.edit(number, { label: target.value });
   };
   return html`<div class="segpet-line">
-    <button class="segpet-link" data-test="accept" title="Enter" onClick=${() => actions.accept(number)}>
+    <button class="segpet-link" data-test="accept" title="Enter" onClick=${() => actions.accept()}>
       ${text(status === 'accepted' ? 'unaccept' : 'accept')}</button>
     <button class="segpet-link" data-test="rename" title="R" onClick=${() => change({ renaming: number })}>
       ${text('rename')}</button>
