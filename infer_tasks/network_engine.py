@@ -4,6 +4,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
@@ -107,6 +108,9 @@ class NetworkEngine:
         Args:
             wait: until it answers, or was found not to be usable.
         """
+        if wait and self.state == "loading":
+            with suppress(CheckpointError):  # which every request for a mask tells
+                self.get()
         if self._now is None:
             return  # whoever needs it first loads the right one
         if wait:

@@ -112,6 +112,18 @@ def test_a_session_that_begins_after_a_promotion_elsewhere_has_the_champion_from
     assert name_of(engine, ("study", "reader")) == "version-2"
 
 
+def test_who_waits_for_a_promotion_while_the_first_weights_are_not_there_yet_waits_for_these(
+    weights, models, tmp_path
+):
+    engine = engine_of(weights, models, tmp_path)
+    models.promote(2)
+    engine.follow(wait=True)
+    assert (engine.state, engine.version) == ("ready", 2)
+    broken = NetworkEngine(tmp_path / "nowhere", CPU, tmp_path / "cache")
+    broken.follow(wait=True)
+    assert broken.state == "broken"
+
+
 def test_who_waits_while_a_load_is_about_to_begin_waits_for_it(weights, models, tmp_path, monkeypatch):
     class Slow(threading.Thread):
         def start(self):
