@@ -89,6 +89,8 @@ def test_the_panel_shows_the_curve_starts_and_stops_a_training_and_lets_weights_
     page.wait_for_selector("[data-test=train-start]")
     for name in ("mode", "labels"):
         assert page.evaluate(IS_WHOLE, f"[data-test=train-{name}]")
+    with page.expect_response("**/seen"):  # else nobody is sent here for three minutes
+        page.evaluate("import('/segpet/viewer/session.js').then(session => session.leave())")
 
 
 def test_the_chosen_strategy_brings_the_next_study_and_stays_chosen(viewer, learnt):

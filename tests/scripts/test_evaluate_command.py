@@ -4,7 +4,6 @@ import csv
 import json
 import re
 import shutil
-import signal
 from importlib.metadata import version
 
 import nibabel
@@ -14,7 +13,6 @@ from scipy.ndimage import gaussian_filter
 from small_network import small_seganypet
 from typer.testing import CliRunner
 
-from lib.learning import results
 from lib.learning.metrics import METRICS
 from lib.network import save_network
 from lib.pet import write_mask
@@ -330,23 +328,6 @@ def test_a_damaged_case_is_left_out_and_the_others_are_measured(cases, tmp_path)
     assert summary["cases"] == 1
     assert [case["number"] for case in summary["left_out"]] == [1]
     assert "cannot be read" in result.stderr
-
-
-def test_ctrl_c_while_a_case_is_written_lets_it_count_for_all_methods(cases, tmp_path, monkeypatch):
-    write, before = results.write_clicks, signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def struck(*arguments):
-        signal.raise_signal(signal.SIGINT)
-        write(*arguments)
-
-    monkeypatch.setattr(results, "write_clicks", struck)
-    try:
-        assert evaluate(cases, "--clicks", "1", "--unit", "SUVbw", "-o", tmp_path).exit_code == 130
-    finally:
-        signal.signal(signal.SIGINT, before)
-    summary = json.loads((tmp_path / "summary.json").read_text())
-    assert [one["cases"] for one in (summary, *summary["baselines"])] == [1] * (1 + len(summary["baselines"]))
-    assert summary["baselines"]
 
 
 def interrupted(*_, **__):
