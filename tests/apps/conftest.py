@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from guarded import SECRET, TOKENS, USERS, bearer
+from panel_client import lps
 from serving import LABELS, Server, save_image, sts_pet
 from small_network import small_seganypet
 
@@ -37,6 +38,12 @@ def lesions(phantom) -> list[list[int]]:
     numbers = range(1, int(phantom.lesions.max()) + 1)
     places = [np.argmax(np.where(phantom.lesions == number, values, -1)) for number in numbers]
     return [[int(at) for at in np.unravel_index(place, values.shape)] for place in places]
+
+
+@pytest.fixture(scope="session")
+def places(lesions, phantom) -> list[list[float]]:
+    """The hottest voxel of each lesion, LPS mm."""
+    return [lps(phantom.volume.affine, voxel) for voxel in lesions]
 
 
 @pytest.fixture(scope="session")

@@ -30,12 +30,6 @@ def server(tmp_path_factory, weights, phantom):
 
 
 @pytest.fixture
-def places(lesions, phantom):
-    """The hottest voxel of each lesion, LPS mm."""
-    return [lps(phantom.volume.affine, voxel) for voxel in lesions]
-
-
-@pytest.fixture
 def panel(server, request):
     return PanelClient(server.url, "clicks", request.node.name[:64].translate({91: "-", 93: "-"})).open()
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from panel_client import PanelClient, RefusedError, lps
+from panel_client import PanelClient, RefusedError
 from serving import Server, save_image
 
 
@@ -18,12 +18,6 @@ def server(tmp_path_factory, phantom):
         yield server.start()
     finally:
         server.stop()
-
-
-@pytest.fixture
-def places(lesions, phantom):
-    """The hottest voxel of each lesion, LPS mm."""
-    return [lps(phantom.volume.affine, voxel) for voxel in lesions]
 
 
 @pytest.fixture
