@@ -35,12 +35,14 @@ class NetworkState(State):
         wide: the same of the one region at the wide spacing.
         far: the same of the one region at the far spacing, while that alone is the answer.
         close: the same of the one region at the fine spacing, while the object is small enough for it.
+        cold: warnings that clicks are where there is hardly any uptake.
     """
 
     logits: tuple[tuple[Index, torch.Tensor], ...] = ()
     wide: tuple[Index, torch.Tensor] | None = None
     far: tuple[Index, torch.Tensor] | None = None
     close: tuple[Index, torch.Tensor] | None = None
+    cold: tuple[str, ...] = ()
     bytes: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -105,13 +107,15 @@ class NetworkSegmenter:
     ) -> NetworkState:
         """Return the state after the last step (see `Segmenter.advance`)."""
         state = self._advanced(volume, anchor, before, steps, watch)
-        clicks = clicks_of(steps)
         meant = as_meant(state.mask, before.mask, steps[-1]) if before else state.mask
         if meant is not state.mask:
-            state = replace(state, mask=as_told(meant, clicks).tight())
+            state = replace(state, mask=as_told(meant, clicks_of(steps)).tight())
         # A network finds something anywhere, in air too.
-        cold = [text for click in clicks if click.positive for text in hardly_any_uptake(volume, click.index)]
-        return replace(state, warnings=tuple(dict.fromkeys((*state.warnings, *cold)))) if cold else state
+        cold = before.cold if before else ()
+        for click in steps[-1]:
+            cold += hardly_any_uptake(volume, click.index) if click.positive else ()
+        warnings = tuple(dict.fromkeys((*state.warnings, *cold)))
+        return replace(state, warnings=warnings, cold=cold) if cold else state
 
     def _advanced(
         self,

@@ -138,7 +138,7 @@ class RegionGrower:
         peak = peak + np.subtract(near.start, box.start)
         threshold = self._threshold(volume.unit, box, peak, maximum)
         region = Crop(box.start, _connected(box.values >= threshold, peak)).tight()
-        warnings = list(hardly_any_uptake(volume, click))
+        warnings = list(_hardly_any(volume.unit, maximum))
         if self.method == "percent" and self.value is not None and self.value < 1:
             warnings.append(f"{self.value:g} % is next to nothing: did you mean {100 * self.value:g} %?")
         if _meets_bound(region, box, volume.shape):
@@ -184,10 +184,12 @@ def hardly_any_uptake(volume: Volume, click: Index) -> tuple[str, ...]:
         volume: the study's image.
         click: voxel (i, j, k).
     """
-    if volume.unit != "SUVbw":
-        return ()
     maximum, _ = _hottest_uphill(*_box_around(volume, click, REACH_MM))
-    if maximum >= HARDLY_ANY_SUV:
+    return _hardly_any(volume.unit, maximum)
+
+
+def _hardly_any(unit: str, maximum: float) -> tuple[str, ...]:
+    if unit != "SUVbw" or maximum >= HARDLY_ANY_SUV:
         return ()
     return (f"The click is where there is hardly any uptake (SUV {maximum:.2g}).",)
 
