@@ -14,7 +14,7 @@ from infer_tasks.sessions import Clicked
 from infer_tasks.workspace import Workspace
 from lib.pet import Volume, read_mask, write_mask
 from lib.pet.image_files import check_image_header, read_grid
-from lib.pet.resample import corners_apart
+from lib.pet.resample import misplaced_mm
 
 READ_ONLY = "This server is read only: studies and labels can be viewed, and nothing is saved."
 
@@ -144,8 +144,7 @@ def _check_size(size: tuple[int, int, int], volume: Volume) -> None:
 
 
 def _check_place(affine: NDArray[np.float64], volume: Volume) -> None:
-    apart = corners_apart(volume.shape, affine, volume.affine)
-    if apart > min(volume.spacing) / 2:
+    if apart := misplaced_mm(volume.shape, affine, volume.affine):
         raise HTTPException(
             422,
             f"The label's voxels lie up to {apart:.1f} mm from the study's, for its axes or origin are "

@@ -29,6 +29,18 @@ def corners_apart(shape: Sequence[int], one: NDArray[np.float64], other: NDArray
     return float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())
 
 
+def misplaced_mm(shape: Sequence[int], affine: NDArray[np.float64], image: NDArray[np.float64]) -> float:
+    """Return how far a label lies from an image of its shape, mm; 0 where that is half a voxel or less.
+
+    Args:
+        shape: voxels along i, j and k.
+        affine: the label's, 4x4, voxel centre -> RAS+ mm.
+        image: the image's, likewise.
+    """
+    apart = corners_apart(shape, affine, image)
+    return apart if apart > np.linalg.norm(image[:3, :3], axis=0).min() / 2 else 0.0
+
+
 def nearest_labels(
     labels: NDArray[np.unsignedinteger], affine: NDArray[np.float64], volume: Volume
 ) -> NDArray[np.unsignedinteger]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lib.pet import VolumeError, read_volume
 from lib.pet.image_files import FORMATS, read_grid
-from lib.pet.resample import corners_apart
+from lib.pet.resample import misplaced_mm
 from lib.store.checkup.finding import Aside, Finding, moved_aside
 from lib.store.checkup.labels import fault_of
 from lib.store.labels import LabelVersion, LabelVersions
@@ -72,8 +72,7 @@ def _grid(study: str, image: Path, labels: list[Path]) -> Iterator[Finding]:
                 "saved. Put the former image back, or save a label of the new one.",
             )
             continue
-        apart, spacing = corners_apart(shape, place, affine), np.linalg.norm(affine[:3, :3], axis=0)
-        if apart > spacing.min() / 2:
+        if apart := misplaced_mm(shape, place, affine):
             yield Finding(
                 label,
                 f"The label of {study} is not on the grid of its image: its voxels lie up to {apart:.1f} mm "
