@@ -12,7 +12,6 @@ import typer
 from scripts import InputError, Unit, app, named_unit
 from scripts.bars import counted
 from scripts.evaluation_table import print_summary
-from scripts.left_out import LeftOut
 from scripts.outputs import check_output_folder
 
 if TYPE_CHECKING:
@@ -164,7 +163,7 @@ def segmentation(
 
     `segpet evaluate segmentation cases/ --unit SUVbw --model weights.safetensors -o results/`
     """
-    from lib.learning.cases import find_cases, missing_values
+    from lib.learning.cases import find_cases, missing_values, without_mask
     from lib.learning.protocols import Corrective
     from lib.learning.results import Results
 
@@ -198,10 +197,14 @@ def segmentation(
     }
     results = Results(models, baselines, settings, output, seed, masks)
     reading = {"unit": unit, "instances": instances.value, "values": value or (), "embed": embed}
-    left_out, stopped = LeftOut(results, output), False
-    left_out.without_mask(studies, mask)
+    if names := without_mask(studies, mask):
+        for name in names:
+            results.leave_out(None, name, f"There is no {mask} in its folder.")
+        count = "1 folder has" if len(names) == 1 else f"{len(names)} folders have"
+        typer.echo(f"{count} an image and no {mask}, left out ({_which(results)}).", err=True)
+    stopped = False
     try:
-        _run(results, left_out, cases, reading, rules, counts, tolerance)
+        _run(results, cases, reading, rules, counts, tolerance)
     except KeyboardInterrupt:
         stopped = True
     if not results.any:
@@ -220,7 +223,6 @@ def segmentation(
 
 def _run(
     results: "Results",
-    left_out: LeftOut,
     cases: "Sequence[CaseFiles]",
     reading: dict[str, Any],
     rules: "Corrective | Given",
@@ -261,8 +263,15 @@ def _run(
                 seeds = seed_recall(seeds_of(case), case.objects) if rules.proposals else None
                 results.add(number, case, runs, seeds)
             except (CaseError, PromptError, VolumeError) as error:
-                progress.console.print(left_out.add(number, files.name, str(error)), markup=False)
+                reason = results.leave_out(number, files.name, str(error))
+                told = f"Case {number} was left out: {reason} ({_which(results)})"
+                progress.console.print(told, markup=False)
             progress.advance(bar)
+
+
+def _which(results: "Results") -> str:
+    """Return where the names of left-out cases are, which nobody else is to read."""
+    return f"{'' if results.folder else 'with --output '}left_out.csv says which"
 
 
 def _needs_suv(method: "Method") -> bool:

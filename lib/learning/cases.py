@@ -225,6 +225,12 @@ def _folders(folder: Path, mask_name: str) -> Iterable[CaseFiles]:
             yield CaseFiles(image.parent.name, image, mask, organs if organs.is_file() else None)
 
 
+def without_mask(folder: Path, mask_name: str) -> list[str]:
+    """Return the names of folders with an image and no mask of that name, which may have been mistyped."""
+    images = sorted(folder.glob("*/PET_image.nii.gz"))
+    return [image.parent.name for image in images if not (image.parent / mask_name).is_file()]
+
+
 def _nnunet(folder: Path) -> Iterable[CaseFiles]:
     ending = f"_{_pet_channel(folder / 'dataset.json'):04d}"
     for image in _images(folder / "imagesTr"):

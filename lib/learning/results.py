@@ -21,14 +21,16 @@ from lib.learning.page import render
 from lib.learning.summary import summarise, summarise_seeds
 from lib.pet import Crop, write_mask
 
+LEFT_OUT = "left_out.csv"
+
 
 class Results:
     """Collects runs; memory does not grow with the images, and every case is on disk when it is done.
 
     Into the folder go `cases.csv` (a line for each case, method and number of clicks), `lesions.csv` (the
-    same for each lesion, where each is clicked on its own), `clicks/METHOD/NAME_clicks.json`, on demand
-    `masks/METHOD/NAME.nii.gz`, and with `write` also `summary.json` and `report.html`, which have no case's
-    name. What an earlier run wrote there is removed first.
+    same for each lesion, where each is clicked on its own), `left_out.csv`, `clicks/METHOD/NAME_clicks.json`,
+    on demand `masks/METHOD/NAME.nii.gz`, and with `write` also `summary.json` and `report.html`, which have
+    no case's name. What an earlier run wrote there is removed first.
 
     Args:
         models: the methods that are evaluated; the first has its worst cases drawn.
@@ -86,11 +88,24 @@ class Results:
         if seeds:
             self._seeds.append(seeds)
 
-    def leave_out(self, number: int, name: str, reason: str) -> None:
-        """Note that a case could not be used; where the reason has the case's name, NAME takes its place."""
+    def leave_out(self, number: int | None, name: str, reason: str) -> str:
+        """Note that a case could not be used, in `left_out.csv` with its name.
+
+        Args:
+            number: the case's; None: it is not even one of the cases, and the file alone says so.
+            name: the case's.
+            reason: a sentence.
+
+        Returns:
+            The reason, with NAME in place of the case's name.
+        """
+        if self.folder:
+            _append(self.folder / LEFT_OUT, [{"number": number, "case": name, "reason": reason}])
         # Files are named after cases, with something before or behind: NAME_0000.nii.gz, NAME_clicks.json.
         nameless = re.sub(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", "NAME", reason)
-        self.left_out.append({"number": number, "reason": nameless})
+        if number is not None:
+            self.left_out.append({"number": number, "reason": nameless})
+        return nameless
 
     def warn(self, number: int, warning: str) -> None:
         """Note what must be said of a case that is measured; no name is in it."""
@@ -172,7 +187,7 @@ def _remove_earlier(folder: Path) -> None:
             if (path.parent.name, path.name.removesuffix(ending)) in written:
                 path.unlink()
     # The table last: a run that is killed here can still be removed.
-    for name in ("lesions.csv", "summary.json", "report.html", "cases.csv"):
+    for name in ("lesions.csv", LEFT_OUT, "summary.json", "report.html", "cases.csv"):
         (folder / name).unlink(missing_ok=True)
 
 
