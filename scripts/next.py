@@ -95,8 +95,9 @@ def next_studies(
             if not scored and len(found) == count:
                 break
     order = ranked(strategy, found, labels, random) if scored else []
+    placed = set(order)
     # Of the rest nothing is known that a strategy could go by.
-    order += [score.study for score in found if score.study not in set(order)]
+    order += [score.study for score in found if score.study not in placed]
     if not order:
         raise InputError("No study is left to label" + (f" of the tracer {tracer}." if tracer else "."))
     if as_json:
