@@ -17,9 +17,7 @@ export function click(point, other, viewportId) {
   if (!can()) {
     return;
   }
-  if (state.hidden) {
-    toggleHidden(); // or its answer would not be seen
-  }
+  reveal();
   jumpTo(point, viewportId);
   const { aim, label, method } = state;
   submit({ point, positive: state.positive !== other, aim, label, method });
@@ -119,9 +117,7 @@ export function chooseTool(tool) {
     activate(tool);
     change({ tool });
     if (tool === 'brush' || tool === 'eraser') {
-      if (state.hidden) {
-        toggleHidden();
-      }
+      reveal();
       links.labelmap.front(PLANES);
       select(state.selected);
     }
@@ -313,3 +309,6 @@ export function toggleHidden() {
   change({ hidden: !state.hidden });
   links.labelmap?.setVisible(!state.hidden);
 }
+
+/** Show masks again before something is made that would not be seen. */
+const reveal = () => state.hidden && toggleHidden();
