@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from guarded import SECRET, TOKENS, USERS, bearer
 from panel_client import lps
-from serving import LABELS, Server, save_image, sts_pet
+from serving import LABELS, Server, save_image, save_studies, sts_pet
 from small_network import small_seganypet
 
 from apps.segpet.access.tokens import line_of
@@ -50,9 +50,7 @@ def places(lesions, phantom) -> list[list[float]]:
 def server(tmp_path_factory, weights, phantom) -> Iterator[Server]:
     """Our server with phantoms (two are the same image), real PET where there is some, and no study."""
     folder = tmp_path_factory.mktemp("server")
-    (folder / "studies").mkdir()
-    for name in ("Doe_Jane", "second"):
-        save_image(folder / f"studies/{name}.nii.gz", phantom.volume.array, phantom.volume.affine)
+    save_studies(folder, ("Doe_Jane", "second"), phantom.volume)
     save_image(folder / "studies/brighter.nii.gz", phantom.volume.array * 2, phantom.volume.affine)
     save_image(folder / "outside.nii.gz", phantom.volume.array, phantom.volume.affine)
     sts_pet(folder / "studies", "STS_001", "STS_003")
@@ -78,9 +76,7 @@ def run(tmp_path_factory) -> Iterator[FaultRun]:
 def guarded(tmp_path_factory, phantom) -> Iterator[Server]:
     """A server on which nobody works without a token, but for whom a proxy on this machine has signed in."""
     folder = tmp_path_factory.mktemp("guarded")
-    (folder / "studies").mkdir()
-    for name in ("Doe_Jane", "second"):
-        save_image(folder / f"studies/{name}.nii.gz", phantom.volume.array, phantom.volume.affine)
+    save_studies(folder, ("Doe_Jane", "second"), phantom.volume)
     users = folder / "users.txt"
     users.write_text("# users\n" + "".join(line_of(one, TOKENS[one.role]) for one in USERS))
     options = {"model": "none", "impression": "none", "unit": "SUVbw", "tokens": users}

@@ -9,12 +9,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import requests
 from monailabel.client import MONAILabelClient
+
+from lib.pet import Volume
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -152,6 +155,13 @@ def _run(command: list[str], cwd: Path, env: dict[str, str], log: Path) -> None:
 def save_image(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
     """Write a NIfTI file."""
     nibabel.save(nibabel.Nifti1Image(array, affine), path)
+
+
+def save_studies(folder: Path, names: Iterable[str], volume: Volume) -> None:
+    """Make the folder `studies` in which every study is the same image."""
+    (folder / "studies").mkdir()
+    for name in names:
+        save_image(folder / f"studies/{name}.nii.gz", volume.array, volume.affine)
 
 
 def parse_nrrd(content: bytes) -> tuple[dict[str, str], np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import requests
 from panel_client import PanelClient, RefusedError, lps
-from serving import LABELS, ROOT, Server, save_image
+from serving import LABELS, ROOT, Server, save_studies
 
 from lib.pet import read_mask
 
@@ -19,9 +19,9 @@ from lib.pet import read_mask
 def server(tmp_path_factory, weights, phantom):
     """A server of our own: these tests save labels. Every study is the same phantom."""
     folder = tmp_path_factory.mktemp("annotation")
-    (folder / "studies").mkdir()
-    for name in ("clicks", "saving", "negative", "conflict", "restart", "restored", "drawn"):
-        save_image(folder / f"studies/{name}.nii.gz", phantom.volume.array, phantom.volume.affine)
+    save_studies(
+        folder, ("clicks", "saving", "negative", "conflict", "restart", "restored", "drawn"), phantom.volume
+    )
     server = Server(folder, model=weights, unit="SUVbw", labels=",".join(LABELS[1:]))
     try:
         yield server.start()

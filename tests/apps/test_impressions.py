@@ -7,7 +7,7 @@ import time
 import pytest
 import requests
 from panel_client import PanelClient, lps
-from serving import Server, save_image
+from serving import Server, save_image, save_studies
 
 from lib.report.demo_model import make_model, make_tokenizer, save_demo_model
 from lib.report.synthetic_pairs import pairs
@@ -20,9 +20,7 @@ WORDS = {"findings": "Lesion 1, in the liver: SUVmax 9.4.", "language": "en"}
 def served(tmp_path_factory, phantom):
     """A server with a language model of random weights: its text means nothing, and the way is the same."""
     folder = tmp_path_factory.mktemp("impressions")
-    (folder / "studies").mkdir()
-    for name in ("one", "unsaved"):
-        save_image(folder / f"studies/{name}.nii.gz", phantom.volume.array, phantom.volume.affine)
+    save_studies(folder, ("one", "unsaved"), phantom.volume)
     tokenizer = make_tokenizer(
         text for pair in pairs(50, "A", 1) for text in (pair.findings, pair.impression)
     )

@@ -3,16 +3,14 @@
 import numpy as np
 import pytest
 from panel_client import PanelClient, RefusedError
-from serving import Server, save_image
+from serving import Server, save_studies
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, phantom):
     """A server of our own, without weights: these tests save labels. Every study is the same phantom."""
     folder = tmp_path_factory.mktemp("keeping")
-    (folder / "studies").mkdir()
-    for name in ("accepted", "raced", "drafted", "proposed", "unseen"):
-        save_image(folder / f"studies/{name}.nii.gz", phantom.volume.array, phantom.volume.affine)
+    save_studies(folder, ("accepted", "raced", "drafted", "proposed", "unseen"), phantom.volume)
     server = Server(folder, model="none", unit="SUVbw", labels="lesion")
     try:
         yield server.start()

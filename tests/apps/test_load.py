@@ -12,7 +12,7 @@ import psutil
 import pytest
 import requests
 from panel_client import PanelClient, RefusedError, lps
-from serving import LABELS, Server, save_image
+from serving import LABELS, Server, save_studies
 
 from scripts.bench_load import run_load
 
@@ -56,9 +56,7 @@ class Loaded(Server):
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory, weights, phantom):
     folder = tmp_path_factory.mktemp("loaded")
-    (folder / "studies").mkdir()
-    for name in ("Doe_Jane", "second", "third", "fourth", "fifth"):
-        save_image(folder / f"studies/{name}.nii.gz", phantom.volume.array, phantom.volume.affine)
+    save_studies(folder, ("Doe_Jane", "second", "third", "fourth", "fifth"), phantom.volume)
     write_hole(folder / "studies/giant.nii")
     server = Loaded(folder, model=weights, unit="SUVbw", labels=",".join(LABELS[1:]), impression="none")
     try:
