@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -61,10 +61,14 @@ class Scorer:
         """Begin at once; does not wait."""
         self._wake.set()
 
-    def known(self) -> list[StudyScore]:
-        """Return what is known of the unlabelled studies."""
-        found = (self._scores.get(study, self._image(study)) for study in self._unlabelled())
+    def known(self, studies: Iterable[str]) -> list[StudyScore]:
+        """Return what was known of studies when they were last looked at: no image is looked at for it."""
+        found = (self._scores.last(study) for study in studies)
         return [score for score in found if score]
+
+    def is_current(self, score: StudyScore) -> bool:
+        """Whether a study's image is still the one that was scored."""
+        return score.is_of(self._image(score.study))
 
     def _run(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)  # on Linux, of this thread

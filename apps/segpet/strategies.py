@@ -136,11 +136,11 @@ class Scored(NextStudy):
         scorer = self._scorer()
         if scorer:
             scorer.wake()
-            may_come = set(self.candidates(request, datastore))
-            scores = [score for score in scorer.known() if score.study in may_come]
+            scores = {score.study: score for score in scorer.known(self.candidates(request, datastore))}
             labels = len(datastore.get_labeled_images())
-            order = ranked(self._name, scores, labels, np.random.default_rng())
-            if study := self.first(order, request, datastore):
+            order = ranked(self._name, scores.values(), labels, np.random.default_rng())
+            current = (study for study in order if scorer.is_current(scores[study]))
+            if study := self.first(current, request, datastore):
                 weight = len(order) - order.index(study)
                 return {"id": study, "weight": weight, "chosen_by": self._name, "why": ""}
         found = self._random(request, datastore)

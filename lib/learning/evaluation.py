@@ -118,7 +118,7 @@ def evaluate(
         tolerance_mm: of the surface Dice.
 
     Raises:
-        PromptError: a click on a voxel without a value.
+        PromptError: a given click on a voxel without a value (simulated annotators click there as anywhere).
     """
     course = protocol.run(method.segmenter, case, max(clicks))
     # The corrective annotator leaves a case without lesion alone.

@@ -46,6 +46,13 @@ class StudyScore:
     entropy: Mapping[str, float] = field(default_factory=dict)
     organs: tuple[int, int] | None = None
 
+    def is_of(self, image: Path) -> bool:
+        """Whether it is of an image as that is now."""
+        try:
+            return self.image == image_stamp(image)
+        except OSError:
+            return False
+
 
 class StudyScores:
     """One small file for each study; a damaged one counts as none, for it can be computed anew."""
@@ -56,11 +63,15 @@ class StudyScores:
 
     def get(self, study: str, image: Path) -> StudyScore | None:
         """Return what is known of a study's image as it is now; None where nothing is."""
+        score = self.last(study)
+        return score if score and score.is_of(image) else None
+
+    def last(self, study: str) -> StudyScore | None:
+        """Return what was known of a study when it was last looked at, without a look at its image."""
         try:
             fields = from_json((self.folder / f"{file_name(study)}.json").read_bytes())
             stamps = {key: tuple(fields[key]) for key in ("image", "organs") if fields.get(key)}
-            score = StudyScore(**{**fields, **stamps})
-            return score if score.image == image_stamp(image) else None
+            return StudyScore(**{**fields, **stamps})
         except (OSError, StoreError, KeyError, TypeError, ValueError):
             return None
 

@@ -1,5 +1,6 @@
 """The next study by strategy, through the real server: scores in the background, tracers, open studies."""
 
+import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -121,3 +122,10 @@ def test_two_annotators_who_ask_at_once_are_sent_to_different_studies(server, sc
 def test_a_tracer_that_is_no_name_is_refused(server, tracer, status):
     reply = requests.post(f"{server.url}/activelearning/random", json={"tracer": tracer}, timeout=10)
     assert reply.status_code == status, reply.text
+
+
+def test_a_study_whose_image_changed_is_passed_over_until_it_is_scored_again(server, scores):
+    order = sorted(scores, key=lambda study: (-scores[study].disagreement, study))
+    os.utime(server.studies / f"{order[0]}.nii.gz")
+    found = sample(server)
+    assert (found["id"], found["chosen_by"]) == (order[1], "uncertain")

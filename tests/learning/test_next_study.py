@@ -68,6 +68,8 @@ def test_a_score_is_kept_with_its_image_and_gone_when_that_changes(tmp_path, ima
     assert scores.get("p0", image) is None
     image.unlink()
     assert scores.get("p0", image) is None
+    assert scores.last("p0") == found
+    assert not found.is_of(image)
 
 
 def test_a_score_is_gone_when_the_sidecar_changes_that_says_tracer_and_unit(tmp_path, image):
