@@ -26,6 +26,7 @@ from lib.learning.confident import judged, mean_answer, rectified
 from lib.learning.held_out import dice_by_clicks
 from lib.learning.kept_regions import Batch, Kept, KeptRegions
 from lib.learning.losses import segmentation_loss
+from lib.learning.moments import moments_of, restore_moments
 from lib.learning.precision import mixed_precision
 from lib.learning.rounds import corrected
 from lib.learning.tuned_parts import TunedNetwork
@@ -313,10 +314,7 @@ class FineTuner:
             tensors[f"weights.{name}"] = parameter
             tensors[f"average.{name}"] = self._average[name]
             tensors[f"best.{name}"] = self._best[name]
-            state = self._optimizer.state.get(parameter, {})
-            tensors |= {
-                f"{moment}.{name}": state[moment] for moment in ("exp_avg", "exp_avg_sq") if moment in state
-            }
+        tensors |= moments_of(self._optimizer, self._weights.items())
         kept = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
         about = {
             "step": self.step,
@@ -340,12 +338,7 @@ class FineTuner:
         self._losses = about["losses"]
         self._doubted = frozenset(about["doubted"])
         self._set({name: tensors[f"weights.{name}"] for name in self._weights})
-        for name, parameter in self._weights.items():
+        for name in self._weights:
             self._average[name].copy_(tensors[f"average.{name}"])
             self._best[name].copy_(tensors[f"best.{name}"])
-            if f"exp_avg.{name}" in tensors:
-                self._optimizer.state[parameter] = {
-                    "step": torch.tensor(float(self.step)),
-                    "exp_avg": torch.empty_like(parameter).copy_(tensors[f"exp_avg.{name}"]),
-                    "exp_avg_sq": torch.empty_like(parameter).copy_(tensors[f"exp_avg_sq.{name}"]),
-                }
+        restore_moments(self._optimizer, self._weights.items(), tensors, self.step)

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lib.learning.losses import segmentation_loss
+from lib.learning.moments import moments_of, restore_moments
 from lib.learning.precision import mixed_precision
 from lib.learning.rounds import corrected, dice_of
 from lib.learning.scenes import Scene, Scenes
@@ -219,10 +220,7 @@ class Training:
         """Write the checkpoint: weights, their average, and the optimizer's moments; no pickle."""
         tensors = {f"weights.{key}": value for key, value in self.network.state_dict().items()}
         tensors |= {f"average.{key}": value for key, value in self.average.items()}
-        for key, parameter in self.network.named_parameters():
-            for moment in ("exp_avg", "exp_avg_sq"):
-                if moment in (state := self.optimizer.state.get(parameter, {})):
-                    tensors[f"{moment}.{key}"] = state[moment]
+        tensors |= moments_of(self.optimizer, self.network.named_parameters())
         tensors = {key: value.detach().contiguous() for key, value in tensors.items()}
         about = {"training": self._key, "step": str(self.step), "seconds": repr(self.seconds)}
         write_atomic(self.checkpoint, save(tensors, metadata=about))
@@ -242,13 +240,7 @@ class Training:
         self.network.load_state_dict(_under("weights.", tensors))
         for key, value in _under("average.", tensors).items():
             self.average[key].copy_(value)
-        for key, parameter in self.network.named_parameters():
-            if f"exp_avg.{key}" in tensors:
-                self.optimizer.state[parameter] = {
-                    "step": torch.tensor(float(self.step)),
-                    "exp_avg": torch.empty_like(parameter).copy_(tensors[f"exp_avg.{key}"]),
-                    "exp_avg_sq": torch.empty_like(parameter).copy_(tensors[f"exp_avg_sq.{key}"]),
-                }
+        restore_moments(self.optimizer, self.network.named_parameters(), tensors, self.step)
 
 
 def answers(network: CompactPET, batch: Scene, random: np.random.Generator) -> tuple[Tensor, Tensor]:
