@@ -16,6 +16,8 @@ _LESIONS = (
     (86, 180, 233),
     (200, 190, 40),
 )
+#: The level, 0 to 255, towards which a colour goes, and how far.
+_SHADES = ((0, 0.0), (0, 0.4), (255, 0.4))
 #: Organs, by their place among the labels; paler, for they lie beneath.
 _ORGANS = (
     (166, 118, 84),
@@ -37,7 +39,12 @@ def label_color(label: str, labels: Sequence[str]) -> Color:
 
 
 def object_color(number: int, label: str, labels: Sequence[str]) -> Color:
-    """Return the colour of an object: a lesion's goes by its number, so that neighbours differ."""
-    if is_lesion(label):
-        return list(_LESIONS[(number - 1) % len(_LESIONS)])
-    return label_color(label, labels)
+    """Return the colour of an object: a lesion's goes by its number, so that neighbours differ.
+
+    After the palette come its shades, darker and then lighter, before a colour comes again.
+    """
+    if not is_lesion(label):
+        return label_color(label, labels)
+    turn, place = divmod(number - 1, len(_LESIONS))
+    towards, share = _SHADES[turn % len(_SHADES)]
+    return [round(part + (towards - part) * share) for part in _LESIONS[place]]

@@ -15,6 +15,7 @@ from lib.interaction.reply import numbers_of
 from lib.interaction.scene import Scene
 from lib.pet import Crop, Volume
 from lib.pet.organ_map import OrganMap
+from lib.pet.plausible import doubts
 from lib.pet.quantify import summarise_apart, unit_warning
 from lib.report.findings import site_text
 
@@ -104,7 +105,9 @@ def _measured(volume: Volume, mask: Crop, organs: OrganMap | None) -> dict[str, 
 def _row(
     volume: Volume, item: Item, scene: Scene, labels: tuple[str, ...], organs: OrganMap | None
 ) -> dict[str, Any]:
-    obj = item.object
+    obj, seen = item.object, scene.seen[item.object.id]
+    numbers = numbers_of(volume, seen)
+    doubted = doubts({obj.id: seen}, {obj.id: numbers.voxels}, {obj.id: numbers.max}, volume.unit)
     return {
         "number": obj.id,
         "label": obj.label,
@@ -122,6 +125,6 @@ def _row(
             for click in step
         ],
         "edited": bool(obj.paints),
-        "warnings": [text[:1].upper() + text[1:] for text in item.warnings],
-        **measured(volume, scene.seen[obj.id], organs),
+        "warnings": [*(text[:1].upper() + text[1:] for text in item.warnings), *doubted],
+        **measured(volume, seen, organs),
     }

@@ -204,6 +204,7 @@ const TEXTS = {
   'training.killed': ['Broken off.', '已中断。'],
   'training.failed': ['Failed.', '失败。'],
   'training.done': ['Done.', '完成。'],
+  epochs: ['epoch {count}', '第 {count} 轮'],
   curve: ['Dice after one click, held-out studies', '一次点击后的 Dice（留出检查）'],
   champion: ['champion', '当前启用'],
   promote: ['Use', '启用'],

@@ -85,7 +85,10 @@ function Curve({ curve }) {
   const at = ([epoch, dice]) => `${((epoch / (last[0] || 1)) * WIDTH).toFixed(1)},${((1 - dice) * HEIGHT).toFixed(1)}`;
   const said = `${text('curve')}: ${digits(points[0][1])} → ${digits(last[1])}`;
   return html`<figure class="segpet-curve" data-test="curve" data-epochs=${points.length - 1}>
-    <svg viewBox=${`0 -2 ${WIDTH} ${HEIGHT + 4}`} role="img" aria-label=${said}>
+    <svg viewBox=${`-14 -6 ${WIDTH + 20} ${HEIGHT + 18}`} role="img" aria-label=${said}>
+      <path d=${`M0,0V${HEIGHT}H${WIDTH}`} />
+      <text x="-3" y="3" data-end>1</text><text x="-3" y=${HEIGHT} data-end>0</text>
+      <text x="0" y=${HEIGHT + 10}>0</text><text x=${WIDTH} y=${HEIGHT + 10} data-end>${text('epochs', { count: last[0] })}</text>
       <polyline points=${points.map(at).join(' ')} /></svg>
     <figcaption class="segpet-quiet segpet-small">${said}</figcaption>
   </figure>`;

@@ -70,7 +70,7 @@ function TableActions({ state: { head, marked } }) {
 const SIGNS = { proposed: '?', draft: '·', accepted: '✓' };
 
 function Row({ object, state, shown, ready }) {
-  const { number, label, name, status, edited, covered } = object;
+  const { number, label, name, status, edited, covered, warnings } = object;
   const site = language === 'zh' ? object.site_zh : object.site;
   const selected = state.selected === number;
   const row = useRef();
@@ -86,13 +86,15 @@ function Row({ object, state, shown, ready }) {
     state.renaming === number
       ? html`<${Rename} object=${object} />`
       : html`<span class="segpet-name">${name || spoken(label)}</span>`;
+  const warned = warnings.length > 0 && html`<b class="segpet-warned" data-test="warned" title=${warnings.join('\n')}>!</b> `;
   const numbers = shown.map(
     ([, key, places]) => html`<td data-key=${key} data-value=${object[key] ?? ''}>${digits(object[key], places)}</td>`,
   );
   return html`<tr ref=${row} data-number=${number} data-status=${status} data-covered=${`${covered}`} aria-selected=${selected}
       onClick=${() => actions.goTo(number)}>
       <td class="segpet-left"><i style=${{ background: rgb(object.color) }}></i>${number}</td>
-      <td class="segpet-left">${named}<span class="segpet-quiet segpet-small segpet-site">${more}</span></td>
+      <td class="segpet-left" title=${[name || spoken(label), more].filter(Boolean).join(' · ')}>${named}
+        <span class="segpet-quiet segpet-small segpet-site">${warned}${more}</span></td>
       ${numbers}
       <td><span class="segpet-dot" data-status=${status} title=${text(status)}>${SIGNS[status]}</span></td>
     </tr>
