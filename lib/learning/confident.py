@@ -28,6 +28,7 @@ DOUBTED = 0.8
 #: Bits of entropy up to which a mean answer is sure.
 SURE = 0.5
 _REGIONS = 4  # of an object that are asked about
+_TRUSTED = 50  # objects with a trusted label that are asked about, at most
 _TOGETHER = 4
 
 
@@ -35,6 +36,8 @@ def judged(
     network: PromptableNetwork, kept: KeptRegions, regions: Sequence[Kept], random: np.random.Generator
 ) -> frozenset[int]:
     """Return the places of regions whose label is doubted, each object's as a whole; never a trusted one.
+
+    Trusted labels say too what is usual: where most of the others are wrong, these would say nothing.
 
     Args:
         network: that has learnt from them for a while.
@@ -44,14 +47,17 @@ def judged(
     """
     objects: dict[tuple[str, int], list[int]] = {}
     for place, region in enumerate(regions):
-        if not region.trusted:
-            objects.setdefault((region.file.name, region.object), []).append(place)
-    agreements = {
-        key: _agreement(network, kept, [regions[place] for place in places[:_REGIONS]], random)
-        for key, places in objects.items()
-    }
-    usual = float(np.median(list(agreements.values()))) if agreements else 0.0
-    doubted = [places for key, places in objects.items() if agreements[key] < DOUBTED * usual]
+        objects.setdefault((region.file.name, region.object), []).append(place)
+    trusted = [places for places in objects.values() if regions[places[0]].trusted]
+    doubtful = [places for places in objects.values() if not regions[places[0]].trusted]
+    if not doubtful:
+        return frozenset()
+    asked = [*doubtful, *(trusted[at] for at in random.permutation(len(trusted))[:_TRUSTED])]
+    agreements = [
+        _agreement(network, kept, [regions[place] for place in places[:_REGIONS]], random) for places in asked
+    ]
+    least = DOUBTED * float(np.median(agreements))
+    doubted = [places for places, agreement in zip(doubtful, agreements, strict=False) if agreement < least]
     return frozenset(place for places in doubted for place in places)
 
 

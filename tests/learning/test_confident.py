@@ -57,8 +57,8 @@ class Cases:
     def __init__(self, *labels):
         self.labels = labels
 
-    def regions(self, trusted=False):
-        return [Kept(Path("study"), n, n // 2, trusted) for n in range(2 * len(self.labels))]
+    def regions(self, trusted=()):
+        return [Kept(Path("study"), n, n // 2, n // 2 in trusted) for n in range(2 * len(self.labels))]
 
     def read(self, regions):
         target = torch.cat([self.labels[region.object] for region in regions])
@@ -66,7 +66,7 @@ class Cases:
         return Batch(None, torch.zeros(len(regions)), target, points)
 
 
-def verdict(cases, trusted=False):
+def verdict(cases, trusted=()):
     return judged(Oracle(cube(4, 12)), cases, cases.regions(trusted), np.random.default_rng(0))
 
 
@@ -76,7 +76,15 @@ def test_objects_that_agree_less_than_usual_are_doubted_in_all_their_regions():
 
 
 def test_a_trusted_label_is_never_doubted():
-    assert verdict(Cases(cube(4, 12), cube(4, 12), cube(11, 15)), trusted=True) == set()
+    assert verdict(Cases(cube(4, 12), cube(4, 12), cube(11, 15)), trusted={0, 1, 2}) == set()
+    assert verdict(Cases(cube(11, 15), cube(4, 12), cube(4, 12), cube(11, 15)), trusted={0}) == {6, 7}
+
+
+def test_where_most_labels_that_may_be_wrong_are_the_trusted_ones_say_what_is_usual():
+    sound, wrong = cube(4, 12), cube(6, 10)
+    labels = Cases(wrong, wrong, wrong, sound, sound, sound, sound)
+    assert verdict(labels, trusted={3, 4, 5, 6}) == {0, 1, 2, 3, 4, 5}
+    assert verdict(Cases(wrong, wrong, wrong, sound)) == set()
 
 
 def test_where_no_label_agrees_well_less_is_asked():

@@ -82,7 +82,8 @@ def paint_lesions(
         random: of every choice.
         count: how many.
         kinds: which may be drawn.
-        largest_mm: the longest diameter; above 80 mm the first lesion is one as long as that.
+        largest_mm: the longest diameter; above 80 mm the first lesion is one as long as that, where it
+            finds room.
         blood: SUV of the blood pool.
 
     Returns:

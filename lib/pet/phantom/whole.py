@@ -90,7 +90,8 @@ def make_phantom(
         tracer: a table of `data/phantom_uptake.toml`, or of `uptake_table`.
         lesions: how many; 3 to 8 if not given.
         kinds: which of `KINDS` may occur; all if not given.
-        largest_mm: the longest diameter of a lesion; above 80 mm the first lesion is as long as that.
+        largest_mm: the longest diameter of a lesion; above 80 mm the first lesion is as long as that,
+            where it finds room.
         sex: "F" or "M".
         height_m: 1.2 to 2.2.
         weight_kg: with a body mass index of 14 to 50.
