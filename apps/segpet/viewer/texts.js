@@ -82,6 +82,7 @@ const TEXTS = {
     '尚无目标。请点击病灶，或使用自动初筛。',
   ],
   number: ['No.', '序号'],
+  sort: ['Sort by it', '按此排序'],
   name: ['Name', '名称'],
   site: ['Site', '部位'],
   proposed: ['proposed', '待确认'],

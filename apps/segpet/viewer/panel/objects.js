@@ -1,6 +1,6 @@
 // The table of lesions and organs with their numbers, and the patient's totals.
 
-import { html, useEffect, useRef } from '../vendor/preact-htm.js';
+import { html, useEffect, useRef, useState } from '../vendor/preact-htm.js';
 import * as actions from '../actions.js';
 import { change } from '../state.js';
 import { language, spoken, text } from '../texts.js';
@@ -31,6 +31,7 @@ export function Objects({ state }) {
   const { head, study } = state;
   const ready = state.phase === 'ready';
   const shown = columns(study.unit);
+  const [order, sort] = useState({ key: 'number' });
   return html`<section class="segpet-objects">
     <div class="segpet-line segpet-title">
       <h3>${text('objects')}</h3>
@@ -38,9 +39,10 @@ export function Objects({ state }) {
     </div>
     <div class="segpet-scroll">
       <table>
-        <thead><tr><th class="segpet-left">${text('number')}</th><th class="segpet-left">${text('name')}</th>
-          ${shown.map(([title]) => html`<th>${title}</th>`)}<th></th></tr></thead>
-        <tbody>${head.objects.map(
+        <thead><tr><${Heading} title=${text('number')} of="number" left=${true} order=${order} sort=${sort} />
+          <th class="segpet-left">${text('name')}</th>
+          ${shown.map(([title, key]) => html`<${Heading} key=${key} title=${title} of=${key} order=${order} sort=${sort} />`)}<th></th></tr></thead>
+        <tbody>${sorted(head.objects, order).map(
           object => html`<${Row} key=${object.number} object=${object} state=${state}
           shown=${shown} ready=${ready} />`,
         )}</tbody>
@@ -49,6 +51,24 @@ export function Objects({ state }) {
     </div>
     <${Totals} patient=${head.patient} />
   </section>`;
+}
+
+/** Objects by number, or by a value: the highest first, then the lowest; those without one last. */
+function sorted(objects, { key, rising }) {
+  if (key === 'number') {
+    return objects;
+  }
+  const sign = rising ? 1 : -1;
+  const known = objects.filter(object => typeof object[key] === 'number').sort((one, other) => sign * (one[key] - other[key]));
+  return [...known, ...objects.filter(object => typeof object[key] !== 'number')];
+}
+
+function Heading({ left, of, order, sort, title }) {
+  const chosen = order.key === of;
+  const rises = chosen && (of === 'number' || order.rising);
+  const turn = () => sort({ key: of, rising: chosen && !order.rising });
+  return html`<th class=${left ? 'segpet-left' : ''} aria-sort=${chosen ? (rises ? 'ascending' : 'descending') : 'none'}>
+    <button class="segpet-sort" data-test=${`sort-${of}`} title=${text('sort')} onClick=${turn}>${title}</button></th>`;
 }
 
 function TableActions({ state: { head, marked } }) {
