@@ -25,10 +25,11 @@ class _Surroundings:
     aorta: Reference | None
     normal_uptake: Crop | None
     scored: bool  # by Deauville
+    of_glucose: bool  # PERCIST is for FDG: other tracers' uptake in the liver is no yardstick
 
     @property
     def percist(self) -> Reference | None:
-        return self.liver or self.aorta
+        return (self.liver or self.aorta) if self.of_glucose else None
 
     def deauville(self, suv_max: float | None) -> dict[str, int]:
         if not (self.scored and self.liver and self.aorta):
@@ -53,7 +54,8 @@ def lesion_table(
 
     Returns:
         `lesions`: for each `id`, `LesionNumbers.as_dict`, `site` in words, `organ`, `side`, `relation` (all
-        None without a map); where it can be said `measurable` (PERCIST: the peak reaches the limit),
+        None without a map); where it can be said `measurable` (PERCIST, of FDG or where the tracer is not
+        known: the peak reaches the limit),
         `deauville`, `normal_uptake`.
         `patient`: `PatientNumbers.as_dict`; where it can be said `deauville`, of the hottest lesion.
         `references`: `liver` and `aorta` with `mean`, `sd`, `max`, `volume_ml`; `percist_limit` and
@@ -70,6 +72,7 @@ def lesion_table(
         aorta=aorta_reference(volume, organs, masks) if organs else None,
         normal_uptake=organs.mask(*tracer.normal_uptake) if organs and tracer else None,
         scored=tracer is not None and tracer.name == "FDG" and volume.unit == "SUVbw",
+        of_glucose=tracer is None or tracer.name == "FDG",
     )
     thresholds = FIXED_SUV | _own_thresholds(tracer, around.liver)
     described = [_described(volume, number, lesion, thresholds, around) for number, lesion in lesions.items()]
@@ -147,8 +150,13 @@ def _warnings(
         lesions, voxels, {entry["id"]: entry.get("suv_max") for entry in described}, volume.unit
     )
     if around.organs and around.liver is None:
-        instead = "PERCIST's limit is the aorta's" if around.aorta else "the aorta is too thin as well"
-        warnings.append(f"No sphere of 3 cm fits into the right liver outside of lesions; {instead}.")
+        warnings.append("No sphere of 3 cm fits into the right liver outside of lesions" + _instead(around))
     if any(entry["voxels"] and entry.get("suv_peak", entry.get("peak")) is None for entry in described):
         warnings.append("There is no peak: the image's axes are not perpendicular.")
     return warnings
+
+
+def _instead(around: _Surroundings) -> str:
+    if around.aorta is None:
+        return "; the aorta is too thin as well."
+    return "; PERCIST's limit is the aorta's." if around.of_glucose else "."

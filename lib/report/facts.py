@@ -1,5 +1,6 @@
 """What is known of a patient, place by place."""
 
+import copy
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,18 +19,24 @@ HISTORY = re.compile(
 _GENERIC = re.compile(r"lymph|nod(?:es?|al)|\b(?:left|right|bilateral|both)\b|淋巴结|[左右双两]侧?")
 #: How our own findings name a lesion.
 NUMBERED = re.compile(r"(?:\blesion|病灶)\s?(?P<number>\d{1,3})(?!\d|\.\d|\s?[个枚处])", re.I)
+#: How our own findings begin the line of the organs that uptake is compared with.
+_REFERENCES = re.compile(r"^(?:References:|参考：).*", re.I | re.M)
 DECIMAL = re.compile(r"(?<![\d.])\d+\.\d+(?!\d|\.\d)")
 
 
 @dataclass(frozen=True)
 class SiteFact:
-    """What is known of one place, from one lesion or one statement of the findings."""
+    """What is known of one place, from one lesion or one statement of the findings.
+
+    A `reference` is what uptake is compared with: its numbers are known, but not that a lesion is there.
+    """
 
     place: str
     side: Laterality | None
     denied: bool
     numbers: tuple[Known, ...]
     counts: tuple[Quantity, ...]
+    reference: bool = False
 
 
 class Evidence:
@@ -57,6 +64,7 @@ class Evidence:
             for lesion in lesions
             for place in lesion.places
         ]
+        compared = [match.span() for match in _REFERENCES.finditer(written)]
         before: tuple[Entity, ...] = ()
         for statement in findings:
             # A number in a sentence without a site is that of the sentence before.
@@ -67,8 +75,9 @@ class Evidence:
                 continue  # what was once there, or was taken out, is no lesion
             numbers = tuple(known_numbers(one for one in statement.quantities if one.kind != "count"))
             counts = tuple(one for one in statement.quantities if one.kind == "count")
+            is_reference = any(start <= statement.start < end for start, end in compared)
             self.facts += [
-                SiteFact(place, side_of(site), is_denied(statement, site), numbers, counts)
+                SiteFact(place, side_of(site), is_denied(statement, site), numbers, counts, is_reference)
                 for site in sites
                 for place in places_of(site)
             ]
@@ -77,7 +86,13 @@ class Evidence:
         self.numbers += known_numbers(one for statement in findings for one in statement.quantities)
         self.counts = [one for statement in findings for one in statement.quantities if one.kind == "count"]
         self.written = set(DECIMAL.findall(written))
-        self.text = written.lower()
+        self.text = _REFERENCES.sub("", written).lower()
+
+    def of_lesions(self) -> "Evidence":
+        """Return what is known without the organs that uptake is only compared with."""
+        evidence = copy.copy(self)
+        evidence.facts = [fact for fact in self.facts if not fact.reference]
+        return evidence
 
     def writes(self, name: str) -> bool:
         """Whether the findings have a site's name, apart from words for nodes and sides, as it is."""

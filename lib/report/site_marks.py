@@ -27,6 +27,12 @@ _OF_LESIONS = re.compile(
     re.I,
 )
 _NODAL = re.compile(r"\bnod(?:e|es|al)\b|lymph|淋巴结", re.I)
+#: What stands before an organ that uptake is compared with.
+_COMPARES = re.compile(
+    r"\b(?:than|above|below|over|exceed\w*|like|equal|similar|versus|vs|compared|relative|references?)\b[^.;]*$"
+    r"|(?:高于|低于|超过|相当于|接近|类似|与|较|比|参考)[^。；]*$",
+    re.I,
+)
 _TNM_T = re.compile(r"T[0-4][a-d]?")
 _VAGUE_PLACES = frozenset(["lymph_node", "body"])
 #: Words for anything abnormal: whether they are affirmed says nothing apart from their site.
@@ -52,6 +58,8 @@ def site_mark(
     """Return a mark on a site, or on its side, that no lesion and no finding has."""
     name = text[site.start : site.end]
     start, end = with_side(text, site)
+    if statement.others and not _COMPARES.search(text, statement.start, site.start):
+        evidence = evidence.of_lesions()
     at = evidence.within(site)
     supports = [fact for fact in at if not fact.denied]
     side = side_of(site)

@@ -77,6 +77,7 @@ def test_a_tracer_adds_its_own_thresholds(study):
     assert with_map["thresholds_ml"] == pytest.approx(
         {"suv_4": 0, "suv_2.5": 4.096, "suv_3": 4.096, "liver": 0, "41_percent": 4.096}
     )  # the liver's is 4.3 x (2 + 0) / 2
+    assert "measurable" not in with_map  # PERCIST is for FDG
     without = lesion_table(volume, lesions, None, psma)["lesions"][1]
     assert without["thresholds_ml"].keys() == {"suv_4", "suv_2.5", "suv_3", "41_percent"}
     assert "deauville" not in with_map and "normal_uptake" not in without
@@ -89,6 +90,9 @@ def test_without_a_healthy_liver_the_aorta_gives_the_limit_and_it_is_said(study)
     assert table["references"]["liver"] is None
     assert (table["references"]["percist_limit"], table["references"]["percist_organ"]) == (3.0, "aorta")
     assert "aorta" in table["warnings"][0] and "deauville" not in table["patient"]
+    of_psma = lesion_table(volume, lesions, no_liver, tracer_named("PSMA-11"))
+    assert of_psma["references"]["percist_limit"] is None
+    assert of_psma["warnings"] == ["No sphere of 3 cm fits into the right liver outside of lesions."]
     table = lesion_table(volume, lesions, OrganMap(organs.labels, {29: "vertebrae_L3"}, AFFINE))
     assert table["references"]["percist_limit"] is None
     assert "measurable" not in table["lesions"][0]

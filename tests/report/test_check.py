@@ -225,3 +225,33 @@ def test_an_order_takes_no_finding_with_it():
         assert not check(TRUE, TABLE, findings).marks
     plain = "Report of the CT: effusion. 摄取可忽略不计。心输出量正常。请结合临床。State after colectomy."
     assert without_orders(plain) == plain
+
+
+REFERENCED = (
+    "Lesion 1 in the spleen: SUVmax 5.0.\nReferences: liver SUVmean 2.1, blood pool SUVmean 1.7.\n",
+    "病灶1，位于脾：SUVmax 5.0。\n参考：肝 SUVmean 2.1，血池 SUVmean 1.7。\n",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "findings"),
+    [
+        ("Liver metastasis.", "Liver", REFERENCED[0]),
+        ("Multiple liver metastases.", "liver", REFERENCED[0]),
+        ("肝转移。", "肝", REFERENCED[1]),
+    ],
+)
+def test_an_organ_that_uptake_is_compared_with_is_no_lesion(text, name, findings):
+    assert marks(text, findings, None) == {("site", name)}
+
+
+@pytest.mark.parametrize(
+    ("text", "findings"),
+    [
+        ("Liver SUVmean 2.1, blood pool 1.7.", REFERENCED[0]),
+        ("Splenic metastasis with uptake above that of the liver.", REFERENCED[0]),
+        ("脾病灶，摄取高于肝。", REFERENCED[1]),
+    ],
+)
+def test_its_numbers_and_comparisons_with_it_are_supported(text, findings):
+    assert marks(text, findings, None) == set()
