@@ -7,6 +7,7 @@ from typing import Any
 
 from lib.report.entities import Entity
 from lib.report.evidence import Measured, Statement, sides_agree
+from lib.report.facts import NUMBERED, by_number
 from lib.report.language import Language
 from lib.report.places import is_vague, is_within, narrowest, places_of
 
@@ -36,15 +37,21 @@ def missing_lesions(
 ) -> list[Missing]:
     """Return the lesions outside of normal uptake that no statement speaks of.
 
-    A lesion without a named site is only missed where nothing abnormal is stated at all.
+    A lesion without a named site is looked for by its number and its SUVmax, if the text has any lesion's;
+    else it is only missed where nothing abnormal is stated at all.
     """
     affirming = [statement for statement in statements if not statement.denies]
+    numbered = {int(name["number"]) for name in NUMBERED.finditer(text)}
+    quoted = [one for number, one in by_number(lesions).items() if number in numbered]
+    quoted += [one for one in lesions if any(one.has_suv(said.suv_values) for said in affirming)]
     found = []
     for lesion in lesions:
         if lesion.normal:
             continue
         if lesion.places:
             mentioned = any(speaks_of(text, statement, lesion, lesions) for statement in affirming)
+        elif quoted:
+            mentioned = lesion in quoted or any(_speaks_of_all(text, one, lesions) for one in affirming)
         else:
             mentioned = any(statement.others or statement.sites for statement in affirming)
         if not mentioned:
@@ -74,6 +81,13 @@ def speaks_of(text: str, statement: Statement, lesion: Measured, lesions: Sequen
         return True
     others = [other for other in lesions if other is not lesion and other.has_suv(statement.suv_values)]
     return any(not any(names(site, other) for other in others) for site in naming)
+
+
+def _speaks_of_all(text: str, statement: Statement, lesions: Sequence[Measured]) -> bool:
+    if not (statement.others or statement.sites):
+        return False
+    counts = any(one.kind == "count" and one.low == len(lesions) > 1 for one in statement.quantities)
+    return counts or bool(_SEVERAL.search(text, statement.start, statement.end))
 
 
 def names(site: Entity, lesion: Measured) -> bool:
