@@ -3,20 +3,20 @@
 import re
 from collections.abc import Iterable
 
-from lib.report.quantities import CHINESE_NUMBERS, ENGLISH_NUMBERS, Quantity
+from lib.report.number_words import CHINESE_BEGINS, CHINESE_NUMBER, ENGLISH_NUMBER, number_of
+from lib.report.quantities import Quantity
 
 _NOUN = (
     r"mets|metastas[ei]s|lesions?|nodules?|nodes?|vertebra[el]?|foci|focus|deposits?|mass(?:es)?|tumou?rs?|sites?|ribs?|"
     r"osteolyses|stations?|manifestations?|implants?|plaques?|satellites?"
 )
-_NUMBERS = {**ENGLISH_NUMBERS, **CHINESE_NUMBERS}
 _ENGLISH = re.compile(
-    rf"(?<![\w.,/-])(?P<n>\d{{1,2}}|{'|'.join(ENGLISH_NUMBERS)})\b(?![./-]\d)(?:(?:[\s-]+(?!mm|cm|ml|and|of|to|in|or|months?)[a-z-]+)"
+    rf"(?<![\w.,/-])(?P<n>\d{{1,2}}|{ENGLISH_NUMBER})\b(?![./-]\d)(?:(?:[\s-]+(?!mm|cm|ml|and|of|to|in|or|months?)[a-z-]+)"
     rf"{{0,3}}[\s-]+(?:{_NOUN})\b|\s+(?:in total|in all|altogether))",
     re.I,
 )
 _IN_CHINESE = re.compile(
-    rf"(?P<n>\d{{1,2}}|[{''.join(CHINESE_NUMBERS)}])\s?(?:枚|个|处|颗)(?!月|周期|疗程|半)"
+    rf"{CHINESE_BEGINS}(?P<n>\d{{1,2}}|单|{CHINESE_NUMBER})\s?(?:枚|个|处|颗)(?!月|周期|疗程|半)"
 )
 
 
@@ -29,7 +29,6 @@ def with_counts(text: str, quantities: Iterable[Quantity]) -> list[Quantity]:
             start, end = match.span("n")
             if any(first < match.end() and start < last for first, last in taken if first < end):
                 continue
-            word = match["n"].lower()
-            value = float(word if word.isdecimal() else _NUMBERS[word])
+            value = number_of(match["n"])
             known.append(Quantity("count", value, value, None, start, end, (value,)))
     return sorted(known, key=lambda one: one.start)

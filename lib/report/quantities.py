@@ -5,6 +5,14 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from lib.report.number_words import (
+    CHINESE_BEGINS,
+    CHINESE_BETWEEN,
+    CHINESE_NUMBER,
+    ENGLISH_NUMBER,
+    number_of,
+)
+
 QuantityKind = Literal[
     "suv_max", "suv_mean", "suv_peak", "suv", "size", "volume", "tlg", "count", "deauville", "percent"
 ]
@@ -86,39 +94,20 @@ _DEAUVILLE = re.compile(
     r"–|to|至|or|/|~)\s?(?P<second>[1-5])(?!\.?\d))?(?:\s?分)?",
     re.I,
 )  # fmt: skip
-ENGLISH_NUMBERS = {
-    "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
-    "nine": 9, "ten": 10, "eleven": 11, "twelve": 12,
-}  # fmt: skip
-CHINESE_NUMBERS = {
-    "一": 1,
-    "单": 1,
-    "两": 2,
-    "二": 2,
-    "三": 3,
-    "四": 4,
-    "五": 5,
-    "六": 6,
-    "七": 7,
-    "八": 8,
-    "九": 9,
-    "十": 10,
-}
 _COUNTED = (
     r"(?:lesion|nodule|mass|node|lymph node|focus|foci|metasta|deposit|site|area|region|"
     r"tumou?r|cyst|uptake|hypermetabolic|"
     r"hot spot|implant|calcification|fracture|polyp|effusion|abscess|nodal|adenopath|granuloma)"
 )
 _EN_COUNT = re.compile(
-    rf"\b(?P<first>one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\d{{1,2}})"
-    rf"(?:{_RANGE}(?P<second>two|three|four|five|six|seven|eight|nine|ten|"
-    rf"\d{{1,2}}))?(?=[\s-](?:(?!cycle|month|week|day|year|hour|minute|course|dose|of\b|"
+    rf"\b(?P<first>{ENGLISH_NUMBER}|\d{{1,2}})"
+    rf"(?:{_RANGE}(?P<second>{ENGLISH_NUMBER}|\d{{1,2}}))?(?=[\s-](?:(?!cycle|month|week|day|year|hour|minute|course|dose|of\b|"
     rf"line|fraction|centim|millim)[a-z][\w/-]*,?\s){{0,5}}?{_COUNTED})",
     re.I,
 )  # fmt: skip
 _ZH_COUNT = re.compile(
-    r"(?P<first>\d{1,3}|十[一二三]?|[一两二三四五六七八九])(?:\s?[-–~～至到、]\s?(?P<second>\d{1,3}|"
-    r"[两二三四五六七八九十]))?\s?(?:余)?(?P<word>个|枚|处|颗|粒)(?!月|周|疗程|周期|小时|半月)"
+    rf"{CHINESE_BEGINS}(?P<first>\d{{1,3}}|{CHINESE_NUMBER})(?:(?:\s?[-–~～至到、]\s?|{CHINESE_BETWEEN})"
+    rf"(?P<second>\d{{1,3}}|{CHINESE_NUMBER}))?\s?(?:余)?(?P<word>个|枚|处|颗|粒)(?!月|周|疗程|周期|小时|半月)"
 )
 _TIMES_COUNT = re.compile(r"(?<=[a-z)] )(?P<first>[x×]\s?\d{1,2})(?![\d.]|\s?(?:\d|cm|mm|x))", re.I)
 _SIZES: dict[str, float] = {"m": 1.0, "c": 10.0, "毫": 1.0, "厘": 10.0, "公": 10.0, "㎜": 1.0, "㎝": 10.0}
@@ -251,17 +240,9 @@ def _deauville(match: re.Match[str], text: str) -> list[Quantity]:
 def _count(match: re.Match[str], text: str) -> list[Quantity]:
     if _NOT_COUNTED.search(text[max(0, match.start() - 12) : match.start()]):
         return []
-    numbers = [_as_number(word) for word in (match.group("first"), match.groupdict().get("second")) if word]
+    words = (match.group("first"), match.groupdict().get("second"))
+    numbers = [number_of(word.lstrip("xX× ")) for word in words if word]
     return _between("count", match, None, numbers)
-
-
-def _as_number(word: str) -> float:
-    word = word.lower().lstrip("x× ")
-    if word.isdecimal():
-        return float(word)
-    if len(word) == 2 and word[0] == "十":
-        return 10.0 + CHINESE_NUMBERS[word[1]]
-    return float(ENGLISH_NUMBERS.get(word) or CHINESE_NUMBERS[word])
 
 
 _READERS = (

@@ -1,0 +1,56 @@
+import pytest
+
+from lib.report.check import check
+from lib.report.counts import with_counts
+from lib.report.quantities import find_quantities
+
+LIVER = [{"id": n, "organ": "liver", "side": None, "relation": "in", "site": ""} for n in range(1, 16)]
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("Fifteen lesions.", [(15, 15)]),
+        ("Twenty five lesions.", [(25, 25)]),
+        ("Twenty-one liver metastases.", [(21, 21)]),
+        ("Ninety nine in total.", [(99, 99)]),
+        ("Twenty to twenty-five lesions.", [(20, 25)]),
+        ("十五个病灶。", [(15, 15)]),
+        ("二十五个病灶。", [(25, 25)]),
+        ("总数九十九枚。", [(99, 99)]),
+        ("两个病灶。", [(2, 2)]),
+        ("两三个病灶。", [(2, 3)]),
+    ],
+)
+def test_a_number_in_words_is_read_to_ninety_nine(text, counts):
+    assert [(one.low, one.high) for one in with_counts(text, find_quantities(text))] == counts
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "One hundred five lesions.",
+        "One hundred and twenty-five lesions.",
+        "Five hundred lesions.",
+        "Twenty five hundred lesions.",
+        "Two dozen lesions.",
+        "一百二十五个病灶。",
+        "十五六个病灶。",
+        "数十个病灶。",
+        "几十个病灶。",
+    ],
+)
+def test_a_part_of_a_longer_number_is_no_number(text):
+    assert with_counts(text, find_quantities(text)) == []
+
+
+@pytest.mark.parametrize("text", ["十五个病灶。", "病灶十五个。", "二十五个病灶。", "Twenty five lesions."])
+def test_a_count_that_ends_with_the_right_digit_is_marked_and_mentions_no_lesion(text):
+    found = check(text, {"lesions": LIVER[:5]})
+    assert [one.kind for one in found.marks] == ["count"]
+    assert len(found.missing) == 5
+
+
+@pytest.mark.parametrize("text", ["肝内十五个转移灶。", "Fifteen liver metastases."])
+def test_a_right_count_above_twelve_is_not_marked(text):
+    assert check(text, {"lesions": LIVER}).marks == ()
