@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterable
 
+from lib.report.number_words import DIGITS, value_of
 from lib.report.quantities import Quantity
 
 _ABOUT = re.compile(
     r"(?:about|approximately|approx\.?|around|roughly|nearly|almost|~|≈|约|大约|近|左右)\s*$", re.I
 )
 _APPROXIMATE = 0.1
-_NUMBER = re.compile(r"\d+(?:[.．](\d+))?")
+_NUMBER = re.compile(rf"{DIGITS}(?:[.．](\d+))?")
 
 Known = tuple[str, float]
 
@@ -61,6 +62,6 @@ def _half_digits(text: str, said: Quantity) -> list[float]:
     matches = [match.group() for match in _NUMBER.finditer(text[said.start : said.end])]
     values = _values(said)
     scale = 1.0
-    if matches and values and float(matches[0].replace("．", ".")):
-        scale = values[0] / float(matches[0].replace("．", "."))
+    if matches and values and value_of(matches[0]):
+        scale = abs(values[0]) / value_of(matches[0])
     return [0.5 * scale * 10.0 ** -len(digits) for digits in written]

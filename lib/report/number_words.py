@@ -1,4 +1,7 @@
-"""Whole numbers in words, one to ninety-nine: "twenty-five", 二十五."""
+"""Numbers as they are written: in digits, "1,363.7", and in words to ninety-nine, "twenty-five", 二十五."""
+
+#: Whole digits, parted by thousands or not. Atomic: "1,363.7" is never read as 1, nor "3,8" as 38.
+DIGITS = r"(?>[1-9]\d{0,2}(?:,\d{3})+(?!\d)|\d{1,6})"
 
 _ONES = {
     "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
@@ -32,6 +35,11 @@ CHINESE_BEGINS = rf"(?<![\d{_DIGITS}两十百千万零〇几])(?<!(?<![总灶节
 CHINESE_NUMBER = rf"(?:[{_DIGITS}]?十[{_DIGITS}]?|[{_DIGITS}两])"
 #: Between two digits that are a range without a word for it: 两三个.
 CHINESE_BETWEEN = rf"(?<=[{_DIGITS}两])(?<!十[{_DIGITS}])(?=[{_DIGITS}])"
+
+
+def value_of(digits: str) -> float:
+    """Return the value of a number in digits, with its sign, as the patterns find it."""
+    return float(digits.replace(",", "").replace("−", "-").replace("．", "."))
 
 
 def number_of(word: str) -> float:

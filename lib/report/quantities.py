@@ -9,8 +9,10 @@ from lib.report.number_words import (
     CHINESE_BEGINS,
     CHINESE_BETWEEN,
     CHINESE_NUMBER,
+    DIGITS,
     ENGLISH_NUMBER,
     number_of,
+    value_of,
 )
 
 QuantityKind = Literal[
@@ -42,7 +44,9 @@ class Quantity:
     values: tuple[float, ...] = ()
 
 
-_NUMBER = r"(?<![\d.])\d{1,6}(?:\.\d{1,4})?(?![\d])"
+_NUMBER = rf"(?<![\d.]){DIGITS}(?:\.\d{{1,4}})?(?!\d)"
+#: A minus sign; in "SUVmax 2.1-3.3" and "SUVmax - 3.3" it is a dash.
+_MINUS = r"(?:(?<=[\s:：=为])[-−](?=\d))?"
 _RANGE = r"\s?(?:-|–|—|~|～|−|to|至|到)\s?"
 _TIMES = r"\s?(?:[x×✕*＊X]|by|乘)\s?"
 _BOUND = (
@@ -57,7 +61,7 @@ _SUV = re.compile(
     r"around|measuring|measures|reaching|to|from|~|≈|≒|\(|（|,|，|the|a|"
     r"最大值|平均值|峰值|最大|平均|值|约为|约|为|分别为|达到|达|高达|最高达|最高|范围|介于|在|从|由|可达|大约|均|maximum|max|range|"
     r"ranging|ranges|between|with|now|currently|measured)){0,6}\s?"
-    + _BOUND + rf"(?P<first>{_NUMBER})(?:(?:{_RANGE}|(?P<each>\s?(?:and|和|、|"
+    + _BOUND + rf"(?P<first>{_MINUS}{_NUMBER})(?:(?:{_RANGE}|(?P<each>\s?(?:and|和|、|"
     rf"及)\s?))(?P<second>{_NUMBER})(?!\s?(?:cm|mm|x|×|%|个|枚)))?(?:\s?g/ml)?",
     re.I,
 )  # fmt: skip
@@ -146,7 +150,7 @@ _OTHER_TIME = re.compile(
     r"(?:\s?(?:of|was|为|约|:|：|value|SUV\s?max|MTV|measuring|exam|study|scan))*|(?:变为|降至|"
     r"升至|降为|升为|减至|增至|降到|升到|上升至|下降至"
     r"|增加至|减少至|缩小至|增大至|increased to|decreased to|fell to|rose to|and now|now)(?:约)?)"
-    r"\s?(?P<first>(?<![\d.])\d{1,5}(?:\.\d{1,3})?)(?![\d.]*\d|\s?[%％/年月])\s?(?P<unit>mm|cm|ml|毫米|厘米|毫升)?",
+    rf"\s?(?P<first>{_NUMBER})" + r"(?![\d.]*\d|\s?[%％/年月])\s?(?P<unit>mm|cm|ml|毫米|厘米|毫升)?",
     re.I,
 )  # fmt: skip
 
@@ -160,7 +164,7 @@ def _at_other_times(quantity: Quantity, text: str) -> list[Quantity]:
         length, unit = quantity.unit == "mm", match.group("unit")
         if length and not unit:
             break
-        value = float(match.group("first")) * (_SIZES[unit[0].lower()] if length else 1)
+        value = value_of(match.group("first")) * (_SIZES[unit[0].lower()] if length else 1)
         quantity = Quantity(
             quantity.kind, value, value, quantity.unit, match.start("first"), match.end(), (value,)
         )
@@ -187,7 +191,7 @@ def _each(
     names = [name for name in names if match.group(name)]
     found = []
     for name in names:
-        value = round(float(match.group(name)) * factor, 6)
+        value = round(value_of(match.group(name)) * factor, 6)
         end = match.end() if name == names[-1] else match.end(name)
         found.append(Quantity(kind, value, value, unit, match.start(name), end, (value,)))
     return found
@@ -195,7 +199,7 @@ def _each(
 
 def _numbers(match: re.Match[str], *names: str, factor: float = 1.0) -> list[float]:
     groups = match.groupdict()
-    return [round(float(groups[name]) * factor, 6) for name in ("first", *names) if groups.get(name)]
+    return [round(value_of(groups[name]) * factor, 6) for name in ("first", *names) if groups.get(name)]
 
 
 def _suv(match: re.Match[str], text: str) -> list[Quantity]:

@@ -54,3 +54,33 @@ def test_a_count_that_ends_with_the_right_digit_is_marked_and_mentions_no_lesion
 @pytest.mark.parametrize("text", ["肝内十五个转移灶。", "Fifteen liver metastases."])
 def test_a_right_count_above_twelve_is_not_marked(text):
     assert check(text, {"lesions": LIVER}).marks == ()
+
+
+LARGE = {
+    "lesions": [{**LIVER[0], "suv_max": 3.3, "mtv_ml": 1363.7}],
+    "patient": {"tmtv_ml": 10.7},
+}
+
+
+@pytest.mark.parametrize("text", ["Liver lesion, MTV 1,363.7 ml.", "肝脏病灶，MTV 1,364 ml。"])
+def test_thousands_may_be_parted(text):
+    assert check(text, LARGE).marks == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("TMTV 1,010.7 ml.", "1,010.7 ml"),
+        ("Liver lesion, MTV 1,563.7 ml.", "1,563.7 ml"),
+        ("Liver lesion, SUVmax 1,234.", "1,234"),
+        ("Liver lesion, SUVmax -3.3.", "-3.3"),
+        ("Liver lesion, SUVmax −3.3.", "−3.3"),
+    ],
+)
+def test_a_number_is_marked_whole_with_its_thousands_and_its_sign(text, marked):
+    assert [text[one.start : one.end] for one in check(text, LARGE).marks] == [marked]
+
+
+def test_a_dash_is_no_sign_and_a_comma_before_other_than_three_digits_parts_no_thousands():
+    texts = ("SUVmax 2.1-3.3", "SUVmax 3,8", "SUVmax 0,125", "SUVmax 5,1234")
+    assert [find_quantities(text)[0].low for text in texts] == [2.1, 3, 0, 5]
