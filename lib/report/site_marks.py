@@ -26,6 +26,8 @@ _OF_LESIONS = re.compile(
     r"activity|expression|摄取|代谢|病灶|转移|恶性|肿瘤|复发|浸润|侵犯|受累|活性|浓聚|异常|表达|显像剂|累及|侵|癌|栓|结节|肿块|占位|thromb|cancer|carcinoma|mass|nodul|infiltrat|affected|invad|growth",
     re.I,
 )
+#: What is left of a clause that says of its sites that they are normal, and nothing else ("normal uptake").
+_ALL_NORMAL = re.compile(r"(?:the|is|are|both|and|normal|unremarkable|\W|正常|均|和|及)*", re.I)
 _NODAL = re.compile(r"\bnod(?:e|es|al)\b|lymph|淋巴结", re.I)
 #: What stands before an organ that uptake is compared with.
 _COMPARES = re.compile(
@@ -50,6 +52,8 @@ _COMMON = frozenset(
         "lymphadenopathy",
     ]
 )
+#: Uptake that belies "no uptake"; that which is mild or diffuse, as of an active bone marrow, may be usual.
+_LESION_UPTAKE = frozenset(["increased_uptake", "intense_uptake", "moderate_uptake", "focal_uptake"])
 
 
 def site_mark(
@@ -106,7 +110,9 @@ def denial_mark(
 ) -> Mark | None:
     """Return a mark where a site is denied that has a lesion of which nothing else in the text speaks."""
     clause = text[statement.start : statement.end]
-    if _REST.search(clause) or not (_OF_LESIONS.search(clause) or UNINVOLVED.search(clause)):
+    if _REST.search(clause) or not (
+        _OF_LESIONS.search(clause) or UNINVOLVED.search(clause) or _is_all_normal(text, statement)
+    ):
         return None
     nodal = bool(_NODAL.search(clause))
     spoken = [one for one in said if one is not statement and not one.denies]
@@ -119,12 +125,81 @@ def denial_mark(
         name = text[site.start : site.end]
         why = reason("affirmed", language, site=name)
         return Mark(statement.start, statement.end, "polarity", why)
+    found = None if evidence.lesions else _found_at(denied, statement, spoken, evidence, nodal)
+    if found:
+        why = reason("affirmed", language, site=text[found.start : found.end])
+        return Mark(statement.start, statement.end, "polarity", why)
     for site in denied if UNINVOLVED.search(clause) else ():
         facts = [fact for fact in evidence.facts if fact.place in places_of(site)]
         if facts and not any(fact.denied for fact in facts) and not any(map(is_vague, places_of(site))):
             why = reason("affirmed", language, site=text[site.start : site.end])
             return Mark(statement.start, statement.end, "polarity", why)
     return None
+
+
+def _is_all_normal(text: str, statement: Statement) -> bool:
+    """Whether a clause says that its sites are normal, and nothing else."""
+    rest, at = "", statement.start
+    for site in statement.sites:
+        rest, at = rest + text[at : site.start], max(at, site.end)
+    return statement.own_sites and bool(_ALL_NORMAL.fullmatch(rest + text[at : statement.end]))
+
+
+def _found_at(
+    denied: Sequence[Entity],
+    statement: Statement,
+    spoken: Sequence[Statement],
+    evidence: Evidence,
+    nodal: bool,
+) -> Entity | None:
+    """Return the denied site at which the findings affirm a lesion that the text speaks of nowhere else."""
+    if any(one.concept.kind == "disease" and not _is_common(one) for one in statement.others):
+        return None  # a denial of a cyst or a thrombus, not of a lesion
+    of_uptake = any(one.concept.kind == "uptake" for one in statement.others)
+    for site in denied:
+        if any(_related([site], one.sites) for one in spoken):
+            continue
+        if any(fact.denied and fact.place in places_of(site) for fact in evidence.about(site)):
+            continue  # the findings deny something there too
+        for known in evidence.findings:
+            is_past = HISTORY.search(evidence.text, known.start, known.end)
+            if (
+                _affirms(known, of_uptake)
+                and not is_past
+                and any(_is_at(one, site, nodal) for one in known.sites)
+            ):
+                return site
+    return None
+
+
+def _affirms(known: Statement, of_uptake: bool) -> bool:
+    """Whether a statement of the findings affirms a lesion, and denies nothing of it, as its uptake.
+
+    Uptake alone is no lesion: it only belies a denial `of_uptake`.
+    """
+    lesions = [
+        one for one in known.others if _is_common(one) or (of_uptake and one.concept.id in _LESION_UPTAKE)
+    ]
+    return (
+        any(one.polarity == "affirmed" for one in lesions)
+        and not (known.denies or known.physiological)
+        and all(one.polarity != "negated" for one in known.others)
+    )
+
+
+def _is_common(disease: Entity) -> bool:
+    return disease.concept.id in _COMMON or "metastasis" in default_lexicon().wider(disease.concept.id)
+
+
+def _is_at(known: Entity, site: Entity, nodal: bool) -> bool:
+    """Whether a site of the findings is the one of a text or a part of it, its side known."""
+    side = side_of(site)
+    return (
+        known.polarity != "negated"
+        and (side is None or side_of(known) in (side, "bilateral"))
+        and (not nodal or any(map(is_node, places_of(known))))
+        and any(is_within(a, b) for a in places_of(known) for b in places_of(site))
+    )
 
 
 def disease_mark(
