@@ -130,7 +130,7 @@ def denial_mark(
         why = reason("affirmed", language, site=text[found.start : found.end])
         return Mark(statement.start, statement.end, "polarity", why)
     for site in denied if UNINVOLVED.search(clause) else ():
-        facts = [fact for fact in evidence.facts if fact.place in places_of(site)]
+        facts = [fact for fact in evidence.of_lesions().facts if fact.place in places_of(site)]
         if facts and not any(fact.denied for fact in facts) and not any(map(is_vague, places_of(site))):
             why = reason("affirmed", language, site=text[site.start : site.end])
             return Mark(statement.start, statement.end, "polarity", why)

@@ -267,7 +267,10 @@ def test_an_organ_that_uptake_is_compared_with_is_no_lesion(text, name, findings
         ("Liver SUVmean 2.1, blood pool 1.7.", REFERENCED[0]),
         ("Splenic metastasis with uptake above that of the liver.", REFERENCED[0]),
         ("脾病灶，摄取高于肝。", REFERENCED[1]),
+        ("The liver is not involved.", REFERENCED[0]),
+        ("No liver metastases. Splenic lesion.", REFERENCED[0]),
+        ("肝未受累。", REFERENCED[1]),
     ],
 )
-def test_its_numbers_and_comparisons_with_it_are_supported(text, findings):
+def test_its_numbers_comparisons_with_it_and_denials_are_supported(text, findings):
     assert marks(text, findings, None) == set()
