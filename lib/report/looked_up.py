@@ -27,7 +27,7 @@ def statement_marks(
         if quantity.kind == "count":
             marks.append(count_mark(text, quantity, statement, said, evidence, language))
         else:
-            marks.append(number_mark(text, quantity, statement, evidence, language))
+            marks.append(number_mark(text, quantity, statement, said, evidence, language))
     marks += single_marks(text, statement, evidence, language)
     marks += stray_marks(text, statement, evidence, language)
     if statement.own_sites:

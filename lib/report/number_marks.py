@@ -21,11 +21,22 @@ _NAME_ENDS = re.compile(
     r"\s?(?:$|[:：,，。;；)）\n]|\.(?!\d)|(?:at|in|beside|within|of|is|has|shows)\b|位于)"
 )
 _OPENS = re.compile(r"[:：(（]")
+#: What may stand between a site and the SUV of the clause after it; "up to" is of a list.
+_DIRECTLY = re.compile(
+    r"(?: (?:lesion|metastasis|node|nodule|mass)|病灶|转移灶?|结节|肿块)?[\s,，:：)）]+"
+    r"(?:SUV[\s_-]?(?:max)?|最大SUV值?)?(?: (?:of|is|was))?[\s:：=为约]*",
+    re.I,
+)
 _TOGETHER = re.compile(r"共|总|计|及|和|total|and", re.I)
 
 
 def number_mark(
-    text: str, said: Quantity, statement: Statement, evidence: Evidence, language: Language
+    text: str,
+    said: Quantity,
+    statement: Statement,
+    statements: Sequence[Statement],
+    evidence: Evidence,
+    language: Language,
 ) -> Mark | None:
     """Return a mark on a number that is nowhere else, or on the site that it does not belong to."""
     written = text[said.start : said.end]
@@ -45,7 +56,8 @@ def number_mark(
         if clause_side and measured[0].side == MIRROR[str(side_said(clause_side[0]))]:
             known = side_words({str(measured[0].side)}, language)
             return Mark(*clause_side[1], "side", reason("side", language, known=known))
-    owner = _owner(said, statement)
+    directly = _site_before(text, said, statement, statements)
+    owner = directly or _owner(said, statement)
     if owner is None or said.kind not in ("suv_max", "suv"):
         return None
     measured = [lesion for lesion in evidence.lesions if lesion.has_suv(said.values or (said.low, said.high))]
@@ -71,8 +83,8 @@ def number_mark(
     )
     if (
         elsewhere
-        and statement.own_sites
-        and len(statement.sites) == len(statement.suvs) == 1
+        and (directly or (statement.own_sites and len(statement.sites) == 1))
+        and len(statement.suvs) == 1
         and any(fact.numbers for fact in evidence.about(owner))
     ):
         name = text[owner.start : owner.end]
@@ -99,6 +111,25 @@ def lesion_marks(text: str, evidence: Evidence, language: Language) -> list[Mark
         and int(name["number"]) not in evidence.numbered
         and _NAME_ENDS.match(text, name.end())
     ]
+
+
+def _site_before(
+    text: str, said: Quantity, statement: Statement, statements: Sequence[Statement]
+) -> Entity | None:
+    """Return the site of the clause before that a number directly follows: "T4 vertebra, SUVmax 5.8".
+
+    There is none where several sites share the number, nor where numbers stand before their sites.
+    """
+    if statement.own_sites:
+        return None
+    before = [one for one in statements if one.sentence == statement.sentence and one.end <= said.start]
+    last = max((at for one in before for _, at in one.suvs), default=-1)
+    sites = [site for one in before if one.own_sites for site in one.sites]
+    if not sites or any(at < sites[0].start for one in before for _, at in one.suvs):
+        return None
+    since = narrowest(text, [site for site in sites if site.start > last])
+    is_one = len(since) == 1 and _DIRECTLY.fullmatch(text, since[0].end, said.start)
+    return since[0] if is_one else None
 
 
 def _owner(said: Quantity, statement: Statement) -> Entity | None:

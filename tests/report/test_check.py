@@ -274,3 +274,44 @@ def test_an_organ_that_uptake_is_compared_with_is_no_lesion(text, name, findings
 )
 def test_its_numbers_comparisons_with_it_and_denials_are_supported(text, findings):
     assert marks(text, findings, None) == set()
+
+
+APART = {
+    "unit": "SUVbw",
+    "lesions": [
+        lesion(1, "trachea", "left", 5.8, relation="beside"),
+        lesion(2, "vertebrae_T4", None, 3.3),
+        lesion(3, "colon", None, 16.7),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("T4 vertebra, SUVmax {}.", "5.8"),
+        ("T4 vertebra: SUVmax {}. Colon: SUVmax 16.7.", "5.8"),
+        ("Colon, SUVmax 16.7, T4 vertebra, SUVmax {}.", "5.8"),
+        ("Bone metastasis (T4 vertebra), SUVmax {}.", "5.8"),
+        ("第4胸椎，SUVmax {}；气管旁，SUVmax 5.8。", "16.7"),
+        ("第4胸椎病灶：SUVmax {}。", "5.8"),
+    ],
+)
+def test_a_number_after_a_comma_or_colon_belongs_to_the_site_before_it(text, wrong):
+    findings = findings_text(APART, "zh" if "胸" in text else "en")
+    assert marks(text.format("3.3"), findings, APART) == set()
+    assert marks(text.format(wrong), findings, APART) == {("number", wrong)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Lesions in trachea, colon and T4 vertebra, SUVmax up to 16.7.",
+        "Lesions in colon, T4 vertebra, SUVmax 16.7.",
+        "SUVmax 5.8 (trachea).",
+        "SUVmax 5.8, trachea, SUVmax 3.3, T4 vertebra.",
+        "T4 vertebra lesion, the hottest lesion has SUVmax 16.7.",
+    ],
+)
+def test_a_number_of_a_list_belongs_to_no_site_alone(text):
+    assert marks(text, findings_text(APART), APART) == set()
