@@ -44,7 +44,9 @@ _NEAR = 16
 #: A clause with more sites is no report's; the time to compare them grows with their square.
 _MOST_SITES = 64
 _COMPARED = re.compile(r"\b(?:above|below|than|over|exceeding)(?: the)?\s*$|[高低]于\s*$", re.I)
-_A_SIDE = re.compile(r"left|right|bilat|both|either|lateral|\bbi|\b[lr]\b|\b[LR][UML]L|[左右双两同对]", re.I)
+_A_SIDE = re.compile(
+    r"left|right|bilat|both|either|lateral|\bbi|\b[lr]t?\b|\b[LR][UML]L|[左右双两同对]", re.I
+)
 _PHYSIOLOGICAL = re.compile(r"\bphysiolog|\burin|\bexcret|生理性|尿液|排泄", re.I)
 _FURTHER = re.compile(
     r"(?:\s*(?:[、，,/]|and|和|及|左|右|侧|left|right)+\s*\d+\.\d+(?![\d.]|\s*[cm]m))+", re.I
@@ -211,6 +213,8 @@ def _with_own_side(text: str, entity: Entity) -> Entity:
     if entity.laterality is None or entity.concept.side:
         return entity
     begin = max(text.rfind(mark, 0, entity.start) for mark in (". ", "。", "\n", "；")) + 1
+    if text[max(0, begin - 3) : begin].lower() in ("rt.", "lt."):  # ends no sentence, but says the side
+        begin -= 3
     ends = [at for mark in (". ", "。", "\n", "；") if (at := text.find(mark, entity.end)) >= 0]
     stop = min(ends, default=len(text))
     if any(map(is_vague, places_of(entity))):  # of all bones, the side is that of some of them

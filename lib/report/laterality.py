@@ -43,6 +43,8 @@ _STOPS = frozenset(
         "without",
     ]
 )
+#: What may stand between a site that is not paired and the side after it ("trachea, right side").
+_LEADS: tuple[list[str], ...] = (["on", "the"], [","], ["("], [])
 _LISTING = frozenset([*",、，及和与或/&以", "and", "or", "as", "well", "the"])
 _MORE_ON = frozenset("为著重显明多高大甚主")
 #: Diseases of the whole body have no side.
@@ -58,7 +60,7 @@ def sides_of(words: Sequence[str], first: int, end: int) -> list[SideWord]:
     while at < end:
         word, after = words[at], list(words[at + 1 : min(at + 3, end)])
         side = _SIDES.get(word)
-        length = 1
+        length = 2 if word in ("lt", "rt") and after[:1] == ["."] else 1
         if word == "b" and after == ["/", "l"]:
             side, length = "bilateral", 3
         elif (
@@ -110,14 +112,17 @@ def lateralities(
     sides = sides_of(words, first, end)
     found: list[Laterality | None] = [concept.side for concept in concepts]
     used: set[int] = set()
+    of_findings: set[int] = set()
     for index, (span, concept) in enumerate(zip(spans, concepts, strict=True)):
         floor = spans[index - 1][1] if index else first
         if found[index] is None and concept.kind in ("anatomy", "disease", "uptake"):
-            found[index] = _before(words, sides, span, floor, used)
+            found[index] = _before(
+                words, sides, span, floor, used if concept.kind == "anatomy" else of_findings
+            )
         if found[index] is None and concept.kind == "anatomy":
             found[index] = _of_same_side(words, spans, concepts, found, index, floor, lexicon)
     sites = [index for index, concept in enumerate(concepts) if concept.kind == "anatomy"]
-    _after(words, sides, spans, concepts, found, sites, used)
+    _after(words, end, sides, spans, concepts, found, sites, used, of_findings)
     for index in reversed(sites):  # "the peripheral zone of the prostate", 前列腺右侧外周带
         later = index + 1
         if found[index] is None and later < len(spans) and concepts[later].kind == "anatomy" and found[later]:
@@ -186,19 +191,35 @@ def _of_same_side(
 
 def _after(
     words: Sequence[str],
+    end: int,
     sides: Sequence[SideWord],
     spans: Sequence[Span],
     concepts: Sequence[Concept],
     found: list[Laterality | None],
     sites: Sequence[int],
     used: set[int],
+    of_findings: set[int],
 ) -> None:
-    """Give sides that stand before no entity to the paired site before: "hilar nodes (left)"."""
+    """Give sides that stand before no entity to the paired site before: "hilar nodes (left)".
+
+    To another site only what directly follows it; that may be a finding's too: "气管右侧病灶".
+    """
     for number, index in enumerate(sites):
-        if found[index] is not None or not concepts[index].paired:
+        if found[index] is not None:
             continue
-        ceiling = spans[sites[number + 1]][0] if number + 1 < len(sites) else len(words)
-        free = {side for first, _, side in sides if spans[index][1] <= first < ceiling and first not in used}
+        begin = spans[index][1]
+        ceiling = spans[sites[number + 1]][0] if number + 1 < len(sites) else end
+        after = [one for one in sides if begin <= one[0] < ceiling and one[0] not in used]
+        if concepts[index].paired:
+            free = {side for first, _, side in after if first not in of_findings}
+        else:
+            free = {
+                side
+                for first, stop, side in after[:1]
+                if side != "bilateral"
+                and list(words[begin:first]) in _LEADS
+                and (stop >= end or words[stop] in ("side", "侧") or words[stop] in _STOPS)
+            }
         if free:
             found[index] = free.pop() if len(free) == 1 else "bilateral"
 

@@ -9,7 +9,7 @@ from lib.report.evidence import Statement
 
 MarkKind = Literal["number", "site", "side", "count", "polarity"]
 
-_SIDE_WORD = re.compile(r"\b(?:left|right|bilateral|both|l|r)\b|[左右双两]侧?", re.I)
+_SIDE_WORD = re.compile(r"\b(?:left|right|bilateral|both|[lr]t?)\b|[左右双两]侧?", re.I)
 #: How far from a site the word for its side may stand, in characters.
 _SIDE_REACH = 24
 _SIDES_SAID = {

@@ -22,7 +22,7 @@ _SINGULAR_AS = frozenset(["pancreas", "psoas", "atlas", "whereas", "was", "has",
 _LONGEST = 1500
 _SENTENCE_END = re.compile(r"[。！？!?\n\r]+|\.(?=\s|$)")
 _NO_SENTENCE_END = re.compile(
-    r"(?:^|[\s(（])(?:approx|ca|cf|vs|dr|mr|mrs|ms|fig|no|e\.g|i\.e|incl|max|min|resp|st|[a-z]|\d{1,2})\.$",
+    r"(?:^|[\s(（])(?:approx|ca|cf|vs|dr|mr|mrs|ms|fig|no|e\.g|i\.e|incl|max|min|resp|st|[lr]t|[a-z]|\d{1,2})\.$",
     re.I,
 )
 

@@ -315,3 +315,43 @@ def test_a_number_after_a_comma_or_colon_belongs_to_the_site_before_it(text, wro
 )
 def test_a_number_of_a_list_belongs_to_no_site_alone(text):
     assert marks(text, findings_text(APART), APART) == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Lesion 1 beside the trachea, {} side: SUVmax 5.8.",
+        "Lesion beside the trachea on the {}.",
+        "Lesion beside the trachea ({}), SUVmax 5.8.",
+        "病灶1，位于气管（{}侧）旁：SUVmax 5.8。",
+        "气管{}侧病灶。",
+    ],
+)
+def test_a_wrong_side_after_a_site_that_is_not_paired_is_marked(text):
+    is_zh = "气" in text
+    findings = findings_text(APART, "zh" if is_zh else "en")
+    true, wrong = ("左", "右") if is_zh else ("left", "right")
+    assert marks(text.format(true), findings, APART) == set()
+    ((kind, said),) = marks(text.format(wrong), findings, APART)
+    assert kind == "side" and wrong in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Lesion beside the trachea, right kidney normal.",
+        "Lesion beside the trachea, right-sided pleura normal.",
+        "Lesion beside the trachea, right nephrectomy.",
+        "气管旁病灶，右侧肾脏正常。",
+    ],
+)
+def test_the_side_of_what_follows_is_not_that_of_the_site_before(text):
+    findings = findings_text(APART, "zh" if "气" in text else "en")
+    assert not {said for kind, said in marks(text, findings, APART) if kind == "side"}
+
+
+@pytest.mark.parametrize("right", ["rt", "Rt.", "RT"])
+def test_a_side_may_be_written_short(right):
+    table = {"lesions": [lesion(1, "kidney_left", "left", 9.1)]}
+    assert marks("Lesion in the lt. kidney.", "", table) == set()
+    assert marks(f"Lesion in the {right} kidney.", "", table) == {("side", f"{right} kidney")}
