@@ -24,7 +24,7 @@ _OPENS = re.compile(r"[:：(（]")
 #: What may stand between a site and the SUV of the clause after it; "up to" is of a list.
 _DIRECTLY = re.compile(
     r"(?: (?:lesion|metastasis|node|nodule|mass)|病灶|转移灶?|结节|肿块)?[\s,，:：)）]+"
-    r"(?:SUV[\s_-]?(?:max)?|最大SUV值?)?(?: (?:of|is|was))?[\s:：=为约]*",
+    r"(?:with (?:an? )?)?(?:(?:maxim\w+ )?SUV[\s_-]?(?:max)?|最大SUV值?)?(?: (?:of|is|was))?[\s:：=为约]*",
     re.I,
 )
 _TOGETHER = re.compile(r"共|总|计|及|和|total|and", re.I)

@@ -293,6 +293,7 @@ APART = {
         ("T4 vertebra: SUVmax {}. Colon: SUVmax 16.7.", "5.8"),
         ("Colon, SUVmax 16.7, T4 vertebra, SUVmax {}.", "5.8"),
         ("Bone metastasis (T4 vertebra), SUVmax {}.", "5.8"),
+        ("T4 vertebra, with a maximum SUV of {}.", "5.8"),
         ("第4胸椎，SUVmax {}；气管旁，SUVmax 5.8。", "16.7"),
         ("第4胸椎病灶：SUVmax {}。", "5.8"),
     ],
