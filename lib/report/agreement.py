@@ -10,6 +10,12 @@ _ABOUT = re.compile(
     r"(?:about|approximately|approx\.?|around|roughly|nearly|almost|~|≈|约|大约|近|左右)\s*$", re.I
 )
 _APPROXIMATE = 0.1
+#: What is said of all lesions together, before its number.
+_OF_ALL = re.compile(
+    r"(?:\bTMTV|\b(?:total|whole[- ]body)\s(?:metabolic\s)?(?:tumou?r\s)?(?:volume|MTV|TLG|lesion glycolysis)"
+    r"|(?:总|全身)(?:肿瘤|病灶)?(?:代谢)?(?:体积|MTV|TLG|糖酵解总?量))[^\d.;。；]{0,20}$",
+    re.I,
+)
 _NUMBER = re.compile(rf"{DIGITS}(?:[.．](\d+))?")
 
 Known = tuple[str, float]
@@ -18,6 +24,12 @@ Known = tuple[str, float]
 def same_kind(one: str, other: str) -> bool:
     """Whether two kinds of number can be the same: "SUV" alone is SUVmax."""
     return one == other or {one, other} == {"suv", "suv_max"}
+
+
+def is_of_all(text: str, said: Quantity) -> bool:
+    """Whether a text calls a number the total of all lesions, such as TMTV."""
+    digit = next((at for at in range(said.start, said.end) if text[at].isdigit()), said.end)
+    return bool(_OF_ALL.search(text, max(0, digit - 60), digit))
 
 
 def known_numbers(quantities: Iterable[Quantity]) -> list[Known]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lib.report.agreement import Known, known_numbers
+from lib.report.agreement import Known, is_of_all, known_numbers
 from lib.report.entities import Entity, Laterality
 from lib.report.evidence import Measured, Statement, sides_agree
 from lib.report.places import is_within, places_of
@@ -82,6 +82,8 @@ class Evidence:
                 for place in places_of(site)
             ]
         self.facts = list(dict.fromkeys(self.facts))
+        totals = (one for said in findings for one in said.quantities if is_of_all(written, one))
+        self.totals = [*patient, *known_numbers(totals)]
         self.numbers = [*patient, *(known for lesion in lesions for known in lesion.numbers)]
         self.numbers += known_numbers(one for statement in findings for one in statement.quantities)
         self.counts = [one for statement in findings for one in statement.quantities if one.kind == "count"]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from lib.report.agreement import same_kind, supported
+from lib.report.agreement import is_of_all, same_kind, supported
 from lib.report.entities import Entity
 from lib.report.evidence import Measured, Statement
 from lib.report.facts import DECIMAL, NUMBERED, Evidence, held, side_of
@@ -40,7 +40,8 @@ def number_mark(
 ) -> Mark | None:
     """Return a mark on a number that is nowhere else, or on the site that it does not belong to."""
     written = text[said.start : said.end]
-    if not supported(text, said, evidence.numbers):
+    is_total = is_of_all(text, said) and any(same_kind(kind, said.kind) for kind, _ in evidence.totals)
+    if not supported(text, said, evidence.totals if is_total else evidence.numbers):
         return Mark(said.start, said.end, "number", reason("number", language, said=written))
     named = _named(text, said, evidence)
     if (

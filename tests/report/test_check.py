@@ -151,6 +151,27 @@ def test_marks_lie_within_the_text_in_order_and_survive_json():
     assert {one["kind"] for one in found["marks"]} >= {"number", "side"}
 
 
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("TMTV 15.0 ml, total TLG 70.5 g.", set()),
+        ("TMTV 12.0 ml.", {("number", "12.0 ml")}),
+        ("Total TLG: 60.5 g.", {("number", "60.5 g")}),
+        ("全身MTV约12.0 ml。", {("number", "12.0 ml")}),
+        ("Liver metastasis, MTV 12.0 ml, TLG 60.5 g.", set()),
+        ("TMTV 14.0 ml.", set()),  # as the reader has it in the findings
+    ],
+)
+def test_a_total_is_no_single_lesions_number(text, marked):
+    lesions = [
+        lesion(1, "liver", None, 9.4, mtv_ml=12.0, tlg_g=60.5),
+        lesion(2, "liver", None, 2.6, mtv_ml=3.0, tlg_g=10.0),
+    ]
+    table = {"lesions": lesions, "patient": {"count": 2, "tmtv_ml": 15.0, "total_tlg_g": 70.5}}
+    findings = "Lesions in the liver: MTV 12.0 ml, TLG 60.5 g; MTV 3.0 ml.\nAll: TMTV 14.0 ml.\n"
+    assert marks(text, findings, table) == marked
+
+
 def test_mixed_languages_are_read_in_one_text():
     assert ("side", "左肺上叶") in marks("Mass in the 左肺上叶, SUVmax 12.3. Two liver metastases.", FINDINGS)
 
