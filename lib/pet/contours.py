@@ -1,6 +1,7 @@
 """Reading contours: an RT Structure Set as masks on a volume's grid."""
 
-from collections import defaultdict
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,39 @@ RT_STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 
 #: A contour whose points leave their plane by more than this share of a slice lies oblique to the slices.
 _IN_PLANE = 0.25
+#: Contours that lie nearer to each other than this share of a slice are in one plane.
+_ONE_PLANE = 0.03
+#: Gaps between planes are one spacing as far as the largest is this many times the smallest.
+_SAME_GAP = 1.5
+#: Planes further apart than any scanner's slices (mm) are those of separate parts.
+_THICKEST_MM = 10.5
+#: A slice half way between two planes takes the upper one, whatever the rounding (slices).
+_HALF_WAY = 0.01
 _MOST_POINTS = 5_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class _Planes:
+    """A region's contours, by plane.
+
+    Args:
+        axis: the volume's axis across the planes.
+        heights: of the planes, ascending, in slices of the volume.
+        polygons: each plane's contours, pixel indices.
+        slice_mm: from one slice of the volume to the next.
+    """
+
+    axis: int
+    heights: NDArray[np.float64]
+    polygons: list[list[NDArray[np.float64]]]
+    slice_mm: float
+
+    @property
+    def gaps_mm(self) -> NDArray[np.float64]:
+        """The smallest gap between planes, as often as it occurs; none where the planes are far apart."""
+        gaps = np.diff(self.heights) * self.slice_mm
+        gaps = gaps[gaps <= _THICKEST_MM]
+        return gaps[gaps <= _SAME_GAP * gaps.min(initial=np.inf)]
 
 
 def read_structure_set(path: Path, volume: Volume) -> dict[str, Crop]:
@@ -23,7 +56,9 @@ def read_structure_set(path: Path, volume: Volume) -> dict[str, Crop]:
 
     A voxel belongs to a region where its centre lies in an odd number of the plane's contours, so that a
     contour in another one is a hole (DICOM PS3.3 C.8.8.6.3). Planes need not be the volume's: a slice takes
-    the nearest plane of contours, and none where that is further than half the distance between planes.
+    the nearest plane of contours, and none where that is further than half the planes' spacing. That is the
+    smallest gap between a region's planes where it recurs, else between those of any region; where none is
+    that of a scanner's slices, the volume's own.
 
     Args:
         path: the file.
@@ -52,11 +87,16 @@ def read_structure_set(path: Path, volume: Volume) -> dict[str, Crop]:
         raise VolumeError(f"{wrong}: it cannot be read.") from error
     if sum(len(points) for contours in regions.values() for points in contours) > _MOST_POINTS:
         raise VolumeError(f"{path.name} holds more than {_MOST_POINTS:,} points of contours.")
+    drawn = {number: _in_planes(one, volume, path) for number, one in regions.items() if one}
+    usual_mm = min((np.median(one.gaps_mm) for one in drawn.values() if one.gaps_mm.size), default=0.0)
     masks: dict[str, Crop] = {}
-    for number, contours in regions.items():
-        if contours:
-            name = names.get(number) or f"region {number}"
-            masks[name if name not in masks else f"{name} {number}"] = _rasterised(contours, volume, path)
+    for number, planes in drawn.items():
+        # One gap alone may be that between two parts of a slice each.
+        spacing_mm = np.median(planes.gaps_mm) if len(planes.gaps_mm) > 1 else usual_mm
+        name = names.get(number) or f"region {number}"
+        masks[name if name not in masks else f"{name} {number}"] = _rasterised(
+            planes, float(spacing_mm) / planes.slice_mm, volume
+        )
     if not masks:
         raise VolumeError(f"{path.name} holds no closed contour.")
     if not any(mask.any() for mask in masks.values()):
@@ -79,25 +119,35 @@ def _points(region: Dataset) -> list[NDArray[np.float64]]:
     return [points for points in contours if len(points) > 2]
 
 
-def _rasterised(contours: list[NDArray[np.float64]], volume: Volume, path: Path) -> Crop:
+def _in_planes(contours: list[NDArray[np.float64]], volume: Volume, path: Path) -> _Planes:
     there = np.linalg.inv(volume.affine) @ np.diag([-1.0, -1.0, 1.0, 1.0])
     indices = [points @ there[:3, :3].T + there[:3, 3] for points in contours]
     axis = _slice_axis(indices)
-    across = [other for other in range(3) if other != axis]
-    planes = defaultdict(list)
-    for points in indices:
-        if np.ptp(points[:, axis]) > 2 * _IN_PLANE:
-            raise VolumeError(f"The contours of {path.name} are oblique to the image's slices.")
-        planes[round(float(points[:, axis].mean()), 2)].append(points[:, across])
-    heights = np.array(sorted(planes))
-    reach = max(0.5, float(np.median(np.diff(heights))) / 2 if len(heights) > 1 else 0.5) + 0.01
+    if any(np.ptp(points[:, axis]) > 2 * _IN_PLANE for points in indices):
+        raise VolumeError(f"The contours of {path.name} are oblique to the image's slices.")
+    indices.sort(key=lambda points: float(points[:, axis].mean()))
+    means = np.array([points[:, axis].mean() for points in indices])
+    # By their distance, not by a rounded place: one plane may lie on both sides of where rounding turns.
+    begins = [0, *(np.flatnonzero(np.diff(means) > _ONE_PLANE) + 1).tolist(), len(means)]
+    polygons = [np.delete(points, axis, axis=1) for points in indices]
+    groups = [slice(*pair) for pair in pairwise(begins)]
+    heights = np.array([means[group].mean() for group in groups])
+    return _Planes(axis, heights, [polygons[group] for group in groups], volume.spacing[axis])
+
+
+def _rasterised(region: _Planes, spacing: float, volume: Volume) -> Crop:
+    """Return the slices of a region whose image has planes at this spacing, in slices of the volume."""
+    heights, reach = region.heights, max(1.0, spacing) / 2
     grid = np.zeros(volume.shape, dtype=np.bool_, order="F")
-    slices = np.moveaxis(grid, axis, 0)
+    slices = np.moveaxis(grid, region.axis, 0)
     first, last = np.floor(heights[0] - reach), np.ceil(heights[-1] + reach)
     for at in range(max(0, int(first)), min(len(slices) - 1, int(last)) + 1):
-        nearest = float(heights[np.abs(heights - at).argmin()])
-        if abs(nearest - at) <= reach:
-            for polygon in planes[nearest]:
+        here = at + _HALF_WAY
+        nearest = int(np.abs(heights - here).argmin())
+        after = int(np.searchsorted(heights, here))
+        between = np.diff(heights[max(0, after - 1) : after + 1])  # empty before the first and after the last
+        if abs(heights[nearest] - here) <= reach or (between <= _SAME_GAP * spacing).any():
+            for polygon in region.polygons[nearest]:
                 slices[at] ^= _inside(polygon, slices[at].shape)
     return Crop.from_grid(grid)
 

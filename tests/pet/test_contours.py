@@ -96,6 +96,55 @@ def test_slices_between_two_separate_parts_stay_empty(tmp_path, volume):
     assert mask.to_grid(volume.shape).any(axis=(0, 1)).nonzero()[0].tolist() == [1, 2, 3, 8, 9]
 
 
+def slices_of(tmp_path, volume, *regions):
+    """The slices that the first of some regions has, each a list of the planes in which it has a square."""
+    contours = [[square((1.5, 1.5), (4.5, 4.5), k) for k in planes] for planes in regions]
+    file = write(tmp_path / "rs.dcm", [(f"GTV {n}", one) for n, one in enumerate(contours)])
+    mask = read_structure_set(file, volume)["GTV 0"].to_grid(volume.shape)
+    assert set(mask.sum(axis=(0, 1)).tolist()) <= {0, 9}
+    return mask.any(axis=(0, 1)).nonzero()[0].tolist()
+
+
+@pytest.mark.parametrize(
+    "regions",
+    [
+        [(1, 9)],  # 24 mm apart: no scanner's slices
+        [(1, 2, 6, 9)],
+        [(1, 4), (5, 6, 7)],  # another region tells how far planes are apart
+        [(4,)],
+    ],
+)
+def test_gaps_between_parts_are_no_spacing_of_planes(tmp_path, volume, regions):
+    assert slices_of(tmp_path, volume, *regions) == list(regions[0])
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 4])
+@pytest.mark.parametrize("apart", [0.3, 0.75, 1, 1.25, 5 / 3, 2, 2.5, 3])
+def test_slices_between_neighbouring_planes_are_filled(tmp_path, volume, apart, decimals):
+    planes = np.round(3 * np.arange(2.17, 9, apart), decimals) / 3
+    filled = slices_of(tmp_path, volume, planes)
+    assert filled == list(range(filled[0], filled[-1] + 1))
+    reach = max(1, apart) / 2
+    assert abs(filled[0] - (planes[0] - reach)) <= 1 and abs(filled[-1] - (planes[-1] + reach)) <= 1
+
+
+def test_planes_half_way_between_slices_fill_as_many_slices(tmp_path, volume):
+    assert slices_of(tmp_path, volume, (2.5, 3.5, 4.5)) == [2, 3, 4]
+    assert slices_of(tmp_path, volume, (2, 4, 6)) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_region_drawn_on_every_other_plane_has_no_holes(tmp_path, volume):
+    assert slices_of(tmp_path, volume, (2.1, 4.1, 6.1), (5.1, 6.1, 7.1)) == [2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("k", [4.005, 4.015, 4.125, 3.995])
+def test_contours_of_one_plane_belong_together_whatever_their_rounding(tmp_path, volume, k):
+    outer, inner = square((1.5, 1.5), (9.5, 9.5), k - 1e-4), square((3.5, 3.5), (6.5, 6.5), k + 1e-4)
+    beside = square((11.5, 1.5), (13.5, 3.5), k)
+    mask = read_structure_set(write(tmp_path / "rs.dcm", [("ring", [outer, inner, beside])]), volume)["ring"]
+    assert mask.count == 8 * 8 - 3 * 3 + 2 * 2
+
+
 def test_sagittal_contours_are_read_as_well(tmp_path, volume):
     points = [(6, 2.5, 1.5), (6, 7.5, 1.5), (6, 7.5, 4.5), (6, 2.5, 4.5)]
     mask = read_structure_set(write(tmp_path / "rs.dcm", [("GTV", [lps(*points)])]), volume)["GTV"]
