@@ -74,5 +74,7 @@ def import_(
             left_out = f", left out: {', '.join(outcome.left_out)}" if outcome.left_out else ""
             count = f"{outcome.objects} object{'' if outcome.objects == 1 else 's'}"
             typer.echo(f"{study}: {count}, version {outcome.version} ({status}){left_out}")
+            for doubt in outcome.doubts:
+                typer.echo(f"{study}: {doubt}", err=True)
     if refused:
         raise typer.Exit(2)

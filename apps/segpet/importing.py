@@ -15,7 +15,7 @@ from infer_tasks.workspace import Workspace
 from lib.interaction import AnnotatedObject, class_map
 from lib.interaction.label_table import LabelTable, label_of
 from lib.pet import VolumeError
-from lib.pet.outlines import read_outlines
+from lib.pet.outlines import doubts_about_outlines, read_outlines
 from lib.store import operator
 
 #: Who saved a label that was imported.
@@ -27,11 +27,19 @@ class ImportingError(ValueError):
 
 
 class Imported(NamedTuple):
-    """What became of a study's outlines: its new version, how many objects, and the names left out."""
+    """What became of a study's outlines.
+
+    Args:
+        version: of the study's label.
+        objects: how many.
+        left_out: names of the regions that were not wanted.
+        doubts: sentences on whether the outlines are this study's.
+    """
 
     version: int
     objects: int
     left_out: tuple[str, ...]
+    doubts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -80,8 +88,10 @@ class Importer:
 
     def _import(self, studies: Studies, study: str, path: Path, status: str) -> Imported:
         labels = self.workspace.labels
-        volume = self.workspace.volumes.get(studies.known_image(study))
+        image = studies.known_image(study)
+        volume = self.workspace.volumes.get(image)
         outlines = read_outlines(path, volume, self.value_names)
+        doubts = doubts_about_outlines(path, image)
         meant = [(outline, self._label(outline.name)) for outline in outlines]
         if unknown := sorted({outline.name for outline, label in meant if label is None}):
             raise ImportingError(
@@ -104,7 +114,7 @@ class Importer:
         saved = self.workspace.versions.current(study)
         assert saved is not None, "the label was saved"
         left_out = tuple(outline.name for outline, label in meant if not label)
-        return Imported(saved.number, len(clicked), left_out)
+        return Imported(saved.number, len(clicked), left_out, doubts)
 
     def _label(self, name: str) -> str | None:
         label = label_of(name, self.table, self.workspace.labels)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pydicom
 
+from lib.pet.belonging import doubts_about
 from lib.pet.components import objects_of
 from lib.pet.contours import RT_STRUCTURE_SET, read_structure_set
 from lib.pet.crop import Crop
@@ -57,6 +58,14 @@ def read_outlines(path: Path, volume: Volume, value_names: Path | None = None) -
     else:
         masks = segment_masks(only_segmentation(file), volume)
     return [Outline(name, mask) for name, mask in masks.items() if mask.any()]
+
+
+def doubts_about_outlines(path: Path, study: Path) -> tuple[str, ...]:
+    """Return the doubts that outlines, as of `read_outlines`, are of a study; a mask file gives no cause.
+
+    Raises VolumeError: as `doubts_about`.
+    """
+    return () if path.is_file() and suffix_of(path) else doubts_about(_only_file(path), study)
 
 
 def _of_mask_file(path: Path, volume: Volume, value_names: Path | None) -> list[Outline]:

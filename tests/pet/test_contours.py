@@ -1,12 +1,9 @@
 import numpy as np
-import pydicom
 import pytest
-from dicom_series import UID_PREFIX
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from structure_set import write
 
 from lib.pet import Volume, VolumeError, read_mask, read_volume
-from lib.pet.contours import RT_STRUCTURE_SET, read_structure_set
+from lib.pet.contours import read_structure_set
 from lib.pet.resample import nearest_labels
 
 #: LPS: columns of 2 mm from x = 10, rows of 4 mm from y = -8, slices of 3 mm from z = 100.
@@ -26,29 +23,6 @@ def lps(*corners):
 def square(low, high, k):
     """A square from one (i, j) to another, in slice k."""
     return lps((low[0], low[1], k), (high[0], low[1], k), (high[0], high[1], k), (low[0], high[1], k))
-
-
-def write(path, regions, kind="CLOSED_PLANAR"):
-    """Write an RT Structure Set: a list of (name, contours)."""
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = RT_STRUCTURE_SET, generate_uid(UID_PREFIX)
-    dataset = pydicom.FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.SOPClassUID, dataset.SOPInstanceUID = RT_STRUCTURE_SET, meta.MediaStorageSOPInstanceUID
-    dataset.StructureSetROISequence, dataset.ROIContourSequence = [], []
-    for number, (name, contours) in enumerate(regions, start=1):
-        roi, drawn = Dataset(), Dataset()
-        roi.ROINumber, roi.ROIName = number, name
-        drawn.ReferencedROINumber, drawn.ContourSequence = number, []
-        for points in contours:
-            contour = Dataset()
-            contour.ContourGeometricType, contour.NumberOfContourPoints = kind, len(points) // 3
-            contour.ContourData = [float(value) for value in points]
-            drawn.ContourSequence.append(contour)
-        dataset.StructureSetROISequence.append(roi)
-        dataset.ROIContourSequence.append(drawn)
-    dataset.save_as(path)
-    return path
 
 
 @pytest.mark.parametrize("patient", ["STS_001", "STS_003", "STS_005"])

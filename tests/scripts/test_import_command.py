@@ -4,6 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from dicom_series import PATIENT, write_series
+from pydicom.uid import generate_uid
+from structure_set import write
 from typer.testing import CliRunner
 
 from lib.pet import read_mask, write_mask
@@ -94,3 +97,17 @@ def test_a_source_that_names_no_study_is_refused(folders):
     (folders / "masks/one.nii.gz").rename(folders / "masks/three.nii.gz")
     result = run(folders)
     assert result.exit_code == 2 and "has the name of a study" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("patient", "code", "told"), [(PATIENT[1], 0, "frame of reference"), ("SOMEBODY-1", 2, "another patient")]
+)
+def test_outlines_that_may_be_of_another_patient_are_told(tmp_path, patient, code, told):
+    write_series(tmp_path / "studies/one", np.ones((8, 8, 4), np.int16))
+    (tmp_path / "masks").mkdir()
+    square = [-6, -15, -27, 6, -15, -27, 6, 0, -27, -6, 0, -27]
+    write(tmp_path / "masks/one.dcm", [("GTV", [square])], patient=patient, frame=generate_uid())
+    result = run(tmp_path)
+    assert result.exit_code == code, result.output
+    assert told in result.stderr and not any(text in result.output for text in (patient, *PATIENT))
+    assert len(versions(tmp_path)) == (code == 0)
