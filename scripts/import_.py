@@ -71,9 +71,14 @@ def import_(
             refused += 1
             typer.echo(f"{study}: not imported. {outcome}", err=True)
         else:
-            left_out = f", left out: {', '.join(outcome.left_out)}" if outcome.left_out else ""
+            told = [
+                ("left out", outcome.left_out),
+                ("not kept, for others cover it", outcome.covered),
+                ("kept but for what others cover", outcome.cut),
+            ]
+            notes = "".join(f", {what}: {', '.join(regions)}" for what, regions in told if regions)
             count = f"{outcome.objects} object{'' if outcome.objects == 1 else 's'}"
-            typer.echo(f"{study}: {count}, version {outcome.version} ({status}){left_out}")
+            typer.echo(f"{study}: {count}, version {outcome.version} ({status}){notes}")
             for doubt in outcome.doubts:
                 typer.echo(f"{study}: {doubt}", err=True)
     if refused:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from fastapi import HTTPException
 
 from apps.segpet.labels import LabelKeeper
@@ -14,7 +15,7 @@ from infer_tasks.sessions import Clicked
 from infer_tasks.workspace import Workspace
 from lib.interaction import AnnotatedObject, class_map
 from lib.interaction.label_table import LabelTable, label_of
-from lib.pet import VolumeError
+from lib.pet import VolumeError, read_mask
 from lib.pet.outlines import doubts_about_outlines, read_outlines
 from lib.store import operator
 
@@ -31,14 +32,18 @@ class Imported(NamedTuple):
 
     Args:
         version: of the study's label.
-        objects: how many.
+        objects: how many it has.
         left_out: names of the regions that were not wanted.
+        covered: names of those of which other regions left no voxel.
+        cut: names of those of which other regions took a part.
         doubts: sentences on whether the outlines are this study's.
     """
 
     version: int
     objects: int
     left_out: tuple[str, ...]
+    covered: tuple[str, ...]
+    cut: tuple[str, ...]
     doubts: tuple[str, ...]
 
 
@@ -112,9 +117,18 @@ class Importer:
             file.unlink(missing_ok=True)
         self.workspace.audit.append("import", operator(), study, status=status)
         saved = self.workspace.versions.current(study)
-        assert saved is not None, "the label was saved"
-        left_out = tuple(outline.name for outline, label in meant if not label)
-        return Imported(saved.number, len(clicked), left_out, doubts)
+        assert saved is not None and saved.instances is not None, "the label was saved"
+        # A voxel has one object: of regions that overlap, less is kept than was drawn.
+        kept = np.bincount(read_mask(saved.instances)[0].ravel(order="K"), minlength=len(taken) + 1)
+        drawn = [(outline, int(count)) for (outline, _), count in zip(taken, kept[1:], strict=False)]
+        return Imported(
+            saved.number,
+            int(np.count_nonzero(kept[1:])),
+            left_out=tuple(outline.name for outline, label in meant if not label),
+            covered=tuple(outline.name for outline, count in drawn if not count),
+            cut=tuple(outline.name for outline, count in drawn if 0 < count < outline.mask.count),
+            doubts=doubts,
+        )
 
     def _label(self, name: str) -> str | None:
         label = label_of(name, self.table, self.workspace.labels)

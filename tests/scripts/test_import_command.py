@@ -67,6 +67,27 @@ def test_a_table_says_what_names_mean_and_what_is_left_out(folders):
     assert not (folders / "studies/labels/final/one.nii.gz").exists()
 
 
+@pytest.mark.parametrize(
+    ("order", "objects", "told"),
+    [
+        (("small", "big"), 1, "not kept, for others cover it: GTV small"),
+        (("big", "small"), 2, "kept but for what others cover: GTV big"),
+    ],
+)
+def test_what_other_regions_cover_is_told_and_not_counted(tmp_path, order, objects, told):
+    write_series(tmp_path / "studies/one", np.ones((8, 8, 4), np.int16))
+    (tmp_path / "masks").mkdir()
+    squares = {"small": (-3, 3), "big": (-7, 12)}
+    regions = [
+        (f"GTV {one}", [[low, -15, -27, high, -15, -27, high, 0, -27, low, 0, -27]])
+        for one, (low, high) in ((one, squares[one]) for one in order)
+    ]
+    write(tmp_path / "masks/one.dcm", regions)
+    result = run(tmp_path)
+    assert f"{objects} object{'s' * (objects > 1)}, version 1 (draft), {told}" in result.stdout
+    assert len(versions(tmp_path)[0].objects()["objects"]) == objects
+
+
 def test_importing_again_makes_another_version(folders):
     for _ in range(2):
         assert run(folders, "--label", "lesion").exit_code == 0
