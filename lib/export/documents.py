@@ -6,6 +6,7 @@ names the one before it as its predecessor. SOP Instance UIDs follow from PET se
 same version sent twice is the same instance.
 """
 
+import copy
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from lib.pet import Crop, Volume
 Algorithm = Literal["MANUAL", "SEMIAUTOMATIC", "AUTOMATIC"]
 
 MANUFACTURER = "SegPET"
+#: Character set of all that is written: a PET's own need not have the letters of our names and texts.
+UTF_8 = "ISO_IR 192"
 _TYPE_2 = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
     "StudyTime", "ReferringPhysicianName",
@@ -64,7 +67,7 @@ class Annotation:
 
     Args:
         sources: headers of the PET instances, in the order of the volume's slices; or the one multi-frame
-            instance.
+            instance. They are kept as copies in UTF-8.
         volume: the image.
         objects: in the order of their segments; none is a negative study.
         table: as `lib.pet.lesion_table.lesion_table` returns it, of the objects that are lesions.
@@ -125,13 +128,42 @@ class Annotation:
 
 
 def _completed(source: Dataset) -> Dataset:
-    """Return a header with all that documents take of patient and study, empty where it is missing."""
-    whole = Dataset()
-    whole.update(source)
+    """Return a header, in UTF-8, with all that documents take of patient and study, empty where missing."""
+    whole = _in_utf8(source)
     for keyword in _TYPE_2:
         if keyword not in whole:
             setattr(whole, keyword, "")
     return whole
+
+
+def _in_utf8(source: Dataset) -> Dataset:
+    """Return a copy of a header that has the same texts, and is written as UTF-8.
+
+    It is without private elements, which go into no document, and without those that cannot be read.
+    """
+    whole = Dataset()
+    whole.update(copy.deepcopy(source))
+    _decode(whole)
+    whole.SpecificCharacterSet = UTF_8  # also where there was none
+    return whole
+
+
+def _decode(dataset: Dataset) -> None:
+    for tag in list(dataset.keys()):
+        try:
+            element = None if tag.is_private else dataset[tag]  # reading it decodes its text
+        except Exception:  # pydicom raises many things; mostly nobody needs these
+            element = None
+        if element is None:
+            del dataset[tag]
+        elif element.VR == "SQ":
+            for item in element.value:
+                _decode(item)
+        elif element.VR == "PN" and not element.is_empty:  # a name keeps its bytes; its text does not
+            many = element.VM > 1
+            element.value = [str(name) for name in element.value] if many else str(element.value)
+    if "SpecificCharacterSet" in dataset:  # after all was read; items of sequences may have their own
+        dataset.SpecificCharacterSet = UTF_8
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, RealWorldValueMappingStorage
 
 from lib.export import codes as ours
-from lib.export.documents import MANUFACTURER, Annotation
+from lib.export.documents import MANUFACTURER, UTF_8, Annotation
 
 SERIES_NUMBER = 9003
 
@@ -30,6 +30,7 @@ def make_value_map(annotation: Annotation) -> Dataset | None:
         modality="RWV",
         manufacturer=MANUFACTURER,
         transfer_syntax_uid=ExplicitVRLittleEndian,
+        specific_character_set=UTF_8,
     )
     dataset.copy_patient_and_study_information(first)
     dataset.Laterality = ""

@@ -1,5 +1,6 @@
 """Labels as DICOM: what is written is what highdicom, pydicom and dciodvfy read."""
 
+import copy
 import shutil
 import subprocess
 from dataclasses import replace
@@ -10,7 +11,9 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_series import write_series
+from pydicom.dataelem import RawDataElement
 from pydicom.sr.codedict import codes
+from pydicom.tag import Tag
 
 from lib.export.codes import meaning_of
 from lib.export.documents import Annotation, ExportedObject, ExportError, make_documents
@@ -19,6 +22,15 @@ from lib.pet.lesion_table import lesion_table
 from lib.pet.outlines import read_outlines
 
 SHAPE = (14, 12, 9)
+NAMES = {
+    "ISO_IR 100": "Núñez^José",
+    "GB18030": "Wang^XiaoDong=王^小东",
+    "ISO_IR 192": "Łoś^Żaneta",
+    "\\ISO 2022 IR 87": "Yamada^Tarou=山田^太郎=やまだ^たろう",
+    "\\ISO 2022 IR 149": "Hong^Gildong=洪^吉洞=홍^길동",
+    "": "Muller^Jan",
+}
+AUTHOR, REGION, IMPRESSION = "Łukasz^Ødegård", "GTV 肺 左 łódź", "右肝代谢增高病灶。"
 
 
 def crop(*box):
@@ -68,6 +80,38 @@ def documents(annotation):
 def negative(study):
     headers, volume = study
     return make_documents(Annotation(headers, volume, [], lesion_table(volume, {}), 4, "", "1.0", 1.0))
+
+
+def of_abroad(annotation, character_set):
+    """A label with texts that only UTF-8 holds all of, on a PET of another character set."""
+    return replace(
+        annotation,
+        sources=[written_in(character_set, source) for source in annotation.sources],
+        objects=[replace(one, name=REGION) for one in annotation.objects],
+        author=AUTHOR,
+        impression=IMPRESSION,
+    )
+
+
+@pytest.fixture(scope="module")
+def japanese(annotation):
+    return make_documents(of_abroad(annotation, "\\ISO 2022 IR 87"))
+
+
+def written_in(character_set, source):
+    """A header as a scanner writes and a reader reads it in a character set."""
+    header, issuer = pydicom.Dataset(), pydicom.Dataset()
+    header.update(copy.deepcopy(source))
+    header.SpecificCharacterSet = issuer.SpecificCharacterSet = character_set.split("\\")
+    header.PatientName = issuer.IssuerOfPatientID = NAMES[character_set]
+    issuer.PatientID, issuer.TypeOfPatientID = "7", "TEXT"
+    header.OtherPatientNames, header.OtherPatientIDsSequence = [NAMES[character_set], "B^C"], [issuer]
+    if not character_set:
+        del header.SpecificCharacterSet, issuer.SpecificCharacterSet
+    file = BytesIO()
+    pydicom.dcmwrite(file, header, implicit_vr=False, little_endian=True)
+    file.seek(0)
+    return pydicom.dcmread(file, force=True)
 
 
 def reread(dataset):
@@ -221,7 +265,7 @@ def test_the_same_version_is_the_same_instances_and_another_one_is_not(annotatio
     ]
 
 
-@pytest.mark.parametrize("which", ["documents", "negative"])
+@pytest.mark.parametrize("which", ["documents", "negative", "japanese"])
 def test_the_standard_s_checker_finds_no_error(tmp_path, request, which):
     if shutil.which("dciodvfy") is None:
         pytest.skip("dciodvfy is not installed: apt-get install dicom3tools")
@@ -233,6 +277,39 @@ def test_the_standard_s_checker_finds_no_error(tmp_path, request, which):
         )
         errors = [line for line in checked.stderr.splitlines() if line.startswith(("Error", "Abort"))]
         assert errors == [], name
+
+
+@pytest.mark.filterwarnings("error:Failed to encode")
+@pytest.mark.parametrize("character_set", NAMES)
+def test_names_and_texts_read_the_same_whatever_the_pet_s_character_set(annotation, character_set):
+    documents = make_documents(of_abroad(annotation, character_set))
+    for name, dataset in vars(documents).items():
+        read = reread(dataset)
+        assert read.SpecificCharacterSet == "ISO_IR 192", name
+        assert read.PatientName == NAMES[character_set], name
+        assert read.OtherPatientNames == [NAMES[character_set], "B^C"], name
+        assert read.OtherPatientIDsSequence[0].IssuerOfPatientID == NAMES[character_set], name
+    segmentation = reread(documents.segmentation)
+    assert {(one.SegmentLabel, one.TrackingID) for one in segmentation.SegmentSequence} == {(REGION, REGION)}
+    assert segmentation.ContentCreatorName == AUTHOR
+    told = [str(one.value) for one in reread(documents.report).iterall()]
+    assert {AUTHOR, REGION, IMPRESSION} <= set(told)
+
+
+def test_the_pet_s_headers_stay_as_they_are(study, annotation):
+    source = written_in("GB18030", study[0][0])
+    replace(annotation, sources=[source] * SHAPE[2])
+    assert source.SpecificCharacterSet == "GB18030"
+    assert source.PatientName.encode() == NAMES["GB18030"].encode("gb18030")
+
+
+def test_a_damaged_value_that_no_document_needs_keeps_nothing_back(annotation):
+    source = written_in("GB18030", annotation.sources[0])
+    tag = Tag("DoseCalibrationFactor")
+    source[tag] = RawDataElement(tag, "FD", 3, b"bad", 0, False, True)
+    with pytest.raises(pydicom.errors.BytesLengthException):
+        _ = copy.deepcopy(source)[tag]
+    make_documents(replace(annotation, sources=[source, *annotation.sources[1:]]))
 
 
 def test_images_that_are_no_dicom_cannot_go_out(annotation):
