@@ -6,6 +6,7 @@ import highdicom as hd
 import numpy as np
 from highdicom.seg import Segmentation, SegmentationTypeValues, SegmentDescription
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 
 from lib.export.codes import algorithm_family, meaning_of
 from lib.export.documents import MANUFACTURER, Annotation, ExportedObject, ExportError
@@ -15,6 +16,13 @@ from lib.pet import Crop
 NO_LESION = "no lesion"
 SERIES_NUMBER = 9001
 _COLOURS = ((220, 50, 47), (38, 139, 210), (133, 153, 0), (181, 137, 0), (211, 54, 130), (42, 161, 152))
+_REFUSED = "The PET images cannot be referred to by a SEG: their headers"
+#: What SEG and SR take of every image, and of one that has no functional groups.
+_NEEDED = (
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID",
+    "Modality", "Rows", "Columns",
+)  # fmt: skip
+_NEEDED_OF_PLANES = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness")
 
 
 def make_segmentation(annotation: Annotation) -> Segmentation:
@@ -26,6 +34,9 @@ def make_segmentation(annotation: Annotation) -> Segmentation:
     Raises:
         ExportError: the sources are no images that a SEG can refer to.
     """
+    lacking = {keyword for source in annotation.sources for keyword in _lacking(source)}
+    if lacking:
+        raise ExportError(f"{_REFUSED} lack {', '.join(sorted(lacking))}.")
     objects = annotation.objects or (_nothing(annotation),)
     try:
         segmentation = Segmentation(
@@ -48,12 +59,18 @@ def make_segmentation(annotation: Annotation) -> Segmentation:
             content_creator_name=annotation.person_name or None,
             omit_empty_frames=False,
         )
-    except (AttributeError, ValueError, TypeError) as error:  # what highdicom says of headers it cannot use
-        raise ExportError(
-            "The PET images cannot be referred to by a SEG: their headers lack what DICOM asks of them."
-        ) from error
+    except (AttributeError, ValueError, TypeError, KeyError) as error:  # whose text may hold patients' values
+        lacked = getattr(error, "name", None)  # in the functional groups of a multi-frame image
+        raise ExportError(f"{_REFUSED} {f'lack {lacked}' if lacked else 'are not as DICOM asks'}.") from error
     segmentation.SeriesDescription = "SegPET labels"
     return segmentation
+
+
+def _lacking(source: Dataset) -> list[str]:
+    """Return the attributes that an image must have for a SEG and has not, or has empty."""
+    is_plane = "SharedFunctionalGroupsSequence" not in source
+    needed = (*_NEEDED, *_NEEDED_OF_PLANES) if is_plane else _NEEDED
+    return [keyword for keyword in needed if source.get(keyword) in (None, "")]
 
 
 def _frames(annotation: Annotation, objects: Sequence[ExportedObject]) -> NDArray[np.unsignedinteger]:

@@ -319,8 +319,21 @@ def test_images_that_are_no_dicom_cannot_go_out(annotation):
         replace(annotation, sources=annotation.sources[:3])
 
 
-def test_headers_that_lack_what_dicom_asks_are_refused(annotation):
+def test_a_refusal_names_what_the_headers_lack_and_no_value(annotation):
     bare = pydicom.Dataset()
     bare.SeriesInstanceUID = "2.25.1"
-    with pytest.raises(ExportError, match="headers lack"):
+    with pytest.raises(ExportError, match=r"lack .*Rows, SOPClassUID, SOPInstanceUID"):
         make_documents(replace(annotation, sources=[bare] * SHAPE[2]))
+    *others, last = annotation.sources
+    for keyword in ("FrameOfReferenceUID", "Modality", "SliceThickness"):
+        part, empty = copy.deepcopy(last), copy.deepcopy(last)
+        del part[keyword]
+        empty[keyword].value = None
+        for source in (part, empty):
+            with pytest.raises(ExportError, match=f"headers lack {keyword}\\.$"):
+                make_documents(replace(annotation, sources=[*others, source]))
+    wrong = copy.deepcopy(annotation.sources[0])
+    wrong.PatientSex = "SECRET"
+    with pytest.raises(ExportError, match="are not as DICOM asks") as refused:
+        make_documents(replace(annotation, sources=[wrong, *annotation.sources[1:]]))
+    assert "SECRET" not in str(refused.value)
