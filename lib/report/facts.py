@@ -57,7 +57,7 @@ class Evidence:
         written: str = "",
     ) -> None:
         self.lesions = [lesion for lesion in lesions if not lesion.normal]
-        self.numbered = by_number(lesions) if NUMBERED.search(written) else {}
+        self.numbered = dict(enumerate(lesions, start=1)) if NUMBERED.search(written) else {}
         self.findings = findings
         self.facts = [
             SiteFact(place, lesion.side, False, lesion.numbers, ())
@@ -88,7 +88,7 @@ class Evidence:
         self.numbers += known_numbers(one for statement in findings for one in statement.quantities)
         self.counts = [one for statement in findings for one in statement.quantities if one.kind == "count"]
         self.written = set(DECIMAL.findall(written))
-        self.text = _REFERENCES.sub("", written).lower()
+        self.text = _REFERENCES.sub(lambda line: " " * len(line[0]), written).lower()
 
     def of_lesions(self) -> "Evidence":
         """Return what is known without the organs that uptake is only compared with."""
@@ -114,11 +114,6 @@ class Evidence:
             if sides_agree(side_of(site), fact.side)
             and any(is_within(fact.place, one) or is_within(one, fact.place) for one in places_of(site))
         ]
-
-
-def by_number(lesions: Iterable[Measured]) -> dict[int, Measured]:
-    """Return lesions by the number that the table gives them, where it is one."""
-    return {int(str(lesion.id)): lesion for lesion in lesions if str(lesion.id).isdecimal()}
 
 
 def side_of(site: Entity) -> Laterality | None:

@@ -27,7 +27,7 @@ def findings_text(
 ) -> str:
     """Return structured findings: technique, each lesion in a line, the patient, references, what to mind.
 
-    Lesions have the numbers of the table, as in the panel and on exported labels.
+    Lesions are numbered from 1 in the table's order, whatever their ids.
 
     Args:
         table: as `lib.pet.lesion_table.lesion_table` returns it.
@@ -41,8 +41,8 @@ def findings_text(
     words = PHRASES[language]
     lines = [_technique(table, preflight, words)]
     lines.append(words.count(len(lesions)))
-    for lesion, entry in zip(lesions, table["lesions"], strict=True):
-        lines.append(_lesion(lesion.id, entry, table.get("unit"), language))
+    for number, entry in enumerate(table["lesions"], start=1):
+        lines.append(_lesion(number, entry, table.get("unit"), language))
     lines += [_patient(table, words), _references(table, words)]
     if table.get("unit") != "SUVbw":
         lines.append(words.no_suv)
@@ -60,7 +60,7 @@ def _technique(table: Mapping[str, Any], preflight: Preflight | None, words: Phr
     return words.sentence(parts)
 
 
-def _lesion(number: Any, entry: Mapping[str, Any], unit: str | None, language: Language) -> str:
+def _lesion(number: int, entry: Mapping[str, Any], unit: str | None, language: Language) -> str:
     words = PHRASES[language]
     if not entry.get("voxels", 1):
         return words.empty_lesion.format(number)

@@ -7,7 +7,7 @@ from typing import Any
 
 from lib.report.entities import Entity
 from lib.report.evidence import Measured, Statement, sides_agree
-from lib.report.facts import NUMBERED, by_number
+from lib.report.facts import NUMBERED
 from lib.report.language import Language
 from lib.report.places import is_vague, is_within, narrowest, places_of
 
@@ -37,15 +37,15 @@ def missing_lesions(
 ) -> list[Missing]:
     """Return the lesions outside of normal uptake that no statement speaks of.
 
-    A lesion without a named site is looked for by its number and its SUVmax, if the text has any lesion's;
-    else it is only missed where nothing abnormal is stated at all.
+    A lesion without a named site is looked for by its number in findings and its SUVmax, if the text has
+    any lesion's; else it is only missed where nothing abnormal is stated at all.
     """
     affirming = [statement for statement in statements if not statement.denies]
     numbered = {int(name["number"]) for name in NUMBERED.finditer(text)}
-    quoted = [one for number, one in by_number(lesions).items() if number in numbered]
+    quoted = [one for number, one in enumerate(lesions, start=1) if number in numbered]
     quoted += [one for one in lesions if any(one.has_suv(said.suv_values) for said in affirming)]
     found = []
-    for lesion in lesions:
+    for number, lesion in enumerate(lesions, start=1):
         if lesion.normal:
             continue
         if lesion.places:
@@ -55,7 +55,7 @@ def missing_lesions(
         else:
             mentioned = any(statement.others or statement.sites for statement in affirming)
         if not mentioned:
-            found.append(Missing(lesion.id, _reason(lesion, language)))
+            found.append(Missing(lesion.id, _reason(number, lesion, language)))
     return found
 
 
@@ -107,11 +107,12 @@ def names(site: Entity, lesion: Measured) -> bool:
     )
 
 
-def _reason(lesion: Measured, language: Language) -> str:
+def _reason(number: int, lesion: Measured, language: Language) -> str:
+    """Return why, with the number that the findings give the lesion."""
     suv = next((value for kind, value in lesion.numbers if kind == "suv_max"), None)
     if language == "zh":
         size = f"（SUVmax {suv:.1f}）" if suv is not None else ""
-        return f"病灶 {lesion.id}{size}未在文中提及。"
+        return f"病灶 {number}{size}未在文中提及。"
     size = f" (SUVmax {suv:.1f})" if suv is not None else ""
     where = f" {lesion.text}" if lesion.text else ""
-    return f"Lesion {lesion.id}{where}{size} is not mentioned."
+    return f"Lesion {number}{where}{size} is not mentioned."

@@ -178,7 +178,7 @@ def test_mixed_languages_are_read_in_one_text():
 
 @pytest.mark.parametrize(
     ("language", "text"),
-    [("en", "Lesion 4 in the liver: SUVmax {}."), ("zh", "病灶4，位于肝脏：SUVmax {}。")],
+    [("en", "Lesion 1 in the liver: SUVmax {}."), ("zh", "病灶1，位于肝脏：SUVmax {}。")],
 )
 def test_a_lesion_named_by_its_number_has_its_own_numbers(language, text):
     table = {
@@ -192,7 +192,7 @@ def test_a_lesion_named_by_its_number_has_its_own_numbers(language, text):
     findings = findings_text(table, language)
     assert check(text.format(9.4), table, findings, language).marks == ()
     (mark,) = check(text.format(2.6), table, findings, language).marks
-    assert mark.kind == "number" and "4" in mark.reason
+    assert mark.kind == "number" and "1" in mark.reason
 
 
 @pytest.mark.parametrize(
@@ -251,8 +251,8 @@ def test_an_order_takes_no_finding_with_it():
 @pytest.mark.parametrize(
     ("text", "missing"),
     [
-        ("Lesion 2: SUVmax 3.5.", [5, 7]),
-        ("Lesion 2 with SUVmax 3.5, lesion 5 with SUVmax 5.3, the last one with SUVmax 6.6.", []),
+        ("Lesion 1: SUVmax 3.5.", [5, 7]),
+        ("Lesion 1 with SUVmax 3.5, lesion 2 with SUVmax 5.3, the last one with SUVmax 6.6.", []),
         ("Three lesions, the hottest with SUVmax 6.6.", []),
         ("Disease in the left lung.", []),  # what tells them apart is not there
         ("No lesion.", [2, 5, 7]),
@@ -262,6 +262,8 @@ def test_lesions_without_a_site_are_missed_by_number_and_uptake(text, missing):
     lesions = [lesion(number, None, None, suv) for number, suv in ((2, 3.5), (5, 5.3), (7, 6.6))]
     found = check(text, {"lesions": lesions, "patient": {"count": 3}})
     assert [one.lesion for one in found.missing] == missing
+    numbers = {2: "Lesion 1 ", 5: "Lesion 2 ", 7: "Lesion 3 "}  # as the findings have them
+    assert all(one.reason.startswith(numbers[one.lesion]) for one in found.missing)
 
 
 REFERENCED = (

@@ -30,7 +30,7 @@ TABLE = {
 
 def test_the_findings_hold_site_and_numbers_in_english():
     assert findings_text(TABLE) == (
-        "Tracer FDG.\n1 lesion.\nLesion 7 in the left kidney: SUVmax 8.5, SUVmean 5.0, SUVpeak 7.3, MTV "
+        "Tracer FDG.\n1 lesion.\nLesion 1 in the left kidney: SUVmax 8.5, SUVmean 5.0, SUVpeak 7.3, MTV "
         "12.3 ml, TLG 62.0 g, largest diameter 32 mm.\nAll lesions: TMTV 12.3 ml, total TLG 62.0 g.\n"
         "References: liver SUVmean 2.3.\n"
     )
@@ -38,7 +38,7 @@ def test_the_findings_hold_site_and_numbers_in_english():
 
 def test_the_findings_hold_the_same_in_chinese():
     text = findings_text(TABLE, "zh")
-    assert "病灶7，位于左肾" in text and "SUVmax 8.5" in text and "TMTV 12.3 ml" in text
+    assert "病灶1，位于左肾" in text and "SUVmax 8.5" in text and "TMTV 12.3 ml" in text
     assert text.endswith("\n") and "Lesion" not in text and "kidney" not in text
 
 
