@@ -58,7 +58,8 @@ def owner(
 
 
 def _nearest(quantity: Quantity, text: str, places: Sequence[Span], group: Sequence[int]) -> int:
-    before = [index for index in group if places[index][0] < quantity.start]
+    # Also what lies over it: "4 L" of "Deauville 4 L3" is read as a place.
+    before = [index for index in group if places[index][0] < quantity.end]
     after = [index for index in group if places[index][0] >= quantity.end]
     counts = quantity.kind == "count" and text[quantity.start] not in "x×"
     if after and (counts or _attributive(text, quantity.end, places[after[0]][0])):

@@ -2,7 +2,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lib.report.entities import find_entities, find_quantities, sentences
@@ -168,6 +168,7 @@ WORDS = st.sampled_from(
 
 
 @given(st.lists(WORDS, max_size=25).map(" ".join) | st.text(max_size=80))
+@example("Deauville 4 L3")  # "4 L" is a nodal station, and lies over the score
 def test_spans_lie_in_the_text_in_order_whatever_it_is(text):
     entities = find_entities(text)
     assert all(0 <= entity.start < entity.end <= len(text) for entity in entities)
