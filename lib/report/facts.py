@@ -4,6 +4,7 @@ import copy
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from lib.report.agreement import Known, is_of_all, known_numbers
 from lib.report.entities import Entity, Laterality
@@ -90,8 +91,9 @@ class Evidence:
         self.written = set(DECIMAL.findall(written))
         self.text = _REFERENCES.sub(lambda line: " " * len(line[0]), written).lower()
 
+    @cached_property
     def of_lesions(self) -> "Evidence":
-        """Return what is known without the organs that uptake is only compared with."""
+        """What is known without the organs that uptake is only compared with."""
         evidence = copy.copy(self)
         evidence.facts = [fact for fact in self.facts if not fact.reference]
         return evidence

@@ -52,19 +52,18 @@ def number_mark(
         why = reason("number_of_another", language, said=written, site=named[0])
         return Mark(said.start, said.end, "number", why)
     measured = [lesion for lesion in evidence.lesions if lesion.has_suv(said.values or (said.low, said.high))]
-    if said.kind in ("suv_max", "suv") and len(measured) == 1:
-        clause_side = lone_side(text, statement)
-        if clause_side and measured[0].side == MIRROR[str(side_said(clause_side[0]))]:
-            known = side_words({str(measured[0].side)}, language)
-            return Mark(*clause_side[1], "side", reason("side", language, known=known))
+    if len(measured) != 1 or said.kind not in ("suv_max", "suv"):
+        return None
+    lesion = measured[0]
+    clause_side = lone_side(text, statement)
+    if clause_side and lesion.side == MIRROR[str(side_said(clause_side[0]))]:
+        known = side_words({str(lesion.side)}, language)
+        return Mark(*clause_side[1], "side", reason("side", language, known=known))
     directly = _site_before(text, said, statement, statements)
     owner = directly or _owner(said, statement)
-    if owner is None or said.kind not in ("suv_max", "suv"):
+    if owner is None:
         return None
-    measured = [lesion for lesion in evidence.lesions if lesion.has_suv(said.values or (said.low, said.high))]
-    if len(measured) != 1:
-        return None
-    lesion, side = measured[0], side_of(owner)
+    side = side_of(owner)
     at_site = any(
         is_within(place, one) or is_within(one, place) for place in lesion.places for one in places_of(owner)
     )

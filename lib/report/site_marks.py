@@ -63,7 +63,7 @@ def site_mark(
     name = text[site.start : site.end]
     start, end = with_side(text, site)
     if statement.others and not _COMPARES.search(text, statement.start, site.start):
-        evidence = evidence.of_lesions()
+        evidence = evidence.of_lesions
     at = evidence.within(site)
     supports = [fact for fact in at if not fact.denied]
     side = side_of(site)
@@ -130,7 +130,7 @@ def denial_mark(
         why = reason("affirmed", language, site=text[found.start : found.end])
         return Mark(statement.start, statement.end, "polarity", why)
     for site in denied if UNINVOLVED.search(clause) else ():
-        facts = [fact for fact in evidence.of_lesions().facts if fact.place in places_of(site)]
+        facts = [fact for fact in evidence.of_lesions.facts if fact.place in places_of(site)]
         if facts and not any(fact.denied for fact in facts) and not any(map(is_vague, places_of(site))):
             why = reason("affirmed", language, site=text[site.start : site.end])
             return Mark(statement.start, statement.end, "polarity", why)
