@@ -8,8 +8,11 @@ from pydicom.sr.coding import Code
 from pydicom.uid import CTImageStorage, generate_uid
 
 
-def segmentation(folder):
-    """A DICOM SEG with a liver, named by its label, and a kidney, by codes; its labels and affine."""
+def segmentation(folder, liver=(2, 3, 4, 5), kidney=(6, 7, 8)):
+    """A DICOM SEG with a liver, named by its label, and a kidney, by codes; its labels and affine.
+
+    liver, kidney: their planes, of 12; frames without a voxel are left out.
+    """
     frame, study, series = (generate_uid(entropy_srcs=[name]) for name in ("frame", "study", "series"))
     slices = []
     for k in range(12):
@@ -24,7 +27,7 @@ def segmentation(folder):
         one.ImagePositionPatient = [-70.0, -50.0, 8.0 + 4.0 * k]
         slices.append(one)
     labels = np.zeros((12, 30, 24), np.uint8)  # slice, row, column
-    labels[2:6, 5:20, 3:9], labels[6:9, 8:12, 12:20] = 1, 2
+    labels[list(liver), 5:20, 3:9], labels[list(kidney), 8:12, 12:20] = 1, 2
     left = Code("7771000", "SCT", "Left")
     kinds = [("Liver", codes.SCT.Liver, None), ("Organ 2", codes.SCT.Kidney, left)]
     described = [

@@ -9,18 +9,17 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.pet.crop import Crop
 from lib.pet.image_files import FORMATS, suffix_of
 from lib.pet.organ_map import OrganMap, organ_table
 from lib.pet.resample import nearest_labels
+from lib.pet.segmentations import LPS_TO_RAS, only_segmentation
 from lib.pet.volume import Volume, VolumeError
 from lib.pet.writers import read_mask
 
 if TYPE_CHECKING:
-    from highdicom.seg import Segmentation, SegmentDescription
+    from highdicom.seg import SegmentDescription
 
 _CARET_LABEL = re.compile(r'<Label\s[^>]*?Key="(\d+)"[^>]*>\s*(?:<!\[CDATA\[)?([^<\]]+)')
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 Names = dict[int, str]
 
@@ -155,7 +154,7 @@ def _read_segmentation(path: Path, volume: Volume) -> Read:
     segmentation = only_segmentation(path)
     try:
         placed = segmentation.get_volume(combine_segments=True, skip_overlap_checks=True)
-        array, affine = np.asarray(placed.array), _LPS_TO_RAS @ placed.affine
+        array, affine = np.asarray(placed.array), LPS_TO_RAS @ placed.affine
         names = {
             number: _segment_name(segmentation.get_segment_description(number))
             for number in segmentation.segment_numbers
@@ -166,58 +165,6 @@ def _read_segmentation(path: Path, volume: Volume) -> Read:
             "regular grid."
         ) from error
     return nearest_labels(array.astype(np.uint16, copy=False), affine, volume), names, []
-
-
-def segment_masks(segmentation: "Segmentation", volume: Volume) -> dict[str, Crop]:
-    """Return the segments of a DICOM SEG on a volume's grid, by their SegmentLabel; they may overlap.
-
-    Of several with one label, the later ones have their number added.
-
-    Raises:
-        VolumeError: they are fractional, damaged, not on one regular grid, or all lie outside of the volume.
-    """
-    masks: dict[str, Crop] = {}
-    outside = 0
-    for number in segmentation.segment_numbers:
-        label = str(segmentation.get_segment_description(number).segment_label)
-        name = label if label not in masks else f"{label} {number}"
-        try:
-            placed = segmentation.get_volume(segment_numbers=[number], combine_segments=True)
-            array, affine = np.asarray(placed.array), _LPS_TO_RAS @ placed.affine
-        except Exception as error:  # highdicom raises many things for what it cannot place
-            raise VolumeError(
-                "The SEG cannot be used: its segments are damaged, fractional or not on one regular grid."
-            ) from error
-        try:
-            masks[name] = Crop.from_grid(nearest_labels((array > 0).astype(np.uint8), affine, volume))
-        except VolumeError:
-            masks[name] = Crop.empty()
-            outside += 1
-    if outside and not any(mask.any() for mask in masks.values()):
-        raise VolumeError(
-            "No segment of the SEG lies in the image: it belongs to another study, or to another frame of "
-            "reference."
-        )
-    return masks
-
-
-def only_segmentation(path: Path) -> "Segmentation":
-    """Return the one DICOM SEG that a file or folder holds; VolumeError where it holds none, or several."""
-    from highdicom.seg import segread  # takes a second to import
-
-    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
-    found = []
-    for file in files:
-        try:
-            found.append(segread(file))
-        except Exception:  # another kind of file, or a damaged one
-            continue
-    if len(found) != 1:
-        raise VolumeError(
-            f"{path.name} is no organ map: a NIfTI or NRRD file, a folder with one for each organ, or one "
-            f"DICOM SEG is needed{f', not {len(found)} of them' if found else ''}."
-        )
-    return found[0]
 
 
 def _segment_name(segment: "SegmentDescription") -> str:

@@ -10,8 +10,9 @@ from lib.pet.components import objects_of
 from lib.pet.contours import RT_STRUCTURE_SET, read_structure_set
 from lib.pet.crop import Crop
 from lib.pet.image_files import suffix_of
-from lib.pet.organs import only_segmentation, read_names, segment_masks
+from lib.pet.organs import read_names
 from lib.pet.resample import nearest_labels, same_grid, share_outside
+from lib.pet.segmentations import only_segmentation, segment_masks
 from lib.pet.volume import Volume, VolumeError
 from lib.pet.writers import read_mask
 
