@@ -1,5 +1,6 @@
 """Outlines of other programs taken over as labels of a studies folder."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,15 +78,17 @@ class Importer:
             ImportingError: nothing in `source` has the name of a study.
         """
         studies = Studies(str(self.studies), auto_reload=False, saving=LabelKeeper(self.workspace))
-        found = dict(_by_study(source, studies.list_images()))
+        found: defaultdict[str, list[Path]] = defaultdict(list)
+        for study, path in _by_study(source, studies.list_images()):
+            found[study].append(path)
         if not found:
             raise ImportingError(
                 f"Nothing in {source} has the name of a study of {self.studies}: name each file or folder "
                 "like its study."
             )
-        for study, path in sorted(found.items()):
+        for study, paths in sorted(found.items()):
             try:
-                yield study, self._import(studies, study, path, status)
+                yield study, self._import(studies, study, _only(paths), status)
             except (VolumeError, ImportingError) as error:
                 yield study, ImportingError(str(error))
             except HTTPException as error:  # what keeps a label from being saved is told as to a client
@@ -138,6 +141,13 @@ class Importer:
 def _object(number: int, label: str, name: str) -> AnnotatedObject:
     new = AnnotatedObject.new(number, label, anchor=None)
     return replace(new, name="" if name.isdecimal() else name[:64])  # a mask's value is no name
+
+
+def _only(paths: list[Path]) -> Path:
+    if len(paths) > 1:
+        names = ", ".join(path.name for path in paths)
+        raise ImportingError(f"{names} are all of this study, and one would take the other's place: leave one.")
+    return paths[0]
 
 
 def _by_study(source: Path, studies: list[str]) -> Iterator[tuple[str, Path]]:

@@ -94,6 +94,17 @@ def test_importing_again_makes_another_version(folders):
     assert [version.number for version in versions(folders)] == [1, 2]
 
 
+def test_two_sources_for_one_study_are_refused_and_the_others_taken(folders):
+    grid, affine = read_mask(folders / "masks/one.nii.gz")
+    for name in ("one.nii", "two.nii.gz"):
+        write_mask(folders / "masks" / name, grid, affine)
+    result = run(folders, "--label", "lesion")
+    assert result.exit_code == 2
+    assert "one: not imported. one.nii, one.nii.gz are all of this study" in result.stderr
+    assert "two: 2 objects, version 1" in result.stdout
+    assert not versions(folders)
+
+
 def test_names_that_tell_nothing_are_refused_and_nothing_is_saved(folders):
     result = run(folders)
     assert result.exit_code == 2
