@@ -95,7 +95,8 @@ class Annotation:
             raise ExportError(
                 "There is no DICOM PET image to refer to: only studies that came as DICOM go out."
             )
-        object.__setattr__(self, "sources", [_completed(source) for source in self.sources])
+        thickness = f"{self.volume.spacing[2]:.6g}"
+        object.__setattr__(self, "sources", [_completed(source, thickness) for source in self.sources])
         if len(self.sources) not in (1, self.volume.shape[2]):
             raise ExportError(
                 f"The PET series has {len(self.sources)} images and the volume {self.volume.shape[2]} slices."
@@ -127,12 +128,18 @@ class Annotation:
         return digest.hexdigest()
 
 
-def _completed(source: Dataset) -> Dataset:
-    """Return a header, in UTF-8, with all that documents take of patient and study, empty where missing."""
+def _completed(source: Dataset, thickness: str) -> Dataset:
+    """Return a header, in UTF-8, with all that documents take of patient and study, empty where missing.
+
+    A PET slice may leave its thickness empty (type 2, PS3.3 C.7.6.2), a SEG may not: then it is
+    this one, in mm.
+    """
     whole = _in_utf8(source)
     for keyword in _TYPE_2:
         if keyword not in whole:
             setattr(whole, keyword, "")
+    if whole.get("SliceThickness") in (None, "") and "SharedFunctionalGroupsSequence" not in whole:
+        whole.SliceThickness = thickness
     return whole
 
 

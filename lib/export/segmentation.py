@@ -22,7 +22,7 @@ _NEEDED = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID",
     "Modality", "Rows", "Columns",
 )  # fmt: skip
-_NEEDED_OF_PLANES = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness")
+_NEEDED_OF_PLANES = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 
 
 def make_segmentation(annotation: Annotation) -> Segmentation:

@@ -319,13 +319,23 @@ def test_images_that_are_no_dicom_cannot_go_out(annotation):
         replace(annotation, sources=annotation.sources[:3])
 
 
+def test_slices_without_a_thickness_get_the_grid_s(annotation):
+    sources = [copy.deepcopy(source) for source in annotation.sources]
+    sources[0].SliceThickness = None
+    for source in sources[1:]:
+        del source.SliceThickness
+    segmentation = make_documents(replace(annotation, sources=sources)).segmentation
+    measures = segmentation.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert measures.SliceThickness == annotation.sources[0].SliceThickness
+
+
 def test_a_refusal_names_what_the_headers_lack_and_no_value(annotation):
     bare = pydicom.Dataset()
     bare.SeriesInstanceUID = "2.25.1"
     with pytest.raises(ExportError, match=r"lack .*Rows, SOPClassUID, SOPInstanceUID"):
         make_documents(replace(annotation, sources=[bare] * SHAPE[2]))
     *others, last = annotation.sources
-    for keyword in ("FrameOfReferenceUID", "Modality", "SliceThickness"):
+    for keyword in ("FrameOfReferenceUID", "Modality", "PixelSpacing"):
         part, empty = copy.deepcopy(last), copy.deepcopy(last)
         del part[keyword]
         empty[keyword].value = None
