@@ -120,6 +120,8 @@ def test_hidden_masks_come_back_with_a_click_and_a_comparison_is_an_outline(view
 
 def test_a_reset_goes_back_to_the_window_of_the_tracer(viewer):
     browser = viewer().open("second")
+    windows = browser.page.get_by_text("SUV 0 – 6")
+    windows.nth(2).wait_for()  # in the corner of each plane
 
     def look(plane: str) -> dict:
         return browser.page.evaluate(
@@ -138,7 +140,7 @@ def test_a_reset_goes_back_to_the_window_of_the_tracer(viewer):
     for plane, key in ((PLANES[1], "w"), ("segpet-mip", "i")):
         box = browser.page.locator(f"[data-viewportid={plane}]").bounding_box()
         before, bright = look(plane), brightness(box)
-        assert before["invert"]
+        assert before["invert"] and before["voiRange"] == {"lower": 0, "upper": 6}
         middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         browser.page.keyboard.press(key)
         browser.page.mouse.move(*middle)
@@ -148,6 +150,7 @@ def test_a_reset_goes_back_to_the_window_of_the_tracer(viewer):
         if key == "i":
             browser.page.keyboard.press(key)
         assert look(plane) != before
+        assert windows.count() == (2 if key == "w" else 3)
         browser.page.keyboard.press("Space")
         assert look(plane) == before
         assert brightness(box) == pytest.approx(bright, abs=5)

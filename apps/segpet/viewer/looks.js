@@ -44,8 +44,7 @@ function reset() {
   viewport.resetCamera();
   const displaySet = services().displaySetService.getDisplaySetByUID(state.displaySet);
   const { windowWidth, windowCenter } = windowOf(displaySet);
-  // As OHIF makes a range of them when the images hang.
-  const voiRange = libraries().cornerstone.utilities.windowLevel.toLowHighRange(windowWidth, windowCenter);
+  const voiRange = windowLevel().toLowHighRange(windowWidth, windowCenter);
   viewport.setProperties({ ...(overCt ? blended() : { invert: true }), voiRange }, pet);
   viewport.render();
 }
@@ -65,12 +64,45 @@ function windowOf(displaySet) {
   if (!state.study || !displaySet) {
     return undefined;
   }
-  const [lower, upper] = state.study.window;
+  const [lower, upper] = state.study.window.map(bound => bound / scaleOf(displaySet));
+  // OHIF makes a range of them again, as of whole numbers: 0 to 6 has a width of 7 (PS3.3 C.11.2.1.2.1).
+  return windowLevel().toWindowLevel(lower, upper);
+}
+
+const windowLevel = () => libraries().cornerstone.utilities.windowLevel;
+
+/** From the values that OHIF holds to the server's unit. */
+function scaleOf(displaySet) {
   const image = displaySet.images?.[0]?.imageId ?? displaySet.imageIds?.[0];
   // OHIF shows SUV where its own computation succeeds, else the rescaled values: Bq/ml, or what the series holds.
   const computed = libraries().cornerstone.metaData.get('scalingModule', image)?.suvbw;
-  const scale = computed && state.study.unit === 'SUVbw' ? 1 : (state.study.scale ?? 1);
-  return { windowWidth: (upper - lower) / scale, windowCenter: (upper + lower) / 2 / scale };
+  return computed && state.study.unit === 'SUVbw' ? 1 : (state.study.scale ?? 1);
+}
+
+/** What a viewport's corner says of its window: PET as its readers have it, from SUV to SUV, CT by width and level. */
+export const windowOverlay = {
+  id: 'segpetWindow',
+  contentF({ viewportId }) {
+    const viewport = viewportOf(viewportId);
+    const { pet } = volumesIn(viewport);
+    return (viewport?.getAllVolumeIds?.() ?? [])
+      .filter(id => !id.includes('segpet'))
+      .map(id => windowText(viewport.getProperties(id)?.voiRange, id === pet))
+      .join(' · ');
+  },
+};
+
+function windowText(range, isPet) {
+  if (!range) {
+    return '';
+  }
+  if (!isPet || !state.study) {
+    const { windowWidth, windowCenter } = windowLevel().toWindowLevel(range.lower, range.upper);
+    return `W ${windowWidth.toFixed(0)} L ${windowCenter.toFixed(0)}`;
+  }
+  const scale = scaleOf(services().displaySetService.getDisplaySetByUID(state.displaySet));
+  const [lower, upper] = [range.lower, range.upper].map(bound => Number((bound * scale).toFixed(1)));
+  return `${state.study.unit === 'SUVbw' ? 'SUV ' : ''}${lower} – ${upper}`;
 }
 
 /** Show PET alone in planes that have CT, or fused again. */

@@ -1,5 +1,6 @@
 // The mode "SegPET" of the work list, for studies with PET: the stock basic mode with our layout, tools and panel.
 
+import { windowOverlay } from './looks.js';
 import { initToolGroups } from './tools.js';
 import { enter, leave, prepare, start } from './session.js';
 import { remember } from './ohif.js';
@@ -40,6 +41,7 @@ async function modeFactory({ loadModules }) {
       'ohif.hotkeyBindings': { $set: STOCK_KEYS },
       // The numbers are the server's; the viewer's own would be computed for every segment after every reply.
       'panelSegmentation.disableUpdateSegmentationStats': { $set: true },
+      'viewportOverlay.bottomLeft': { $set: [windowOverlay] },
     },
     onModeEnter(managers) {
       stock.onModeEnter.call(this, managers);
