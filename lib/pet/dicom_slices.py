@@ -1,7 +1,7 @@
 """The slices in a DICOM file, single-frame or enhanced: where each lies, and what its stored values mean."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -201,5 +201,5 @@ def _order(frame: Dataset, index: int, gated: bool) -> tuple[float, ...]:
 
 
 def _seconds(written: str) -> float | None:
-    when = moment(written)
+    when = moment(written, timedelta(0))  # frames are compared with each other alone
     return None if when is None else (when - datetime(1900, 1, 1)).total_seconds()

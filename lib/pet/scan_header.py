@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 
 import pydicom
 from pydicom.tag import BaseTag, Tag
@@ -15,6 +15,9 @@ _GE = (0x0009, "GEMS_PETD_01", 0x0D)
 _PHILIPS_SUV = (0x7053, "Philips PET Private Group", 0x00)
 _PHILIPS_BQML = (0x7053, "Philips PET Private Group", 0x09)
 
+_OFFSET = r"([+-])(\d{2})(\d{2})$"
+_WESTERNMOST = timedelta(hours=-10)  # zone of a PET scanner; the easternmost is less than a day ahead
+
 #: What SUV does not depend on, or what is taken from all images together.
 _MAY_DIFFER = ("acquisition_start", "private_scan_start", "attenuation_method", "tracer", "dynamic")
 
@@ -23,7 +26,8 @@ TAGS: tuple[BaseTag, ...] = (
     *tags(
         "Units SUVType CorrectedImage AttenuationCorrectionMethod AttenuationCorrected DecayCorrected "
         "DecayCorrection DecayCorrectionDateTime SeriesDate SeriesTime AcquisitionDate AcquisitionTime "
-        "AcquisitionDateTime PatientWeight PatientSize PatientSex RadiopharmaceuticalInformationSequence"
+        "AcquisitionDateTime TimezoneOffsetFromUTC PatientWeight PatientSize PatientSex "
+        "RadiopharmaceuticalInformationSequence"
     ),
     *(
         Tag(group, low)
@@ -37,7 +41,8 @@ TAGS: tuple[BaseTag, ...] = (
 @dataclass(frozen=True)
 class ScanHeader:
     """One PET series' header, as far as SUV depends on it. What the header does not say, or not legibly, is
-    None or "". Times are the scanner's local ones; offsets from UTC are left aside everywhere alike.
+    None or "". Times are the scanner's local ones, those with an offset from UTC too; where nothing tells the
+    scanner's own offset, these are None.
 
     Args:
         units: "BQML", "CNTS", "GML", "PROPCPS", ...
@@ -114,6 +119,10 @@ class ScanHeader:
             (items(injection, keyword) or [pydicom.Dataset()])[0]
             for keyword in ("RadionuclideCodeSequence", "RadiopharmaceuticalCodeSequence")
         )
+        local_start = _time(text(injection, "RadiopharmaceuticalStartTime"))
+        injected = text(injection, "RadiopharmaceuticalStartDateTime")
+        decay_reference = word("DecayCorrectionDateTime")
+        zone = _zone(text(dataset, "TimezoneOffsetFromUTC"), local_start, injected, decay_reference)
         acquisition = place("AcquisitionTime")
         acquired_on = _date(text(acquisition, "AcquisitionDate")) or _date(
             text(place("SeriesDate"), "SeriesDate")
@@ -125,15 +134,17 @@ class ScanHeader:
             corrections=_corrections(place("CorrectedImage"), place("AttenuationCorrected")),
             attenuation_method=text(place("AttenuationCorrectionMethod"), "AttenuationCorrectionMethod"),
             decay_correction=word("DecayCorrection"),
-            decay_reference=moment(word("DecayCorrectionDateTime")),
+            decay_reference=moment(decay_reference, zone),
             series_start=_joined(
                 _date(text(place("SeriesDate"), "SeriesDate")), _time(text(place("SeriesTime"), "SeriesTime"))
             ),
             acquisition_start=_joined(acquired_on, _time(text(acquisition, "AcquisitionTime")))
-            or moment(word("AcquisitionDateTime")),
-            private_scan_start=None if private_start is None else moment(_plain(dataset, private_start)),
-            injected=moment(text(injection, "RadiopharmaceuticalStartDateTime")),
-            injected_at=_time(text(injection, "RadiopharmaceuticalStartTime")),
+            or moment(word("AcquisitionDateTime"), zone),
+            private_scan_start=None
+            if private_start is None
+            else moment(_plain(dataset, private_start), zone),
+            injected=moment(injected, zone),
+            injected_at=local_start,
             dose_bq=number(injection, "RadionuclideTotalDose"),
             injections=len(injections),
             half_life_s=number(injection, "RadionuclideHalfLife"),
@@ -221,10 +232,50 @@ def _time(written: str) -> time | None:
         return None
 
 
-def moment(written: str) -> datetime | None:
-    """Return a DICOM DT that holds a time of day; its offset from UTC is left aside."""
-    written = re.sub(r"[+-]\d{4}$", "", written.strip())
-    return _joined(_date(written[:8]), _time(written[8:]))
+def moment(written: str, zone: timedelta | None) -> datetime | None:
+    """Return a DICOM DT that holds a time of day, as a clock in a zone shows it.
+
+    Args:
+        written: one without an offset from UTC is of that zone (PS3.3 C.12.1.1.8).
+        zone: its offset; None where it is not known, and then a DT with an offset has no local time.
+    """
+    written = written.strip()
+    offset = _offset(written)
+    found = _joined(_date(written[:8]), _time(re.sub(_OFFSET, "", written[8:])))
+    if found is None or offset is None:
+        return found
+    try:
+        return None if zone is None else found - offset + zone
+    except OverflowError:  # in the year 1 or 9999
+        return None
+
+
+def _offset(written: str) -> timedelta | None:
+    """Return the offset from UTC, "+HHMM", with which a DT ends; None where it has none."""
+    match = re.search(_OFFSET, written)
+    if not match:
+        return None
+    size = timedelta(hours=int(match[2]), minutes=int(match[3]))
+    return -size if match[1] == "-" else size
+
+
+def _zone(stated: str, local_start: time | None, injected: str, decay_reference: str) -> timedelta | None:
+    """Return the scanner's offset from UTC; None where nothing tells it.
+
+    RadiopharmaceuticalStartTime tells it first: it is by the same clock as the times of the scan, whoever
+    wrote TimezoneOffsetFromUTC. Where the decay reference has an offset as well, any zone will do for both.
+
+    Args:
+        stated: TimezoneOffsetFromUTC.
+        local_start: RadiopharmaceuticalStartTime.
+        injected: RadiopharmaceuticalStartDateTime.
+        decay_reference: DecayCorrectionDateTime.
+    """
+    offset, clock = _offset(injected), moment(re.sub(_OFFSET, "", injected), None)
+    if local_start is not None and offset is not None and clock is not None:
+        ahead = datetime.combine(clock, local_start) - clock + offset
+        return (ahead - _WESTERNMOST) % timedelta(days=1) + _WESTERNMOST
+    return next((one for one in map(_offset, (stated, decay_reference)) if one is not None), None)
 
 
 def _joined(day: date | None, at: time | None) -> datetime | None:

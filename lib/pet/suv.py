@@ -226,7 +226,8 @@ def _dose(header: ScanHeader) -> float:
     minutes = _uptake_minutes(header, strict=True)
     if minutes is None:
         raise _Refused(
-            "The times of injection or scan are missing or illegible, so decay cannot be computed."
+            "The times of injection or scan are missing, illegible or not in one time zone, so decay cannot "
+            "be computed."
         )
     return dose * 2.0 ** (-60 * minutes / half_life)
 

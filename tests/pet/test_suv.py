@@ -14,7 +14,7 @@ from pydicom.tag import Tag
 
 from lib.pet import QUANTITIES, VolumeError, suv_factors
 from lib.pet.nuclides import HALF_LIVES, nuclide_of, nuclide_with
-from lib.pet.scan_header import ScanHeader, moment
+from lib.pet.scan_header import ScanHeader
 from lib.pet.suv import (
     body_surface,
     ideal_body_weight,
@@ -129,7 +129,6 @@ def test_women_have_their_own_lean_mass():
         ({"SeriesTime": None}, 60),
         ({"SeriesTime": "103000", "AcquisitionTime": None}, 150),
         ({"RadiopharmaceuticalStartDateTime": "20240301073000.00 "}, 90),
-        ({"RadiopharmaceuticalStartDateTime": "20240301073000.000000+0100"}, 90),
         ({"RadiopharmaceuticalStartDateTime": "20240229233000", "RadiopharmaceuticalStartTime": None}, 570),
         ({"RadiopharmaceuticalStartDateTime": "20240301"}, 60),  # no time of day: the other one holds
         ({"RadiopharmaceuticalStartTime": "235000", "SeriesTime": "003000", "AcquisitionTime": "0030"}, 40),
@@ -221,9 +220,9 @@ def test_lean_suv_is_turned_into_that_of_the_body_weight():
         ({"RadionuclideTotalDose": 370}, "in MBq"),
         ({"RadionuclideHalfLife": None}, "no half-life"),
         ({"RadionuclideHalfLife": 109.8}, "not that of the nuclide F-18"),
-        ({"RadiopharmaceuticalStartTime": None}, "missing or illegible"),
-        ({"RadiopharmaceuticalStartTime": "soon"}, "missing or illegible"),
-        ({"SeriesTime": None, "AcquisitionTime": None}, "missing or illegible"),
+        ({"RadiopharmaceuticalStartTime": None}, "missing, illegible"),
+        ({"RadiopharmaceuticalStartTime": "soon"}, "missing, illegible"),
+        ({"SeriesTime": None, "AcquisitionTime": None}, "missing, illegible"),
         ({"RadiopharmaceuticalStartTime": "091000"}, "more than 10 half-lives"),
         ({"RadiopharmaceuticalStartDateTime": "20240301091000"}, "injection is later than the scan"),
         ({"RadiopharmaceuticalStartDateTime": "20240201080000"}, "29 days before the scan"),
@@ -313,11 +312,6 @@ def test_any_plausible_header_gives_the_textbook_factor(weight, dose, nuclide, h
     seconds = (scan - start.replace(microsecond=0)).total_seconds()
     expected = math.exp(math.log(2) * seconds / half_life) * 1000 * weight / dose
     assert suv.factors["SUVbw"] == pytest.approx(expected, rel=1e-9)
-
-
-@given(st.text(alphabet="0123456789.:+- ", max_size=26))
-def test_any_text_for_a_moment_is_one_or_none(written):
-    assert moment(written) is None or isinstance(moment(written), datetime)
 
 
 HEADER = (
