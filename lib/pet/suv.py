@@ -241,6 +241,10 @@ def _half_life(header: ScanHeader) -> float:
         raise _Refused(
             f"The half-life of {half_life:g} s is not that of the nuclide {header.nuclide}, {known:g} s."
         )
+    if all(abs(half_life / one - 1) > 0.05 for one in HALF_LIVES.values()):
+        raise _Refused(
+            f"The half-life of {half_life:g} s is that of no known nuclide; it may be stated in another unit."
+        )
     return half_life
 
 

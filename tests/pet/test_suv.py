@@ -284,6 +284,14 @@ def test_a_dynamic_scan_may_start_shortly_before_the_injection():
     assert dynamic.factors["SUVbw"] == pytest.approx(70_000 / 370e6 * 2 ** (-30 / HALF_LIFE))
 
 
+@pytest.mark.parametrize("half_life", [109.8, 1.83, 6_586_200])
+def test_without_its_nuclide_a_half_life_must_be_that_of_some_nuclide(half_life):
+    uncoded = replace(header_of(), nuclide="")
+    assert suv_factors(uncoded).factors["SUVbw"] == factor()
+    why = suv_factors(replace(uncoded, half_life_s=half_life)).why_not["SUVbw"]
+    assert "of no known nuclide; it may be stated in another unit" in why
+
+
 @given(
     weight=st.floats(3, 250),
     dose=st.floats(1e6, 1e9),
