@@ -33,6 +33,7 @@ _SUV_TYPES = {
 }
 _NEED_SEX = ("SULjanma", "SULjames128", "SUVibw")
 _MOST_HALF_LIVES = 10  # of uptake: less than a thousandth of the dose would be left
+_LEAST_BMI, _MOST_BMI = 6, 150  # kg/m2: a premature baby's, and the heaviest that fit into a scanner
 _EARLIEST_SCAN = timedelta(minutes=10)  # a dynamic scan may be started that long before the injection
 
 
@@ -186,13 +187,15 @@ def _body_measure(quantity: str, header: ScanHeader) -> float:
             raise _Refused(
                 f"The patient's weight of {weight:g} kg is implausible; it may be stated in grams."
             )
+        if height and _is_height(height) and not _LEAST_BMI <= weight / height**2 <= _MOST_BMI:
+            raise _Refused(f"A weight of {weight:g} kg is implausible for a height of {height:g} m.")
         if quantity == "SUVbw":
             return 1000 * weight
     if quantity in _NEED_SEX and header.sex not in ("M", "F"):
         raise _Refused("The patient's sex is not stated as male or female, and lean body mass depends on it.")
     if not height or height < 0:
         raise _Refused("The header holds no patient height.")
-    if not 0.3 <= height <= 2.6:
+    if not _is_height(height):
         raise _Refused(
             f"The patient's height of {height:g} m is implausible; it may be stated in centimetres."
         )
@@ -207,6 +210,10 @@ def _body_measure(quantity: str, header: ScanHeader) -> float:
     if mass <= 0:
         raise _Refused("The formula for lean or ideal body mass does not hold for this weight and height.")
     return 1000 * mass
+
+
+def _is_height(metres: float) -> bool:
+    return 0.3 <= metres <= 2.6
 
 
 def _dose(header: ScanHeader) -> float:

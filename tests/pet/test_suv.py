@@ -209,6 +209,8 @@ def test_lean_suv_is_turned_into_that_of_the_body_weight():
         ({"PatientWeight": None}, "no patient weight"),
         ({"PatientWeight": 0}, "no patient weight"),
         ({"PatientWeight": 70_000}, "in grams"),
+        ({"PatientWeight": 7}, "weight of 7 kg is implausible for a height of 1.75 m"),
+        ({"PatientWeight": 690}, "weight of 690 kg is implausible for a height of 1.75 m"),
         ({"CorrectedImage": ["NORM", "DECY"]}, "not attenuation corrected"),
         ({"CorrectedImage": ["ATTN"]}, "not corrected for decay"),
         ({"CorrectedImage": None}, "does not say whether"),
@@ -255,7 +257,12 @@ def test_what_one_quantity_lacks_does_not_hinder_another(changes, reason, possib
 
 
 def test_a_lean_mass_below_zero_is_refused():
-    assert "does not hold" in why_not("SULjames128", PatientWeight=400, PatientSize=1.5)
+    assert "does not hold" in why_not("SULjames128", PatientWeight=200, PatientSize=1.5)
+
+
+@pytest.mark.parametrize(("weight", "height"), [(0.9, 0.36), (3.4, 0.5), (35, 1.7), (250, 1.6), (0.03, 0.1)])
+def test_babies_the_thin_the_heavy_and_mice_have_suv(weight, height):
+    assert factor(PatientWeight=weight, PatientSize=height) == pytest.approx(1000 * weight / DECAYED)
 
 
 def test_all_objections_are_told_at_once():
