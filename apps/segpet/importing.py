@@ -146,7 +146,9 @@ def _object(number: int, label: str, name: str) -> AnnotatedObject:
 def _only(paths: list[Path]) -> Path:
     if len(paths) > 1:
         names = ", ".join(path.name for path in paths)
-        raise ImportingError(f"{names} are all of this study, and one would take the other's place: leave one.")
+        raise ImportingError(
+            f"{names} are all of this study, and one would take the other's place: leave one."
+        )
     return paths[0]
 
 
