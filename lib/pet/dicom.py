@@ -83,7 +83,7 @@ def read_series(series: PETSeries, frame: int = 0, unit: str | None = None, reas
         tracer=series.tracer,
         nuclide=series.nuclide,
         half_life_s=series.header.half_life_s,
-        uptake_minutes=suv.uptake_minutes,
+        uptake_minutes=series.uptake_minutes(frame),
         weight_known=bool(series.header.weight_kg),
         height_known=bool(series.header.height_m),
         sex_known=series.header.sex in ("M", "F"),

@@ -45,6 +45,7 @@ class Slice:
         path: its file.
         index: its frame in the file, 0-based.
         order: by which slices at one position are told apart and put in order; the earlier one is smaller.
+        start: of its acquisition, in seconds from any time that the slices of a series share; NaN if unknown.
         units: (Units, SUVType) of an enhanced image's real-world values; ("", "") where the header says it.
     """
 
@@ -60,6 +61,7 @@ class Slice:
     slope: float
     intercept: float
     order: tuple[float, ...]
+    start: float
     units: tuple[str, str] = ("", "")
 
 
@@ -80,7 +82,7 @@ def slices_of(dataset: Dataset, path: Path, enhanced: bool = False, gated: bool 
             raise VolumeError(
                 "A PET slice has several frames or is in colour; one grey frame a file is needed."
             )
-        return [_slice(path, 0, _Groups(dataset), _order(dataset, 0, gated))]
+        return [_slice(path, 0, _Groups(dataset), dataset, gated)]
     frames = _frames(dataset)
     if not frames:
         raise VolumeError("An enhanced (multi-frame) PET image does not say where its frames lie.")
@@ -88,7 +90,7 @@ def slices_of(dataset: Dataset, path: Path, enhanced: bool = False, gated: bool 
         raise VolumeError(DAMAGED)
     shared = (items(dataset, "SharedFunctionalGroupsSequence") or [Dataset()])[0]
     return [
-        _slice(path, index, _Groups(dataset, shared, frame), _order(frame, index, gated))
+        _slice(path, index, _Groups(dataset, shared, frame), frame, gated)
         for index, frame in enumerate(frames)
     ]
 
@@ -120,7 +122,7 @@ class _Groups:
         return Dataset() if self._groups else self.dataset
 
 
-def _slice(path: Path, index: int, group: _Groups, order: tuple[float, ...]) -> Slice:
+def _slice(path: Path, index: int, group: _Groups, frame: Dataset, gated: bool) -> Slice:
     dataset = group.dataset
     rows, columns = (int(numbers(dataset, name, 1)[0]) for name in ("Rows", "Columns"))
     measures = group("PixelMeasuresSequence")
@@ -147,7 +149,8 @@ def _slice(path: Path, index: int, group: _Groups, order: tuple[float, ...]) -> 
         thickness=number(measures, "SliceThickness"),
         slope=slope,
         intercept=intercept,
-        order=order,
+        order=_order(frame, index, gated),
+        start=next((one for one in _starts(frame) if one is not None), np.nan),
         units=units,
     )
 
@@ -182,12 +185,7 @@ def _order(frame: Dataset, index: int, gated: bool) -> tuple[float, ...]:
         for holder in items(frame, sequence)
     ]
     trigger = [*cycle, number(frame, "TriggerTime")]
-    moments = [
-        _seconds(text(content, "FrameAcquisitionDateTime")),
-        _seconds(text(frame, "AcquisitionDateTime"))
-        or _seconds(text(frame, "AcquisitionDate") + text(frame, "AcquisitionTime")),
-        number(frame, "FrameReferenceTime"),
-    ]
+    moments = [*_starts(frame), number(frame, "FrameReferenceTime")]
     counters = [
         number(content, "TemporalPositionIndex"),
         number(frame, "TemporalPositionIdentifier"),
@@ -198,6 +196,15 @@ def _order(frame: Dataset, index: int, gated: bool) -> tuple[float, ...]:
     ]
     keys = [*trigger, *moments, *counters] if gated else [*moments, *trigger, *counters]
     return tuple(-np.inf if key is None else float(key) for key in keys)
+
+
+def _starts(frame: Dataset) -> list[float | None]:
+    content = (items(frame, "FrameContentSequence") or [frame])[0]
+    return [
+        _seconds(text(content, "FrameAcquisitionDateTime")),
+        _seconds(text(frame, "AcquisitionDateTime"))
+        or _seconds(text(frame, "AcquisitionDate") + text(frame, "AcquisitionTime")),
+    ]
 
 
 def _seconds(written: str) -> float | None:

@@ -30,7 +30,7 @@ class Preflight:
         tracer: as the header calls it.
         nuclide: such as "F-18".
         half_life_s: seconds.
-        uptake_minutes: from injection to scan.
+        uptake_minutes: from injection to the start of the frame that was read.
         weight_known: the header holds the patient's weight.
         height_known: likewise.
         sex_known: male or female is stated.

@@ -125,9 +125,19 @@ class PETSeries:
         first, last = self.frames[0][0], self.frames[0][-1]
         return float(np.linalg.norm(last.position - first.position))
 
+    def uptake_minutes(self, frame: int) -> float | None:
+        """From injection to the start of a frame, 0-based; None where times are missing, or it was before."""
+        minutes = self.suv.uptake_minutes
+        if minutes is not None and self.kind == "dynamic" and frame > 0:
+            starts = np.array([[one.start for one in slices] for slices in self.frames]).min(axis=1)
+            if len(set(starts)) < len(starts):  # those of the scan
+                return None
+            minutes += float(starts[frame] - starts[0]) / 60
+        return minutes if minutes is not None and minutes >= 0 else None
+
     def __str__(self) -> str:
         corrected = {True: "attenuation corrected", False: "not attenuation corrected"}
-        uptake = self.suv.uptake_minutes
+        uptake = self.uptake_minutes(0)
         parts = (
             self.kind or "kind not stated",
             corrected.get(self.attenuation_corrected, "attenuation correction not stated"),  # type: ignore[arg-type]

@@ -65,8 +65,8 @@ def unit_named(text: str) -> str:
 def header_of(sidecar: Mapping[str, Any]) -> ScanHeader:
     """Return what SUV depends on, from BIDS' names for it.
 
-    InjectionStart and ImageDecayCorrectionTime are seconds from one TimeZero; BodyWeight is in kg. The
-    half-life is that of the TracerRadionuclide.
+    InjectionStart, ScanStart and ImageDecayCorrectionTime are seconds from one TimeZero; BodyWeight is in kg.
+    The half-life is that of the TracerRadionuclide.
     """
     nuclide = nuclide_of("", str(sidecar.get("TracerRadionuclide", "")))
     corrected, method = sidecar.get("ImageDecayCorrected"), str(sidecar.get("AttenuationCorrection", "none"))
@@ -79,6 +79,7 @@ def header_of(sidecar: Mapping[str, Any]) -> ScanHeader:
         if "ImageDecayCorrected" in sidecar
         else None,
         decay_reference=_moment(sidecar, "ImageDecayCorrectionTime"),
+        acquisition_start=_moment(sidecar, "ScanStart"),
         injected=_moment(sidecar, "InjectionStart"),
         dose_bq=None if dose is None or becquerel is None else dose * becquerel,
         injections=1,

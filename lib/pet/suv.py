@@ -49,8 +49,8 @@ class SUVFactors:
         factors: from a rescaled stored value to each quantity (`QUANTITIES`) that is possible.
         why_not: for each other quantity one sentence.
         bqml: factor from a rescaled stored value to Bq/ml; None where there is none.
-        uptake_minutes: from injection to the time to which the image is corrected for decay, or to the scan's
-            start where that is the injection; None where the times do not tell.
+        uptake_minutes: from injection to the start of acquisition, below 0 where a dynamic scan began before;
+            None where the times do not tell.
     """
 
     factors: Mapping[str, float]
@@ -77,9 +77,7 @@ def suv_factors(header: ScanHeader, contradiction: str = "") -> SUVFactors:
             factors[quantity] = _factor(quantity, header, bqml)
         except _Refused as refusal:
             why_not[quantity] = str(refusal)
-    return SUVFactors(
-        MappingProxyType(factors), MappingProxyType(why_not), bqml, _uptake_minutes(header, strict=False)
-    )
+    return SUVFactors(MappingProxyType(factors), MappingProxyType(why_not), bqml, _uptake_minutes(header))
 
 
 def lean_body_mass_janmahasatian(weight: float, height: float, male: bool) -> float:
@@ -230,13 +228,8 @@ def _dose(header: ScanHeader) -> float:
     if header.decay_correction != "START" and header.decay_reference is None:
         raise _Refused("The header does not say to which time the images are corrected for decay.")
     half_life = _half_life(header)
-    minutes = _uptake_minutes(header, strict=True)
-    if minutes is None:
-        raise _Refused(
-            "The times of injection or scan are missing, illegible or not in one time zone, so decay cannot "
-            "be computed."
-        )
-    return dose * 2.0 ** (-60 * minutes / half_life)
+    injected, reference = _injected_and_reference(header)
+    return dose * 2.0 ** (-(reference - injected).total_seconds() / half_life)
 
 
 def _half_life(header: ScanHeader) -> float:
@@ -255,35 +248,49 @@ def _half_life(header: ScanHeader) -> float:
     return half_life
 
 
-def _uptake_minutes(header: ScanHeader, strict: bool) -> float | None:
-    """Return minutes from injection to the reference time; None where times are missing.
+def _uptake_minutes(header: ScanHeader) -> float | None:
+    """Return minutes from injection to the start of acquisition; None where times are missing or contradict.
 
-    Times that contradict each other raise _Refused where `strict`, and are None else.
+    As EANM's guideline for FDG, version 2.0, has it (Boellaard 2015, doi 10.1007/s00259-014-2961-x).
     """
-    reference = next(_reference_times(header), None)
-    if reference is None:
+    try:
+        injected, reference = _injected_and_reference(header)
+    except _Refused:
         return None
-    injected = header.injected
-    if injected is None:
-        if header.injected_at is None:
-            return None
-        day = (header.series_start or reference).date()
-        injected = datetime.combine(day, header.injected_at)
-        if injected > reference and not _started_early(header, injected - reference):
-            injected -= timedelta(days=1)
+    start = header.acquisition_start if header.decay_reference is not None else None
+    minutes = ((start or reference) - injected).total_seconds() / 60
+    return minutes if minutes >= 0 or header.dynamic else None
+
+
+def _injected_and_reference(header: ScanHeader) -> tuple[datetime, datetime]:
+    """Return when the dose was injected, and the time to which the image is corrected for decay."""
+    reference = next(_reference_times(header), None)
+    injected = None if reference is None else _injected(header, reference)
+    if reference is None or injected is None:
+        raise _Refused(
+            "The times of injection or scan are missing, illegible or not in one time zone, so decay cannot "
+            "be computed."
+        )
     seconds = (reference - injected).total_seconds()
     if seconds < 0 and not _started_early(header, injected - reference):
-        if strict:
-            raise _Refused("The times contradict: the injection is later than the scan.")
-        return None
+        raise _Refused("The times contradict: the injection is later than the scan.")
     if header.half_life_s and header.half_life_s > 0 and seconds > _MOST_HALF_LIVES * header.half_life_s:
-        if strict:
-            raise _Refused(
-                f"The times contradict: the injection would be {_duration(seconds)} before the scan, "
-                f"more than {_MOST_HALF_LIVES} half-lives."
-            )
-        return None
-    return seconds / 60
+        raise _Refused(
+            f"The times contradict: the injection would be {_duration(seconds)} before the scan, "
+            f"more than {_MOST_HALF_LIVES} half-lives."
+        )
+    return injected, reference
+
+
+def _injected(header: ScanHeader, reference: datetime) -> datetime | None:
+    """Return when the dose was injected; on the last day before the reference where the day is not stated."""
+    if header.injected is not None or header.injected_at is None:
+        return header.injected
+    day = (header.series_start or reference).date()
+    injected = datetime.combine(day, header.injected_at)
+    if injected > reference and not _started_early(header, injected - reference):
+        injected -= timedelta(days=1)
+    return injected
 
 
 def _reference_times(header: ScanHeader) -> Iterator[datetime]:

@@ -25,6 +25,14 @@ def test_an_enhanced_image_is_read(stored, tmp_path):
     assert read_volume(tmp_path).digest == volume.digest
 
 
+def test_an_image_corrected_to_the_injection_has_the_uptake_time_of_its_acquisition(stored, tmp_path):
+    times = {"DecayCorrectionDateTime": "20240301080000", "AcquisitionDateTime": "20240301090000"}
+    write_enhanced(tmp_path / "a.dcm", stored, edit=tags(**times))
+    volume = read_volume(tmp_path)
+    assert volume.preflight.uptake_minutes == 60
+    assert np.allclose(volume.array, stored * 0.5 * 70_000 / 370e6, rtol=1e-6)
+
+
 def test_an_enhanced_image_of_several_frames_in_time_is_dynamic(stored, tmp_path):
     times = np.stack([stored // 3, stored // 3 * 2, stored // 3 * 3], axis=-1)
     write_enhanced(tmp_path / "a.dcm", times)

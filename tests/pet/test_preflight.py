@@ -83,6 +83,15 @@ def test_a_sidecar_of_bids_gives_suv(tmp_path):
     assert (activity.array == 1).all()
 
 
+@pytest.mark.parametrize(("start", "minutes"), [(3600, 60), (-60, None)])
+def test_the_uptake_time_of_a_sidecar_is_that_at_the_start_of_the_scan(tmp_path, start, minutes):
+    path = save_nifti(tmp_path / "a.nii")
+    (tmp_path / "a.json").write_text(json.dumps({**BIDS, "ImageDecayCorrectionTime": 0, "ScanStart": start}))
+    volume = read_volume(path)
+    assert volume.preflight.uptake_minutes == minutes
+    assert volume.array == pytest.approx(70_000 / 370e6, rel=1e-6)
+
+
 def test_a_sidecar_that_suffices_gives_suv_where_suv_is_demanded(tmp_path):
     path = save_nifti(tmp_path / "a.nii")
     (tmp_path / "a.json").write_text(json.dumps(BIDS))

@@ -165,6 +165,27 @@ def test_frames_of_a_dynamic_series_share_the_time_that_decay_is_corrected_to(st
     assert read_volume(tmp_path, frame=2).array == pytest.approx(stored // 3 * 3 * SUV, rel=1e-6)
 
 
+def test_the_uptake_time_of_a_frame_is_that_at_its_own_start(stored, tmp_path):
+    write_frames(tmp_path, stored, lambda frame: tags(AcquisitionTime=f"09{20 * frame:02}00"))
+    uptake = [read_volume(tmp_path, frame=frame).preflight.uptake_minutes for frame in range(3)]
+    assert uptake == [60, 80, 100]
+    assert "60 min after injection, 3 frames" in str(find_series(tmp_path)[0])
+
+
+def test_a_frame_that_began_before_the_injection_has_no_uptake_time(stored, tmp_path):
+    later = scan_header(RadiopharmaceuticalStartTime="090100")
+    write_frames(tmp_path, stored, lambda frame: both(later, tags(AcquisitionTime=f"09{20 * frame:02}00")))
+    uptake = [read_volume(tmp_path, frame=frame).preflight.uptake_minutes for frame in range(3)]
+    assert uptake == [None, 19, 39]
+    assert "after injection" not in str(find_series(tmp_path)[0])
+
+
+def test_frames_that_share_a_start_have_no_uptake_time_but_the_first(stored, tmp_path):
+    write_frames(tmp_path, stored, lambda frame: tags(FrameReferenceTime=frame * 1000.5))
+    uptake = [read_volume(tmp_path, frame=frame).preflight.uptake_minutes for frame in range(3)]
+    assert uptake == [60, None, None]
+
+
 def test_gates_are_told_apart_by_their_place_in_the_cycle(stored, tmp_path):
     write_frames(tmp_path, stored, lambda frame: tags(TriggerTime=frame * 125), kind="GATED")
     assert np.array_equal(read_volume(tmp_path, "Bq/ml", frame=1).array, stored // 3 * 2)
