@@ -263,7 +263,10 @@ def _uptake_minutes(header: ScanHeader) -> float | None:
 
 
 def _injected_and_reference(header: ScanHeader) -> tuple[datetime, datetime]:
-    """Return when the dose was injected, and the time to which the image is corrected for decay."""
+    """Return when the dose was injected, and the time to which the image is corrected for decay.
+
+    A time of injection without a date tells the day only where nothing would be left from the day before.
+    """
     reference = next(_reference_times(header), None)
     injected = None if reference is None else _injected(header, reference)
     if reference is None or injected is None:
@@ -278,6 +281,10 @@ def _injected_and_reference(header: ScanHeader) -> tuple[datetime, datetime]:
         raise _Refused(
             f"The times contradict: the injection would be {_duration(seconds)} before the scan, "
             f"more than {_MOST_HALF_LIVES} half-lives."
+        )
+    if header.injected is None and seconds + 86400 <= _MOST_HALF_LIVES * (header.half_life_s or 0):
+        raise _Refused(
+            "The header states no date of injection, which with this half-life may be days before the scan."
         )
     return injected, reference
 
