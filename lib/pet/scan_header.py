@@ -16,6 +16,7 @@ _PHILIPS_SUV = (0x7053, "Philips PET Private Group", 0x00)
 _PHILIPS_BQML = (0x7053, "Philips PET Private Group", 0x09)
 
 _OFFSET = r"([+-])(\d{2})(\d{2})$"
+_LONGEST_SCAN = timedelta(hours=12)
 _WESTERNMOST = timedelta(hours=-10)  # zone of a PET scanner; the easternmost is less than a day ahead
 
 #: What SUV does not depend on, or what is taken from all images together.
@@ -170,7 +171,10 @@ class ScanHeader:
             for field in fields(ScanHeader)
             if field.name not in _MAY_DIFFER and getattr(one, field.name) != getattr(first, field.name)
         )
-        start = min((one.acquisition_start for one in headers if one.acquisition_start), default=None)
+        starts = [one.acquisition_start for one in headers if one.acquisition_start]
+        # Where AcquisitionDate is empty, slices after midnight have the day on which the series began.
+        latest = max(starts, default=datetime.min)
+        start = min((one for one in starts if latest - one <= _LONGEST_SCAN), default=None)
         private_start = min(
             (one.private_scan_start for one in headers if one.private_scan_start), default=None
         )

@@ -64,3 +64,15 @@ def test_any_text_for_a_moment_is_one_or_none(written, zone):
 @pytest.mark.parametrize("written", ["00010101000000+0900", "99991231230000-0900"])
 def test_a_moment_beyond_all_calendars_is_none(written):
     assert moment(written, timedelta(0)) is None
+
+
+@pytest.mark.parametrize("dated", [None, "20240301225500"])
+@pytest.mark.parametrize("date", [None, ""])
+def test_a_scan_through_midnight_begins_before_it_though_its_slices_have_no_date(dated, date):
+    late = injection(dated, at="225500", AcquisitionDate=date, SeriesTime="235500")
+    headers = [header_of(**late, AcquisitionTime=at) for at in ("001000", "235500", "000200")]
+    header, contradiction = ScanHeader.of_series(headers)
+    assert contradiction == ""
+    suv = suv_factors(header)
+    assert suv.uptake_minutes == pytest.approx(60)
+    assert suv.factors["SUVbw"] == pytest.approx(70_000 / (370e6 * 2 ** (-3600 / 6586.2)))
