@@ -54,9 +54,8 @@ def lesion_table(
 
     Returns:
         `lesions`: for each `id`, `LesionNumbers.as_dict`, `site` in words, `organ`, `side`, `relation` (all
-        None without a map); where it can be said `measurable` (PERCIST, of FDG or where the tracer is not
-        known: the peak reaches the limit),
-        `deauville`, `normal_uptake`.
+        None without a map); where it can be said `measurable` (PERCIST, of FDG or where the image names no
+        tracer, nor a nuclide but F-18: the peak reaches the limit), `deauville`, `normal_uptake`.
         `patient`: `PatientNumbers.as_dict`; where it can be said `deauville`, of the hottest lesion.
         `references`: `liver` and `aorta` with `mean`, `sd`, `max`, `volume_ml`; `percist_limit` and
         `percist_organ`; each None where the map does not give it. None without a map.
@@ -72,7 +71,7 @@ def lesion_table(
         aorta=aorta_reference(volume, organs, masks) if organs else None,
         normal_uptake=organs.mask(*tracer.normal_uptake) if organs and tracer else None,
         scored=tracer is not None and tracer.name == "FDG" and volume.unit == "SUVbw",
-        of_glucose=tracer is None or tracer.name == "FDG",
+        of_glucose=_may_be_fdg(volume) if tracer is None else tracer.name == "FDG",
     )
     thresholds = FIXED_SUV | _own_thresholds(tracer, around.liver)
     described = [_described(volume, number, lesion, thresholds, around) for number, lesion in lesions.items()]
@@ -85,6 +84,12 @@ def lesion_table(
         "tracer": tracer.name if tracer else None,
         "warnings": _warnings(volume, lesions, around, described),
     }
+
+
+def _may_be_fdg(volume: Volume) -> bool:
+    """Whether an image whose tracer is none of the table names neither one nor a nuclide other than F-18."""
+    stated = volume.preflight
+    return stated is None or (not stated.tracer.strip() and stated.nuclide in ("", "F-18"))
 
 
 def _described(

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from lib.pet import Crop, Volume, quantify
+from lib.pet import Crop, Preflight, Volume, quantify
 from lib.pet.lesion_table import lesion_table
 from lib.pet.organ_map import OrganMap
 from lib.pet.tracers import tracer_named
@@ -81,6 +81,24 @@ def test_a_tracer_adds_its_own_thresholds(study):
     without = lesion_table(volume, lesions, None, psma)["lesions"][1]
     assert without["thresholds_ml"].keys() == {"suv_4", "suv_2.5", "suv_3", "41_percent"}
     assert "deauville" not in with_map and "normal_uptake" not in without
+
+
+@pytest.mark.parametrize(
+    ("stated", "nuclide", "has_percist"),
+    [
+        ("Ga-68 DOTATOC", "Ga-68", False),
+        ("18F-rhPSMA-7.3", "F-18", False),
+        ("", "Ga-68", False),
+        ("", "F-18", True),
+        ("", "", True),
+    ],
+)
+def test_percist_is_not_told_of_a_tracer_that_the_table_does_not_know(study, stated, nuclide, has_percist):
+    volume, lesions, organs = study
+    preflight = Preflight("SUVbw", "the header", tracer=stated, nuclide=nuclide)
+    table = lesion_table(Volume(volume.array, AFFINE, "SUVbw", preflight), lesions, organs)
+    assert (table["references"]["percist_limit"] is not None) == has_percist
+    assert all(("measurable" in lesion) == has_percist for lesion in table["lesions"])
 
 
 def test_without_a_healthy_liver_the_aorta_gives_the_limit_and_it_is_said(study):
