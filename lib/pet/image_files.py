@@ -27,7 +27,12 @@ _SIGNS_IN_RAS = {  # of the axes of NRRD's named spaces
     "left-anterior-superior": (-1, 1, 1),
     "las": (-1, 1, 1),
 }
-_MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
+_MILLIMETRES = {
+    **dict.fromkeys(("meter", "m"), 1000.0),
+    "cm": 10.0,
+    **dict.fromkeys(("millimeter", "mm", "", "???"), 1.0),  # the last two are NRRD's for an unknown unit
+    **dict.fromkeys(("micron", "um"), 0.001),
+}
 _DEFLATE_RATIO = 1100  # a little above the highest that deflate reaches, 1032 : 1
 _SLAB_BYTES = 32 << 20
 #: More than any scanner's image has; a header that claims more is not believed.
@@ -192,7 +197,10 @@ def _nrrd_axes(path: Path, header: Any) -> tuple[list[int], NDArray[np.float64]]
     affine = np.eye(4)
     affine[:3, :3] = np.column_stack([row for row in rows if row is not None])
     affine[:3, 3] = header.get("space origin", (0, 0, 0))
-    affine[:3] *= np.array(signs)[:, np.newaxis]
+    units = [str(one).strip().lower().removesuffix("s") for one in header.get("space units", ["mm"] * 3)]
+    if len(units) != 3 or not _MILLIMETRES.keys() >= set(units):
+        raise VolumeError(f"{path.name} states 'space units' other than m, cm, mm or um for its three axes.")
+    affine[:3] *= (np.array(signs) * [_MILLIMETRES[one] for one in units])[:, np.newaxis]
     return order, affine
 
 

@@ -10,7 +10,7 @@ import SimpleITK
 from scipy.spatial.transform import Rotation
 
 from lib.pet import VolumeError, read_volume
-from lib.pet.image_files import check_image_header
+from lib.pet.image_files import check_image_header, read_grid
 
 AFFINE = np.array([[-4, 0, 0, 100], [0, -5, 0, 90], [0, 0, 3, -700], [0, 0, 0, 1.0]])
 OBLIQUE = AFFINE.copy()
@@ -295,6 +295,23 @@ def test_the_named_spaces_of_nrrd_are_one_world(tmp_path, array):
         header = {"space": space, "space directions": axes[:3, :3].T, "space origin": axes[:3, 3]}
         volume = read_volume(save_nrrd(tmp_path / "a.nrrd", array, **header))
         assert np.allclose(volume.affine, OBLIQUE)
+
+
+@pytest.mark.parametrize(
+    ("unit", "millimetres"), [("m", 1000), ("cm", 10), ("mm", 1), ("millimeters", 1), ("um", 0.001), ("", 1)]
+)
+def test_a_nrrd_has_the_units_that_it_states(tmp_path, array, unit, millimetres):
+    stated = AFFINE.copy()
+    stated[:3] /= millimetres
+    path = save_nrrd(tmp_path / "a.nrrd", array, stated, **{"space units": [unit] * 3})
+    assert np.allclose(read_volume(path).affine, AFFINE)
+    assert np.allclose(read_grid(path)[1], AFFINE)
+
+
+@pytest.mark.parametrize("units", [["in"] * 3, ["mm"] * 2])
+def test_a_nrrd_in_other_units_is_refused(tmp_path, array, units):
+    path = save_nrrd(tmp_path / "a.nrrd", array, **{"space units": units})
+    assert "a.nrrd states 'space units' other than m, cm, mm or um" in refusal(path)
 
 
 def test_a_nrrd_that_does_not_say_where_its_axes_point_is_refused(tmp_path, array):
