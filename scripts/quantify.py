@@ -165,6 +165,8 @@ def _print_tables(result: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from lib.report.phrases import PHRASES
+
     is_suv = result["unit"] == "SUVbw"
     levels = list(dict.fromkeys(name for lesion in result["lesions"] for name in lesion["thresholds_ml"]))
     columns = [(head, suv if is_suv else plain, digits) for head, plain, suv, digits in _COLUMNS]
@@ -183,7 +185,8 @@ def _print_tables(result: dict[str, Any]) -> None:
         cells = [_cell(lesion[key], digits) for _, key, digits in columns]
         cells += [_cell(lesion["thresholds_ml"].get(level), 2) for level in levels]
         if with_sites:
-            cells.append(lesion["site"] + (", normal uptake" if lesion.get("normal_uptake") else ""))
+            in_uptake = [PHRASES["en"].normal_uptake] if lesion.get("normal_uptake") else []
+            cells.append(", ".join([lesion["site"], *in_uptake]))
         table.add_row(str(lesion["id"]), *cells)
     # Where nobody looks at a terminal, nothing is folded to its width.
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)

@@ -101,6 +101,16 @@ def test_an_organ_map_and_a_tracer_add_sites_and_references(study):
     assert "site" in table and "Deauville" in table and "PERCIST: measurable" in table
 
 
+def test_no_lesion_is_called_normal_for_the_organ_in_which_it_lies(study, tmp_path):
+    folder, phantom = study
+    liver = Crop.from_grid(phantom.labels == 1)
+    write_mask(tmp_path / "liver.nii", liver.to_grid(phantom.labels.shape), phantom.volume.affine)
+    arguments = [folder / "pet.nii.gz", tmp_path / "liver.nii", "--organs", folder / "organs.nii.gz"]
+    table = run(*arguments, "--unit", "SUVbw", "--tracer", "FDG").stdout
+    assert "in an organ with physiological uptake" in table
+    assert "normal" not in table
+
+
 def test_names_of_labels_can_be_given(study, tmp_path):
     folder, phantom = study
     (tmp_path / "names.csv").write_text(
