@@ -94,7 +94,7 @@ def tracer_named(text: str) -> Tracer | None:
     """Return the tracer that a name, a text of a DICOM header or a code's value means; None where unknown.
 
     "18F-FDG", "FDG -- fluorodeoxyglucose" and "35321007" are FDG. Where the names of several are in the text,
-    the longest counts; "PSMA" alone, which may be any of its ligands, is none.
+    the longest counts; "PSMA" alone, which may be any of its ligands, is none, nor "FDG-labelled leukocytes".
     """
     if not text.strip():
         return None
@@ -106,7 +106,7 @@ def tracer_named(text: str) -> Tracer | None:
         (len(name), tracer)
         for tracer in tracers()
         for name in (" ".join(_words(alias)) for alias in (tracer.name, *tracer.aliases))
-        if f" {name} " in words
+        if re.search(f" {name} (?!label)", words)
     ]
     return max(found, key=lambda pair: pair[0])[1] if found else None
 

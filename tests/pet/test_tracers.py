@@ -33,6 +33,7 @@ def test_every_organ_with_normal_uptake_is_one_of_totalsegmentator_s(tracer):
         ("Fluorodeoxyglucose F^18^", "FDG"),
         ("[18F]FDG", "FDG"),
         ("F-18 Fludeoxyglucose", "FDG"),
+        ("F-18 labelled FDG", "FDG"),
         ("35321007", "FDG"),
         ("C-B1031", "FDG"),
         ("18F-PSMA1007", "PSMA-1007"),
@@ -54,7 +55,19 @@ def test_a_tracer_is_found_by_what_headers_call_it(text, name):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "  ", "PSMA", "FAPI", "Florbetapir F^18^", "FDGal", "PSMA-617", "18F", "-"]
+    "text",
+    [
+        "",
+        "  ",
+        "PSMA",
+        "FAPI",
+        "Florbetapir F^18^",
+        "FDGal",
+        "PSMA-617",
+        "18F",
+        "-",
+        "FDG-labelled leukocytes",
+    ],
 )
 def test_another_tracer_is_none(text):
     assert tracer_named(text) is None
