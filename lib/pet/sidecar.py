@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,12 @@ _UNITS = {  # BIDS says "Bq/mL"; without blanks and in lower case
     "suv": "SUVbw",
 }
 _BECQUEREL = {"bq": 1.0, "kbq": 1e3, "mbq": 1e6, "gbq": 1e9}
+#: AttenuationCorrection is free text: a denial alone, or of the correction ("No attenuation correction"), but
+#: not of something else ("Non-contrast CT").
+_NOT_CORRECTED = re.compile(
+    r"$|none\b|(no|false|n/?a|nac)$|(no|not|non|un|without)[\W_]*(attenuation|ac\b|correct|applied)",
+    re.IGNORECASE,
+)
 _TIME_ZERO = datetime(2000, 1, 1)  # any day: only differences count
 
 
@@ -70,7 +77,7 @@ def header_of(sidecar: Mapping[str, Any]) -> ScanHeader:
     """
     nuclide = nuclide_of("", str(sidecar.get("TracerRadionuclide", "")))
     corrected, method = sidecar.get("ImageDecayCorrected"), str(sidecar.get("AttenuationCorrection", "none"))
-    done = {"DECY": corrected is True, "ATTN": method.lower() not in ("none", "n/a", "")}
+    done = {"DECY": corrected is True, "ATTN": not _NOT_CORRECTED.match(method.strip())}
     dose = _number(sidecar, "InjectedRadioactivity")
     becquerel = _BECQUEREL.get(str(sidecar.get("InjectedRadioactivityUnits")).lower())
     return ScanHeader(

@@ -83,6 +83,15 @@ def test_a_sidecar_of_bids_gives_suv(tmp_path):
     assert (activity.array == 1).all()
 
 
+@pytest.mark.parametrize(
+    "method", ["[137Cs]transmission scan-based", "Non-contrast CT", "NAC-based deep learning"]
+)
+def test_a_sidecar_may_call_its_attenuation_correction_as_it_likes(tmp_path, method):
+    path = save_nifti(tmp_path / "a.nii")
+    (tmp_path / "a.json").write_text(json.dumps({**BIDS, "AttenuationCorrection": method}))
+    assert read_volume(path).unit == "SUVbw"
+
+
 @pytest.mark.parametrize(("start", "minutes"), [(3600, 60), (-60, None)])
 def test_the_uptake_time_of_a_sidecar_is_that_at_the_start_of_the_scan(tmp_path, start, minutes):
     path = save_nifti(tmp_path / "a.nii")
@@ -127,7 +136,12 @@ def test_a_unit_that_nobody_states_is_told_as_the_preflight_tells_it(tmp_path):
     [
         ("BodyWeight", None, "no patient weight"),
         ("BodyWeight", "70", "no patient weight"),
+        ("AttenuationCorrection", None, "not attenuation corrected"),
         ("AttenuationCorrection", "none", "not attenuation corrected"),
+        ("AttenuationCorrection", "n/a", "not attenuation corrected"),
+        ("AttenuationCorrection", "uncorrected", "not attenuation corrected"),
+        ("AttenuationCorrection", "No attenuation correction", "not attenuation corrected"),
+        ("AttenuationCorrection", "non-AC", "not attenuation corrected"),
         ("ImageDecayCorrected", False, "not corrected for decay"),
         ("ImageDecayCorrectionTime", None, "to which time"),
         ("InjectionStart", 7200, "injection is later than the scan"),
