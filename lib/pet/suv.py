@@ -33,6 +33,7 @@ _SUV_TYPES = {
 }
 _NEED_SEX = ("SULjanma", "SULjames128", "SUVibw")
 _MOST_HALF_LIVES = 10  # of uptake: less than a thousandth of the dose would be left
+_LONG_LIVED = 86400  # s, of half-life: Zr-89, I-124
 _LEAST_BMI, _MOST_BMI = 6, 150  # kg/m2: a premature baby's, and the heaviest that fit into a scanner
 _EARLIEST_SCAN = timedelta(minutes=10)  # a dynamic scan may be started that long before the injection
 
@@ -265,7 +266,7 @@ def _uptake_minutes(header: ScanHeader) -> float | None:
 def _injected_and_reference(header: ScanHeader) -> tuple[datetime, datetime]:
     """Return when the dose was injected, and the time to which the image is corrected for decay.
 
-    A time of injection without a date tells the day only where nothing would be left from the day before.
+    A time of injection without a date tells the day only of nuclides that are not imaged days later.
     """
     reference = next(_reference_times(header), None)
     injected = None if reference is None else _injected(header, reference)
@@ -282,7 +283,7 @@ def _injected_and_reference(header: ScanHeader) -> tuple[datetime, datetime]:
             f"The times contradict: the injection would be {_duration(seconds)} before the scan, "
             f"more than {_MOST_HALF_LIVES} half-lives."
         )
-    if header.injected is None and seconds + 86400 <= _MOST_HALF_LIVES * (header.half_life_s or 0):
+    if header.injected is None and (header.half_life_s or 0) > _LONG_LIVED:
         raise _Refused(
             "The header states no date of injection, which with this half-life may be days before the scan."
         )
