@@ -38,20 +38,16 @@ _COMPARES = re.compile(
 _TNM_T = re.compile(r"T[0-4][a-d]?")
 _VAGUE_PLACES = frozenset(["lymph_node", "body"])
 #: Words for anything abnormal: whether they are affirmed says nothing apart from their site.
-_COMMON = frozenset(
-    [
-        "lesion",
-        "disease",
-        "recurrence",
-        "residual_disease",
-        "tumor",
-        "mass",
-        "nodule",
-        "malignancy",
-        "metastasis",
-        "lymphadenopathy",
-    ]
+_LESIONS = frozenset(["lesion", "disease", "tumor", "mass", "nodule", "lymphadenopathy"])
+#: Diagnoses that are lesions as well, so that a denial of the one denies the other.
+_COMMON = _LESIONS | {"recurrence", "residual_disease", "malignancy", "metastasis"}
+#: What a denial is limited by, so that it denies no more than what a text limits likewise.
+_LIMITED = re.compile(
+    _REST.pattern
+    + r"|\b(?:distant|local|locoregional|regional|nodal|biochemical|second)\b|远处|局部|区域|生化|第二",
+    re.I,
 )
+_IN_THE_PAST = re.compile(r"\b(?:history of|known|previous\w*|prior|treated)\b|病史|既往", re.I)
 #: Uptake that belies "no uptake"; that which is mild or diffuse, as of an active bone marrow, may be usual.
 _LESION_UPTAKE = frozenset(["increased_uptake", "intense_uptake", "moderate_uptake", "focal_uptake"])
 
@@ -205,22 +201,42 @@ def _is_at(known: Entity, site: Entity, nodal: bool) -> bool:
 def disease_mark(
     text: str, disease: Entity, statement: Statement, evidence: Evidence, language: Language
 ) -> Mark | None:
-    """Return a mark on a disease that the findings deny, or that they affirm where it is denied."""
+    """Return a mark on a disease that the findings deny, or that they affirm where it is denied.
+
+    Words for anything abnormal that are diagnoses, as recurrence, are compared only where neither text nor
+    findings name a site.
+    """
     said = disease.polarity == "negated"
-    if disease.concept.id in _COMMON or (said and _REST.search(text, statement.start, statement.end)):
+    if disease.concept.id in _LESIONS or (said and _REST.search(text, statement.start, statement.end)):
+        return None
+    of_all = disease.concept.id in _COMMON
+    if of_all and (said or _in_part(statement) or _IN_THE_PAST.search(text, statement.start, statement.end)):
         return None
     known = [
         entity.polarity == "negated"
         for other in evidence.findings
         for entity in other.others
         if entity.concept.id == disease.concept.id
-        and (not (statement.sites and other.sites) or _related(statement.sites, other.sites))
+        and (
+            not (_in_part(other) or _limits(evidence.text, other) - _limits(text, statement))
+            if of_all and entity.polarity == "negated"
+            else not (statement.sites and other.sites) or _related(statement.sites, other.sites)
+        )
     ]
     if not known or said in known:
         return None
     name = disease.concept.name(language)
     what = "disease_affirmed" if said else "disease_denied"
     return Mark(statement.start, statement.end, "polarity", reason(what, language, site=name))
+
+
+def _in_part(statement: Statement) -> bool:
+    """Whether a statement is of a part of the body."""
+    return any(site.concept.kind == "anatomy" for site in statement.sites)
+
+
+def _limits(text: str, statement: Statement) -> set[str]:
+    return {match.group().lower() for match in _LIMITED.finditer(text, statement.start, statement.end)}
 
 
 def _related(some: Iterable[Entity], others: Sequence[Entity]) -> bool:

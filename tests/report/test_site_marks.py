@@ -68,3 +68,34 @@ def test_a_site_with_a_lesion_is_not_normal(text):
 )
 def test_a_site_of_physiological_uptake_or_of_normal_shape_is_not_marked_as_normal(text):
     assert kinds(text, table=TABLE) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "findings"),
+    [
+        ("There is recurrence.", "There is no recurrence."),
+        ("Findings consistent with malignancy.", "No evidence of malignancy."),
+        ("Lung cancer with distant metastasis.", "Lung cancer. No evidence of recurrence or metastasis."),
+        ("Distant metastases.", "No distant metastases."),
+        ("肺癌术后，复发并转移。", "肺癌术后，未见复发及转移征象。"),
+    ],
+)
+def test_a_diagnosis_that_the_findings_deny_is_marked_without_a_site(text, findings):
+    assert kinds(text, findings) == ["polarity"]
+
+
+@pytest.mark.parametrize(
+    ("text", "findings"),
+    [
+        ("Multiple metastases.", "Lung nodules. Liver: no metastasis."),
+        ("Axillary lymph node metastasis.", "Axillary lymph nodes. No distant metastasis."),
+        ("Malignancy of the lung.", "Lung mass. No other malignancy."),
+        ("Biochemical recurrence.", "Pelvic node. No local recurrence."),
+        ("No distant metastasis.", "Axillary lymph node metastasis."),
+        ("History of recurrence.", "No recurrence."),
+        ("多发转移。", "多发骨质破坏。肝脏形态正常，未见转移。"),
+        ("右腋窝淋巴结转移。", "右腋窝淋巴结代谢增高。未见远处转移。"),
+    ],
+)
+def test_a_denial_of_a_part_denies_no_diagnosis_elsewhere(text, findings):
+    assert kinds(text, findings) == []
