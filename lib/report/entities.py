@@ -9,7 +9,7 @@ from lib.report.belonging import of_sites, owner
 from lib.report.language import Language
 from lib.report.laterality import Laterality, lateralities
 from lib.report.lexicon import Concept, Kind, Lexicon, default_lexicon, load_lexicon
-from lib.report.polarity import Mark, Polarity, polarities, triggers
+from lib.report.polarity import Mark, Polarity, left_open, polarities, triggers
 from lib.report.quantities import Quantity, find_quantities
 from lib.report.text import Words, index_of, sentences, words_of
 from lib.report.uptake_phrases import uptake_phrases
@@ -158,6 +158,7 @@ def _read(text: str, words: Words, lexicon: Lexicon) -> tuple[list[_Named], list
     """Return the concepts and the triggers of a text; of several that begin at a word the longest counts."""
     stages = dict(_stages(text, words, lexicon))
     uptakes = dict(_uptakes(text, words, lexicon))
+    opened = {mark.first: mark for mark in left_open(text, words)}
     named: list[_Named] = []
     marks: list[Mark] = []
     known = triggers()
@@ -166,6 +167,10 @@ def _read(text: str, words: Words, lexicon: Lexicon) -> tuple[list[_Named], list
         if at in stages:
             named += stages[at]
             at = stages[at][-1].end
+            continue
+        if at in opened:
+            marks.append(opened[at])
+            at = opened[at].end
             continue
         concept = lexicon.phrases.longest(words.words, at, text, words.starts, words.ends)
         trigger = known.longest(words.words, at, text, words.starts, words.ends)

@@ -1,14 +1,15 @@
 """Whether a text affirms, negates or doubts what it speaks of (after NegEx, Chapman 2001, and ConText)."""
 
+import re
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from lib.report.lexicon import Phrases
-from lib.report.text import Words
+from lib.report.text import Words, index_of
 
 Polarity = Literal["affirmed", "negated", "uncertain"]
 
@@ -19,6 +20,16 @@ _COMMA, _PARTS, _LISTING = (
     frozenset(";:"),
     frozenset(["及", "或", "和", "与", "亦", "、", "or", "nor", "and"]),
 )
+#: What leaves a diagnosis open: "does not exclude", "cannot be entirely excluded", 尚不能完全除外.
+_LEFT_OPEN = re.compile(
+    r"\b(?:(?:can|could|do|does|did|is|are|was|were|has|have|may)\s+)?"
+    r"(?:not|cannot|(?:ca|could|do|does|did|is|are|was|were|has|have)n['’]t)"
+    r"(?:\s+(?P<passive>be|been))?(?:\s+\w+ly)*\s+(?:(?:exclude|rule\s+out)|(?P<participle>excluded|ruled\s+out))\b"
+    r"|(?P<chinese>[尚仍]?(?:不能|不可|未能|无法|难以|不|未|难)(?:完全|绝对|明确|彻底)?(?:除外|排除))",
+    re.I,
+)
+#: What ends the denial of a finding before what it would be a sign of.
+_PARTING = frozenset([",", "、", "and", "及", "和", "且", "伴", *_PARTS])
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,7 @@ class Trigger:
         both: it bears on both sides at once ("A versus B").
         next: it bears on the next entity alone ("non-").
         contrast: it leaves uncertain what is so already ("likely A rather than B").
+        sign: it says what a finding is a sign of, and is denied with the finding.
     """
 
     before: Polarity | None = None
@@ -40,6 +52,7 @@ class Trigger:
     both: bool = False
     next: bool = False
     contrast: bool = False
+    sign: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,8 @@ def triggers() -> Phrases[Trigger]:
             found[phrase] = Trigger(after=kind, before=found.get(phrase, Trigger()).before)
         for phrase in read[polarity]["after"]:
             found[phrase] = Trigger(after=found.get(phrase, Trigger()).after, before=kind)
+    for phrase in read["uncertain"]["signs"]:
+        found[phrase] = replace(found.get(phrase, Trigger()), after="uncertain", sign=True)
     found |= dict.fromkeys(read["uncertain"]["between"], Trigger("uncertain", "uncertain", both=True))
     found |= dict.fromkeys(read["negated"]["next"], Trigger(after="negated", next=True))
     found |= dict.fromkeys(read["negated"]["contrast"], Trigger(after="negated", contrast=True))
@@ -71,6 +86,18 @@ def triggers() -> Phrases[Trigger]:
     for phrase, trigger in found.items():
         phrases.add(phrase, trigger)
     return phrases
+
+
+def left_open(text: str, words: Words) -> Iterator[Mark]:
+    """Yield what leaves a diagnosis open, which lies over triggers that rule it out."""
+    for match in _LEFT_OPEN.finditer(text):
+        passive = match.group("passive") or match.group("participle")
+        trigger = Trigger(
+            before="uncertain" if passive or match.group("chinese") else None,
+            after=None if passive else "uncertain",
+        )
+        first, last = (index_of(words.starts, at) for at in (match.start(), match.end() - 1))
+        yield Mark(trigger, first, last + 1)
 
 
 @cache
@@ -91,6 +118,7 @@ def polarities(
         marks: the sentence's triggers, in order.
     """
     found: list[Polarity] = ["affirmed"] * len(spans)
+    marks = _with_denied_signs(words, marks)
     commas = [
         at
         for at in range(first, end)
@@ -123,6 +151,23 @@ def polarities(
             for index in _group_before(mark, words, start, spans):
                 found[index] = before
     return found
+
+
+def _with_denied_signs(words: Words, marks: Sequence[Mark]) -> list[Mark]:
+    """Return triggers, of which a sign denies after a denied finding ("no lesion to suggest metastasis")."""
+    read: list[Mark] = []
+    for mark in marks:
+        last = read[-1] if read else None
+        if (
+            mark.trigger.sign
+            and last
+            and last.trigger.after == "negated"
+            and not (last.trigger.next or last.trigger.contrast)
+            and _PARTING.isdisjoint(words.words[last.end : mark.first])
+        ):
+            mark = replace(mark, trigger=Trigger(after="negated"))
+        read.append(mark)
+    return read
 
 
 def _closes(mark: Mark, words: Words, stop: int, inside: list[int], spans: Sequence[tuple[int, int]]) -> bool:

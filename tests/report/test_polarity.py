@@ -1,0 +1,72 @@
+import pytest
+
+from lib.report.entities import find_entities
+
+
+def of_diseases(text):
+    return [entity.polarity for entity in find_entities(text) if entity.concept.kind == "disease"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "This does not exclude malignancy.",
+        "Recurrence cannot be definitively excluded.",
+        "Cannot entirely exclude malignancy.",
+        "Malignancy can't be fully excluded.",
+        "Malignancy cannot be excluded in the liver.",
+        "Metastasis has not been ruled out.",
+        "不能完全除外转移。",
+        "转移无法排除。",
+        "Findings are unlikely to represent recurrence.",
+        "It is unlikely that this represents metastasis.",
+        "Low likelihood of malignancy.",
+        "Metastasis is doubtful.",
+        "Doubt metastasis.",
+    ],
+)
+def test_what_is_not_excluded_or_doubted_is_uncertain(text):
+    assert of_diseases(text) == ["uncertain"]
+
+
+@pytest.mark.parametrize(
+    "text", ["Malignancy is excluded.", "Metastasis has been ruled out.", "This excludes malignancy."]
+)
+def test_what_is_excluded_is_negated(text):
+    assert of_diseases(text) == ["negated"]
+
+
+def test_both_of_what_one_is_favored_over_are_uncertain():
+    assert of_diseases("Infection is favoured over metastasis.") == ["uncertain", "uncertain"]
+
+
+def test_what_stands_without_doubt_is_affirmed():
+    assert of_diseases("No doubt metastasis. Nodes of doubtful significance, lymphoma.") == ["affirmed"] * 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No FDG-avid lesion to suggest metastatic disease.",
+        "No lesions suspicious for metastatic disease.",
+        "No nodule concerning for malignancy.",
+        "The uptake is not suspicious for recurrence.",
+        "No uptake suspicious for recurrence or metastasis.",
+        "未见可疑转移。",
+    ],
+)
+def test_what_a_denied_finding_would_be_a_sign_of_is_negated(text):
+    assert set(of_diseases(text)) == {"negated"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No comparison, suspicious for metastasis.",
+        "No uptake but suspicious for metastasis.",
+        "No uptake in the liver and the spleen is suspicious for metastasis.",
+        "Nodule without uptake, likely granuloma.",
+    ],
+)
+def test_a_sign_apart_from_what_is_denied_is_uncertain(text):
+    assert of_diseases(text)[-1] == "uncertain"
