@@ -14,7 +14,7 @@ _SIDES: dict[str, Laterality] = {
     **dict.fromkeys(["right", "rightward", "r", "rt", "右"], "right"),
     **dict.fromkeys(["bilateral", "bilaterally", "both", "neither", "either", "双", "两"], "bilateral"),
 }
-#: What may follow 双 and 两, which else count.
+#: What may follow 两, which else counts, and 双, as may the names of all paired sites.
 _PAIRED_ZH = frozenset("侧肺肾腋颈肩髂股乳膝肱锁耳眼下上腹肝额颞顶枕")
 _AND = frozenset(["and", "及", "和", "/", "、", "or", "与", "&"])
 _STOPS = frozenset(
@@ -53,9 +53,10 @@ _SYSTEMIC = ("lymphoma", "leukemia", "multiple_myeloma", "sarcoidosis", "vasculi
 _ANYWHERE = ("lymph_node", "brown_fat", "bone", "soft_tissue")
 
 
-def sides_of(words: Sequence[str], first: int, end: int) -> list[SideWord]:
+def sides_of(words: Sequence[str], first: int, end: int, lexicon: Lexicon) -> list[SideWord]:
     """Return the words that name a side: first, end, side; "left and right" is both."""
     found: list[SideWord] = []
+    both = _PAIRED_ZH | lexicon.paired_begins
     at = first
     while at < end:
         word, after = words[at], list(words[at + 1 : min(at + 3, end)])
@@ -64,7 +65,7 @@ def sides_of(words: Sequence[str], first: int, end: int) -> list[SideWord]:
         if word == "b" and after == ["/", "l"]:
             side, length = "bilateral", 3
         elif (
-            (word in ("双", "两") and not (after and after[0] in _PAIRED_ZH))
+            (word in ("双", "两") and not (after and after[0] in (both if word == "双" else _PAIRED_ZH)))
             or (
                 side == "bilateral"
                 and after[:1] == ["side"]
@@ -109,7 +110,7 @@ def lateralities(
         parts: the number of the part between semicolons.
         lexicon: knows which site is part of which.
     """
-    sides = sides_of(words, first, end)
+    sides = sides_of(words, first, end, lexicon)
     found: list[Laterality | None] = [concept.side for concept in concepts]
     used: set[int] = set()
     of_findings: set[int] = set()

@@ -136,6 +136,11 @@ class Lexicon:
         return known
 
     @cached_property
+    def paired_begins(self) -> frozenset[str]:
+        """The characters that Chinese names of sites on either side begin with, which may follow 双."""
+        return frozenset(name[0] for one in self.concepts.values() if one.paired for name in one.zh)
+
+    @cached_property
     def of_organ(self) -> dict[str, Concept]:
         """TotalSegmentator's names -> the concept."""
         return {organ: concept for concept in self.concepts.values() for organ in concept.organs}

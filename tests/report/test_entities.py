@@ -92,6 +92,26 @@ def test_numbers_are_read_with_unit_and_range(text, quantities):
     assert read == quantities
 
 
+@pytest.mark.parametrize(
+    ("text", "sites"),
+    [
+        ("双肾上腺未见异常", [("adrenal", "bilateral")]),
+        ("双肺门未见异常", [("pulmonary_hilum", "bilateral")]),
+        ("双肾未见异常", [("kidney", "bilateral")]),
+        ("两肺未见异常", [("lung", "bilateral")]),
+        ("双侧肋骨骨折", [("rib", "bilateral")]),
+        ("双扁桃体", [("tonsil", "bilateral")]),
+        ("双髋关节", [("hip_joint", "bilateral")]),
+        ("左乳结节", [("breast", "left")]),
+        ("乳糜胸水", []),
+        ("肝两叶转移", [("liver", None)]),
+    ],
+)
+def test_a_chinese_word_for_both_is_no_part_of_the_name_of_a_site(text, sites):
+    read = [(one.concept.id, one.laterality) for one in find_entities(text) if one.concept.kind == "anatomy"]
+    assert read == sites
+
+
 def test_a_number_belongs_to_the_lesion_it_measures():
     text = "A 12 mm nodule in the liver with uptake, SUVmax 7.1; the spleen is 11 cm long."
     assert [one.kind for one in found(text, "nodule").quantities] == ["size", "suv_max"]
