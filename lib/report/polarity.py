@@ -28,6 +28,7 @@ _LEFT_OPEN = re.compile(
     r"|(?P<chinese>[尚仍]?(?:不能|不可|未能|无法|难以|不|未|难)(?:完全|绝对|明确|彻底)?(?:除外|排除))",
     re.I,
 )
+_STOPS = frozenset(".。")
 #: What ends the denial of a finding before what it would be a sign of.
 _PARTING = frozenset([",", "、", "and", "及", "和", "且", "伴", *_PARTS])
 
@@ -41,7 +42,7 @@ class Trigger:
         after: of what stands after it.
         ends: it ends the scope of an earlier one.
         both: it bears on both sides at once ("A versus B").
-        next: it bears on the next entity alone ("non-").
+        next: it bears on the next word's entity alone ("non-").
         contrast: it leaves uncertain what is so already ("likely A rather than B").
         sign: it says what a finding is a sign of, and is denied with the finding.
     """
@@ -119,6 +120,8 @@ def polarities(
     """
     found: list[Polarity] = ["affirmed"] * len(spans)
     marks = _with_denied_signs(words, marks)
+    while end > first and words.words[end - 1] in _STOPS:  # 转移未见。
+        end -= 1
     commas = [
         at
         for at in range(first, end)
@@ -140,8 +143,10 @@ def polarities(
             )
         ]
         inside = [index for index, span in enumerate(spans) if mark.end <= span[0] < min([stop, *later])]
+        if mark.trigger.next:
+            inside = [index for index in inside[:1] if spans[index][0] == mark.end]
         if mark.trigger.after and inside and not _closes(mark, words, stop, inside, spans):
-            for index in inside[:1] if mark.trigger.next else inside:
+            for index in inside:
                 contrast = mark.trigger.contrast and found[index] == "uncertain"
                 found[index] = "uncertain" if contrast else mark.trigger.after
             if mark.trigger.both:

@@ -70,3 +70,26 @@ def test_what_a_denied_finding_would_be_a_sign_of_is_negated(text):
 )
 def test_a_sign_apart_from_what_is_denied_is_uncertain(text):
     assert of_diseases(text)[-1] == "uncertain"
+
+
+@pytest.mark.parametrize(
+    ("text", "polarity"),
+    [
+        ("可以排除转移。", "negated"),
+        ("可除外转移。", "negated"),
+        ("转移未见。", "negated"),
+        ("转移不考虑。", "negated"),
+        ("恶性依据不充分。", "negated"),
+        ("原肝转移灶本次未见显示。", "negated"),
+        ("非恶性病变。", "negated"),
+        ("非特异性炎症。", "affirmed"),
+        ("恶性可能性大。", "uncertain"),
+        ("炎性可能。", "uncertain"),
+    ],
+)
+def test_a_chinese_phrase_bears_on_what_stands_beside_it(text, polarity):
+    assert of_diseases(text) == [polarity]
+
+
+def test_non_bears_on_the_next_word_alone():
+    assert of_diseases("Non-calcified nodule.") == ["negated", "affirmed"]
