@@ -101,7 +101,11 @@ def of_sites(
     concepts: Sequence[Concept], polarity: list[Polarity], clauses: Sequence[int], chinese: bool
 ) -> None:
     """Give each site the polarity of what is said of it: affirmed if anything is, else uncertain."""
-    findings = [index for index, concept in enumerate(concepts) if concept.kind in _FINDINGS]
+    findings = [
+        index
+        for index, concept in enumerate(concepts)
+        if concept.kind in _FINDINGS or concept.id == "new_lesion"  # "a new axillary node"
+    ]
     with_sites = {clauses[index] for index, concept in enumerate(concepts) if concept.kind == "anatomy"}
     of_clause: dict[int, list[int]] = {}
     for index in findings:

@@ -1,9 +1,10 @@
 """Entities of a report: concepts with side, polarity and numbers, each with where it stands."""
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 from lib.report.belonging import of_sites, owner
 from lib.report.language import Language
@@ -137,10 +138,8 @@ def _of_sentence(
     for index, one in enumerate(named):
         if one.negated:
             polarity[index] = "negated"
-        if one.concept.id == "resolved" and polarity[index] == "affirmed":
-            for earlier in range(index):
-                if clauses[earlier] == clauses[index]:
-                    polarity[earlier] = "negated"
+    for index in _resolved(words, named, clauses, polarity):
+        polarity[index] = "negated"
     chinese = any("\u3400" <= word[0] <= "\u9fff" for word in words.words[first:last])
     of_sites(concepts, polarity, clauses, chinese)
     sides = lateralities(words.words, first, last, spans, concepts, clauses, parts, lexicon)
@@ -152,6 +151,27 @@ def _of_sentence(
             belongs[its].append(quantity)
     for one, place, side, held, numbers in zip(named, places, sides, polarity, belongs, strict=True):
         yield Entity(one.concept, *place, side, held, tuple(numbers))
+
+
+def _resolved(
+    words: Words, named: list[_Named], clauses: list[int], polarity: list[Polarity]
+) -> Iterator[int]:
+    """Yield what a text says has resolved: what stands before that in its clause, or what follows.
+
+    "Resolution of the nodule" and "no longer avid nodule" say it of what follows, up to what is new.
+    """
+    for index, one in enumerate(named):
+        name = words.words[one.first : one.end]
+        if polarity[index] != "affirmed" or not (one.concept.id == "resolved" or name[-1] == "resolution"):
+            continue
+        clause = bisect_left(clauses, clauses[index]), bisect_right(clauses, clauses[index])
+        before, after = range(clause[0], index), range(index + 1, clause[1])
+        leads = name[0] == "no" or name[-1] == "resolved"
+        is_first = not any(named[at].concept.kind in ("disease", "uptake") for at in before)
+        if words.words[one.end : one.end + 1] == ["of"] or (leads and is_first):
+            yield from takewhile(lambda at: named[at].concept.id != "new_lesion", after)
+        else:
+            yield from before
 
 
 def _read(text: str, words: Words, lexicon: Lexicon) -> tuple[list[_Named], list[Mark]]:

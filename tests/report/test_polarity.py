@@ -93,3 +93,29 @@ def test_a_chinese_phrase_bears_on_what_stands_beside_it(text, polarity):
 
 def test_non_bears_on_the_next_word_alone():
     assert of_diseases("Non-calcified nodule.") == ["negated", "affirmed"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Interval resolution of the hepatic metastases.",
+        "Complete metabolic resolution of the hepatic metastases.",
+        "Interval disappearance of the hepatic metastases.",
+        "No longer FDG-avid hepatic metastases.",
+        "The hepatic metastases are no longer FDG-avid.",
+        "Interval resolution of the hepatic metastases with new nodes.",
+    ],
+)
+def test_what_has_resolved_is_negated_also_where_it_is_said_before(text):
+    assert of_diseases(text) == ["negated"]
+
+
+def test_what_is_new_has_not_resolved():
+    text = "The left breast uptake has resolved and there is a new right axillary node."
+    assert {one.concept.id: one.polarity for one in find_entities(text)} == {
+        "breast": "negated",
+        "uptake": "negated",
+        "resolved": "affirmed",
+        "new_lesion": "affirmed",
+        "node_axillary": "affirmed",
+    }
