@@ -72,6 +72,7 @@ def sides_of(words: Sequence[str], first: int, end: int, lexicon: Lexicon) -> li
                 and list(words[at + 2 : at + 5]) == ["of", "the", "diaphragm"]
             )
             or (word in ("l", "r") and after and after[0].isdecimal())
+            or (word == "neither" and "nor" in words[at:end])
         ):
             side = None
         elif side in ("left", "right"):
@@ -123,7 +124,8 @@ def lateralities(
         if found[index] is None and concept.kind == "anatomy":
             found[index] = _of_same_side(words, spans, concepts, found, index, floor, lexicon)
     sites = [index for index, concept in enumerate(concepts) if concept.kind == "anatomy"]
-    _after(words, end, sides, spans, concepts, found, sites, used, of_findings)
+    diseases = [index for index, concept in enumerate(concepts) if concept.kind == "disease"]
+    _after(words, end, sides, spans, concepts, found, sites or diseases, used, of_findings)
     for index in reversed(sites):  # "the peripheral zone of the prostate", 前列腺右侧外周带
         later = index + 1
         if found[index] is None and later < len(spans) and concepts[later].kind == "anatomy" and found[later]:
@@ -203,7 +205,8 @@ def _after(
 ) -> None:
     """Give sides that stand before no entity to the paired site before: "hilar nodes (left)".
 
-    To another site only what directly follows it; that may be a finding's too: "气管右侧病灶".
+    To another site, or to a disease where there is no site ("effusion on the left"), only what directly
+    follows it; that may be a finding's too: "气管右侧病灶".
     """
     for number, index in enumerate(sites):
         if found[index] is not None:

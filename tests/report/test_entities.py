@@ -55,6 +55,11 @@ def test_a_text_affirms_negates_or_doubts(text, concept, polarity):
         ("左肺上叶结节", "nodule", "left"),
         ("右侧髂骨及坐骨骨质破坏", "ischium", "right"),
         ("Lymphoma in the left neck.", "lymphoma", None),
+        ("Malignant pleural effusion on the left.", "pleural_effusion", "left"),
+        ("胸腔积液（左侧）。", "pleural_effusion", "left"),
+        ("Metastasis, right lung clear.", "metastasis", None),
+        ("Neither pleural effusion nor ascites.", "pleural_effusion", None),
+        ("Neither lung shows a nodule.", "nodule", "bilateral"),
     ],
 )
 def test_an_entity_has_the_side_of_its_site(text, concept, side):

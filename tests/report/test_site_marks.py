@@ -99,3 +99,8 @@ def test_a_diagnosis_that_the_findings_deny_is_marked_without_a_site(text, findi
 )
 def test_a_denial_of_a_part_denies_no_diagnosis_elsewhere(text, findings):
     assert kinds(text, findings) == []
+
+
+def test_a_wrong_side_after_a_disease_is_marked():
+    assert kinds("Pleural effusion on the left.", "Pleural effusion on the right.") == ["side"]
+    assert kinds("Pleural effusion on the left.", "Left pleural effusion.") == []
