@@ -57,6 +57,8 @@ _LENGTH = r"(?P<unit>mm|cm|毫米|厘米|公分|㎜|㎝|millimet(?:er|re)s?|cent
 _SUV = re.compile(
     r"(?=[Ss标摄])(?P<name>SUV|standardi[sz]ed uptake value|标准摄取值|标准化摄取值|摄取值)"
     r"(?P<of>[\s_-]?(?:lbm|bw|bsa)?[\s_-]?\(?(?:max|mean|avg|average|ave|peak|最大值|平均值|峰值|最大|平均|maximum)?\)?)"
+    r"(?P<site>\s(?:(?:of|in)\s(?:[a-z]+\s){1,6}?)?(?:has\s|have\s)?"
+    r"(?:de|in)creas(?:ed|ing)(?=\sfrom\s))?"
     r"(?:\s?(?:value|values|of|is|was|are|were|up to|=|:|：|approximately|approx\.?|about|"
     r"around|measuring|measures|reaching|to|from|~|≈|≒|\(|（|,|，|the|a|"
     r"最大值|平均值|峰值|最大|平均|值|约为|约|为|分别为|达到|达|高达|最高达|最高|范围|介于|在|从|由|可达|大约|均|maximum|max|range|"
@@ -204,6 +206,7 @@ def _numbers(match: re.Match[str], *names: str, factor: float = 1.0) -> list[flo
 
 def _suv(match: re.Match[str], text: str) -> list[Quantity]:
     of = match.group(0)[: match.start("first") - match.start()].lower()
+    of = of.replace((match.groupdict().get("site") or "").lower(), "")  # a "maxillary node" is no maximum
     kind: QuantityKind = "suv"
     if re.search("max|最大|最高", of):
         kind = "suv_max"
