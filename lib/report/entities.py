@@ -193,6 +193,8 @@ def _read(text: str, words: Words, lexicon: Lexicon) -> tuple[list[_Named], list
             at = opened[at].end
             continue
         concept = lexicon.phrases.longest(words.words, at, text, words.starts, words.ends)
+        if concept and concept[1] > at + 1 and words.words[concept[1] - 1 : concept[1] + 1] == ["骨", "质"]:
+            concept = concept[0], concept[1] - 1  # 髂|骨质破坏
         trigger = known.longest(words.words, at, text, words.starts, words.ends)
         uptake = uptakes.get(at)
         if uptake and all(other is None or other[1] <= uptake.end for other in (concept, trigger)):

