@@ -60,7 +60,8 @@ def annotation_of(
         ExportError: the series is not that of the volume.
     """
     series, frame, _ = choose(find_series(folder))
-    files = dict.fromkeys(one.path for one in series.frames[frame])  # one, where it is multi-frame
+    slices = series.frames[frame]
+    files = dict.fromkeys(one.path for one in slices)  # one, where it is multi-frame
     sources = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
     objects = exported_objects(saved, volume)
     return Annotation(
@@ -74,6 +75,7 @@ def annotation_of(
         suv_factor=series.suv.factors.get("SUVbw"),
         impression=impression,
         final=saved.status == "final",
+        frames=[one.index for one in slices],
     )
 
 

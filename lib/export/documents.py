@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydicom.dataset import Dataset
 
+from lib.export.multi_frame import is_multi_frame, with_slices_as_frames
 from lib.export.pet_series import uid_from
 from lib.pet import Crop, Volume
 
@@ -23,6 +24,7 @@ Algorithm = Literal["MANUAL", "SEMIAUTOMATIC", "AUTOMATIC"]
 MANUFACTURER = "SegPET"
 #: Character set of all that is written: a PET's own need not have the letters of our names and texts.
 UTF_8 = "ISO_IR 192"
+REFUSED = "The PET images cannot be referred to by a SEG or SR: their headers"
 _TYPE_2 = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
     "StudyTime", "ReferringPhysicianName",
@@ -77,6 +79,7 @@ class Annotation:
         suv_factor: from rescaled values of the sources to SUVbw (1 where they are); None without SUV.
         impression: accepted text of the impression, "" without one.
         final: nobody is to change it any more.
+        frames: of a multi-frame instance the frames that are the volume's slices, 0-based, in their order.
     """
 
     sources: Sequence[Dataset]
@@ -89,18 +92,25 @@ class Annotation:
     suv_factor: float | None = None
     impression: str = ""
     final: bool = True
+    frames: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         if not self.sources:
             raise ExportError(
                 "There is no DICOM PET image to refer to: only studies that came as DICOM go out."
             )
-        thickness = f"{self.volume.spacing[2]:.6g}"
-        object.__setattr__(self, "sources", [_completed(source, thickness) for source in self.sources])
-        if len(self.sources) not in (1, self.volume.shape[2]):
+        count = len(self.frames) if self.multi_frame else len(self.sources)
+        if count != self.volume.shape[2]:
+            what = "frames" if self.multi_frame else "images"
             raise ExportError(
-                f"The PET series has {len(self.sources)} images and the volume {self.volume.shape[2]} slices."
+                f"The PET series has {count} {what} and the volume {self.volume.shape[2]} slices."
             )
+        object.__setattr__(self, "sources", [_completed(source, self.volume) for source in self.sources])
+
+    @property
+    def multi_frame(self) -> bool:
+        """Whether one instance holds all slices."""
+        return len(self.sources) == 1 and is_multi_frame(self.sources[0])
 
     @property
     def series(self) -> str:
@@ -128,18 +138,20 @@ class Annotation:
         return digest.hexdigest()
 
 
-def _completed(source: Dataset, thickness: str) -> Dataset:
+def _completed(source: Dataset, volume: Volume) -> Dataset:
     """Return a header, in UTF-8, with all that documents take of patient and study, empty where missing.
 
     A PET slice may leave its thickness empty (type 2, PS3.3 C.7.6.2), a SEG may not: then it is
-    this one, in mm.
+    the volume's.
     """
+    if is_multi_frame(source):
+        source = with_slices_as_frames(source, volume)
     whole = _in_utf8(source)
     for keyword in _TYPE_2:
         if keyword not in whole:
             setattr(whole, keyword, "")
-    if whole.get("SliceThickness") in (None, "") and "SharedFunctionalGroupsSequence" not in whole:
-        whole.SliceThickness = thickness
+    if whole.get("SliceThickness") in (None, "") and not is_multi_frame(whole):
+        whole.SliceThickness = f"{volume.spacing[2]:.6g}"
     return whole
 
 
@@ -190,11 +202,18 @@ def make_documents(annotation: Annotation, predecessor: Dataset | None = None) -
         predecessor: header of the report of the version before, where there is one.
 
     Raises:
-        ExportError: the sources are no images that a SEG can refer to.
+        ExportError: the sources are no images that SEG and SR can refer to.
     """
     from lib.export.real_world_values import make_value_map
     from lib.export.segmentation import make_segmentation
     from lib.export.structured_report import make_report
 
-    segmentation, value_map = make_segmentation(annotation), make_value_map(annotation)
-    return Documents(segmentation, make_report(annotation, segmentation, value_map, predecessor), value_map)
+    try:
+        segmentation, value_map = make_segmentation(annotation), make_value_map(annotation)
+        report = make_report(annotation, segmentation, value_map, predecessor)
+    except ExportError:
+        raise
+    except (AttributeError, ValueError, TypeError, KeyError) as error:  # whose text may hold patients' values
+        lacked = getattr(error, "name", None)
+        raise ExportError(f"{REFUSED} {f'lack {lacked}' if lacked else 'are not as DICOM asks'}.") from error
+    return Documents(segmentation, report, value_map)

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from lib.export.codes import algorithm_family, meaning_of
-from lib.export.documents import MANUFACTURER, Annotation, ExportedObject, ExportError
+from lib.export.documents import MANUFACTURER, REFUSED, Annotation, ExportedObject, ExportError
+from lib.export.multi_frame import is_multi_frame, refer_to_frames
 from lib.pet import Crop
 
 #: What a negative study's one empty segment is called: a SEG must have a segment.
 NO_LESION = "no lesion"
 SERIES_NUMBER = 9001
 _COLOURS = ((220, 50, 47), (38, 139, 210), (133, 153, 0), (181, 137, 0), (211, 54, 130), (42, 161, 152))
-_REFUSED = "The PET images cannot be referred to by a SEG: their headers"
 #: What SEG and SR take of every image, and of one that has no functional groups.
 _NEEDED = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID",
@@ -36,40 +36,37 @@ def make_segmentation(annotation: Annotation) -> Segmentation:
     """
     lacking = {keyword for source in annotation.sources for keyword in _lacking(source)}
     if lacking:
-        raise ExportError(f"{_REFUSED} lack {', '.join(sorted(lacking))}.")
+        raise ExportError(f"{REFUSED} lack {', '.join(sorted(lacking))}.")
     objects = annotation.objects or (_nothing(annotation),)
-    try:
-        segmentation = Segmentation(
-            source_images=annotation.sources,
-            pixel_array=_frames(annotation, objects),
-            segmentation_type=SegmentationTypeValues.BINARY,
-            segment_descriptions=[
-                _described(number, one, annotation.software) for number, one in enumerate(objects, start=1)
-            ],
-            series_instance_uid=annotation.uid("SEG series"),
-            series_number=SERIES_NUMBER,
-            sop_instance_uid=annotation.instance_uid("SEG"),
-            instance_number=annotation.version,
-            manufacturer=MANUFACTURER,
-            manufacturer_model_name=MANUFACTURER,
-            software_versions=annotation.software,
-            device_serial_number="0",
-            content_label="LESIONS" if annotation.objects else "NO_LESION",
-            content_description=f"PET label, version {annotation.version}",
-            content_creator_name=annotation.person_name or None,
-            omit_empty_frames=False,
-        )
-    except (AttributeError, ValueError, TypeError, KeyError) as error:  # whose text may hold patients' values
-        lacked = getattr(error, "name", None)  # in the functional groups of a multi-frame image
-        raise ExportError(f"{_REFUSED} {f'lack {lacked}' if lacked else 'are not as DICOM asks'}.") from error
+    segmentation = Segmentation(
+        source_images=annotation.sources,
+        pixel_array=_frames(annotation, objects),
+        segmentation_type=SegmentationTypeValues.BINARY,
+        segment_descriptions=[
+            _described(number, one, annotation.software) for number, one in enumerate(objects, start=1)
+        ],
+        series_instance_uid=annotation.uid("SEG series"),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=annotation.instance_uid("SEG"),
+        instance_number=annotation.version,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=MANUFACTURER,
+        software_versions=annotation.software,
+        device_serial_number="0",
+        content_label="LESIONS" if annotation.objects else "NO_LESION",
+        content_description=f"PET label, version {annotation.version}",
+        content_creator_name=annotation.person_name or None,
+        omit_empty_frames=False,
+    )
+    if annotation.multi_frame:
+        refer_to_frames(segmentation, annotation.frames)
     segmentation.SeriesDescription = "SegPET labels"
     return segmentation
 
 
 def _lacking(source: Dataset) -> list[str]:
     """Return the attributes that an image must have for a SEG and has not, or has empty."""
-    is_plane = "SharedFunctionalGroupsSequence" not in source
-    needed = (*_NEEDED, *_NEEDED_OF_PLANES) if is_plane else _NEEDED
+    needed = _NEEDED if is_multi_frame(source) else (*_NEEDED, *_NEEDED_OF_PLANES)
     return [keyword for keyword in needed if source.get(keyword) in (None, "")]
 
 

@@ -59,7 +59,8 @@ def make_report(
         procedure_reported=codes.SCT.PositronEmissionTomographyOfWholeBody,
         imaging_measurements=[*groups, _totals(annotation)],
         title=codes.DCM.ImagingMeasurementReport,
-        referenced_images=[*annotation.sources],
+        # highdicom's image library takes the plane from the top level, where a multi-frame image has none
+        referenced_images=None if annotation.multi_frame else [*annotation.sources],
     )
     if annotation.impression:
         content[0].ContentSequence.append(_impression(annotation.impression))

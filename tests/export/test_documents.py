@@ -347,3 +347,13 @@ def test_a_refusal_names_what_the_headers_lack_and_no_value(annotation):
     with pytest.raises(ExportError, match="are not as DICOM asks") as refused:
         make_documents(replace(annotation, sources=[wrong, *annotation.sources[1:]]))
     assert "SECRET" not in str(refused.value)
+
+
+def test_what_a_report_cannot_be_made_of_is_told_without_a_value(annotation, monkeypatch):
+    def fails(*_):
+        raise ValueError("SECRET")
+
+    monkeypatch.setattr("lib.export.structured_report.make_report", fails)
+    with pytest.raises(ExportError, match="are not as DICOM asks") as refused:
+        make_documents(annotation)
+    assert "SECRET" not in str(refused.value)
