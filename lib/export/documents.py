@@ -105,7 +105,10 @@ class Annotation:
             raise ExportError(
                 f"The PET series has {count} {what} and the volume {self.volume.shape[2]} slices."
             )
-        object.__setattr__(self, "sources", [_completed(source, self.volume) for source in self.sources])
+        sources = [_completed(source, self.volume) for source in self.sources]
+        for source in sources:
+            _align(source, sources[0], self.volume)
+        object.__setattr__(self, "sources", sources)
 
     @property
     def multi_frame(self) -> bool:
@@ -139,20 +142,31 @@ class Annotation:
 
 
 def _completed(source: Dataset, volume: Volume) -> Dataset:
-    """Return a header, in UTF-8, with all that documents take of patient and study, empty where missing.
-
-    A PET slice may leave its thickness empty (type 2, PS3.3 C.7.6.2), a SEG may not: then it is
-    the volume's.
-    """
+    """Return a header, in UTF-8, with all that documents take of patient and study, empty where missing."""
     if is_multi_frame(source):
         source = with_slices_as_frames(source, volume)
     whole = _in_utf8(source)
     for keyword in _TYPE_2:
         if keyword not in whole:
             setattr(whole, keyword, "")
-    if whole.get("SliceThickness") in (None, "") and not is_multi_frame(whole):
-        whole.SliceThickness = f"{volume.spacing[2]:.6g}"
     return whole
+
+
+def _align(source: Dataset, first: Dataset, volume: Volume) -> None:
+    """Let a slice's header say of the grid what a SEG needs.
+
+    A PET slice may leave its thickness empty (type 2, PS3.3 C.7.6.2), and its orientation may differ in the
+    last digits from another's, which a SEG does not allow. The spacing of slices, which no reader of PET
+    looks at, may be wrong or empty: the volume's is that of the slices' positions.
+    """
+    if is_multi_frame(source):
+        return
+    spacing = f"{volume.spacing[2]:.6g}"
+    source.SpacingBetweenSlices = spacing
+    if source.get("SliceThickness") in (None, ""):
+        source.SliceThickness = spacing
+    if source.get("ImageOrientationPatient") and first.get("ImageOrientationPatient"):
+        source.ImageOrientationPatient = first.ImageOrientationPatient
 
 
 def _in_utf8(source: Dataset) -> Dataset:

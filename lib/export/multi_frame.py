@@ -1,4 +1,4 @@
-"""An enhanced (multi-frame) PET as the source of a label: those of its frames that are the volume's slices."""
+"""An enhanced (multi-frame) PET as the source of a label: those of its frames that were read."""
 
 from collections.abc import Sequence
 

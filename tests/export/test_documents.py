@@ -329,6 +329,24 @@ def test_slices_without_a_thickness_get_the_grid_s(annotation):
     assert measures.SliceThickness == annotation.sources[0].SliceThickness
 
 
+@pytest.mark.parametrize("spacing", [None, 0, 17])
+def test_a_spacing_that_the_positions_contradict_spoils_no_seg(tmp_path, study, annotation, spacing):
+    sources = [copy.deepcopy(source) for source in annotation.sources]
+    for source in sources:
+        source.add_new("SpacingBetweenSlices", "DS", spacing)
+    make_documents(replace(annotation, sources=sources)).segmentation.save_as(tmp_path / "seg.dcm")
+    outlines = read_outlines(tmp_path / "seg.dcm", study[1])
+    assert all(one.mask.equals(obj.mask) for one, obj in zip(outlines, annotation.objects, strict=True))
+
+
+def test_orientations_that_differ_by_rounding_alone_go_out(annotation):
+    sources = [copy.deepcopy(source) for source in annotation.sources]
+    sources[3].ImageOrientationPatient[1] = 1e-6
+    segmentation = make_documents(replace(annotation, sources=sources)).segmentation
+    (plane,) = segmentation.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence
+    assert plane.ImageOrientationPatient == annotation.sources[0].ImageOrientationPatient
+
+
 def test_a_refusal_names_what_the_headers_lack_and_no_value(annotation):
     bare = pydicom.Dataset()
     bare.SeriesInstanceUID = "2.25.1"
