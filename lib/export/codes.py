@@ -40,8 +40,8 @@ NO_UNIT = CodedConcept("1", "UCUM", "no units")
 MILLILITRE = CodedConcept("ml", "UCUM", "milliliter")
 GRAM = CodedConcept("g", "UCUM", "gram")
 MILLIMETRE = CodedConcept("mm", "UCUM", "millimeter")
-#: The longest distance between two corners of a lesion's voxels (IBSI L0JK).
-FERET = CodedConcept("L0JK", "IBSI", "Maximum 3D Diameter of a Mesh")
+#: `feret_mm`; IBSI's maximum 3D diameter (L0JK) is of a mesh, and no standard has a code for that of voxels.
+FERET = CodedConcept("FERET", "99SEGPET", "Largest distance between corners of voxels")
 #: The largest distance between the centroids of two lesions (Cottereau 2020); no standard has a code for it.
 DMAX = CodedConcept("DMAX", "99SEGPET", "Largest distance between two lesions")
 

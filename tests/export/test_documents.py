@@ -197,6 +197,7 @@ def test_a_report_s_numbers_are_those_of_the_lesion_table(annotation, documents)
         assert numbers["126031",] == (pytest.approx(row["suv_peak"], rel=1e-9), suv)
         assert numbers["126032",] == (pytest.approx(row["mtv_ml"], rel=1e-9), "ml")
         assert numbers["126033",] == (pytest.approx(row["tlg_g"], rel=1e-9), "g")
+        assert numbers["FERET",] == (pytest.approx(row["feret_mm"], rel=1e-9), "mm")  # no mesh's (IBSI L0JK)
     assert found["2.25.14"] == {}  # an organ is no lesion
     patient = annotation.table["patient"]
     totals = found[annotation.uid("totals")]
