@@ -2,20 +2,21 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 
 from apps.segpet.labels import LabelKeeper
 from apps.segpet.studies import Studies
 from infer_tasks.exported import annotation_of, exported_objects, numbers
 from infer_tasks.organ_maps import OrganMaps
 from infer_tasks.workspace import Workspace
-from lib.export.documents import ExportedObject, ExportError, make_documents
+from lib.export.documents import Documents, ExportedObject, ExportError, make_documents
 from lib.export.nifti import nifti_bytes
 from lib.export.pet_series import uid_from
 from lib.pet import Volume, VolumeError, write_mask
@@ -58,13 +59,15 @@ class Exporter:
                 yield study, case, None
             except (VolumeError, ExportError, StoreError) as error:
                 yield study, case, error
+            except OSError as error:
+                if error.filename is None:  # the disk, which fails for the next one too
+                    raise
+                yield study, case, StoreError(f"{error.filename}: {error.strerror}.")
 
     def _write(self, folder: Path, study: str, image: Path, saved: LabelVersion, organs: OrganMaps) -> None:
         volume = self.workspace.volumes.get(image)
         organ_map = organs.get(study, volume)
         objects = exported_objects(saved, volume)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_mask(folder / "PET_mask.nii.gz", _instances(objects, volume), volume.affine)
         told = {
             "version": saved.number,
             "status": saved.status,
@@ -73,18 +76,25 @@ class Exporter:
         }
         if not self.deidentify:
             told |= {"author": saved.author, "time": saved.time}
+        documents: dict[str, Dataset | None] = dict.fromkeys(field.name for field in fields(Documents))
+        if image.is_dir() and not self.deidentify:
+            impression = self.workspace.accepted.text_for(study, saved.number)
+            documents |= vars(make_documents(annotation_of(saved, volume, image, organ_map, impression)))
+        # From here on nothing is refused: a case is all of this label, or as it was.
+        folder.mkdir(parents=True, exist_ok=True)
+        write_mask(folder / "PET_mask.nii.gz", _instances(objects, volume), volume.affine)
         write_atomic(folder / "lesions.json", json.dumps(told, indent=2))
         if self.images:
             write_atomic(folder / "PET_image.nii.gz", nifti_bytes(volume))
             write_atomic(folder / "PET_image.json", json.dumps({"Units": _UNITS[volume.unit]}))
-        if image.is_dir() and not self.deidentify:
-            impression = self.workspace.accepted.text_for(study, saved.number)
-            documents = make_documents(annotation_of(saved, volume, image, organ_map, impression))
-            for name, dataset in vars(documents).items():
-                if dataset is not None:
-                    file = BytesIO()
-                    dataset.save_as(file, enforce_file_format=True)
-                    write_atomic(folder / f"{name}.dcm", file.getvalue())
+        for name, dataset in documents.items():
+            path = folder / f"{name}.dcm"
+            if dataset is None:  # of an export before, of another version
+                path.unlink(missing_ok=True)
+                continue
+            file = BytesIO()
+            dataset.save_as(file, enforce_file_format=True)
+            write_atomic(path, file.getvalue())
 
     def _told(self, one: ExportedObject) -> dict[str, Any]:
         uid = uid_from("segpet", "deidentified", one.uid) if self.deidentify else one.uid

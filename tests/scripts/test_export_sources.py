@@ -1,6 +1,7 @@
 """`segpet export` of DICOM sources that are unusual: each is exported or told, and none keeps others back."""
 
 import numpy as np
+import pydicom
 import pytest
 from dicom_series import write_enhanced, write_series
 from typer.testing import CliRunner
@@ -49,3 +50,33 @@ def test_a_label_of_enhanced_pet_comes_back_as_it_was(folder):
     assert result.exit_code == 0, result.output
     (instances,) = state.glob("labels/B/1/instances.nii.gz")
     assert np.array_equal(read_mask(instances)[0], read_mask(folder / "masks/B.nii.gz")[0])
+
+
+def test_a_study_that_is_refused_leaves_its_case_as_it_was_and_the_others_go_on(folder):
+    for path in (folder / "studies/B").iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.StudyDate = "SECRET"
+        dataset.save_as(path)
+    result = run("export", folder / "studies", "-o", folder / "out")
+    assert result.exit_code == 2
+    assert "B: not exported. The PET images" in result.stderr and "SECRET" not in result.output
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["A", "C"]
+
+
+def test_documents_that_a_label_no_longer_has_do_not_stay_beside_it(folder):
+    stale = folder / "out/B/value_map.dcm"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"of single slices, without which it was exported before")
+    assert run("export", folder / "studies", "-o", folder / "out").exit_code == 0
+    assert not stale.exists() and (folder / "out/B/segmentation.dcm").is_file()
+
+
+def test_a_file_that_is_gone_or_in_the_way_keeps_no_other_study_back(folder):
+    (objects,) = (folder / ".segpet").glob("studies/labels/A/1/objects.json")
+    objects.unlink()
+    (folder / "out").mkdir()
+    (folder / "out/B").write_bytes(b"")
+    result = run("export", folder / "studies", "-o", folder / "out")
+    assert result.exit_code == 2
+    assert "A: not exported." in result.stderr and "B: not exported." in result.stderr
+    assert (folder / "out/C/segmentation.dcm").is_file()
