@@ -68,6 +68,7 @@ class Outgoing:
         self._organs = OrganMaps(studies.folder)
         self._sent = workspace.state.folder("sent")
         self._sending: defaultdict[str, Lock] = defaultdict(Lock)
+        self._failed = ""
 
     def send(self, study: str) -> Outcome | None:
         """Store a study's final label in the archive, where it is not there yet.
@@ -93,10 +94,14 @@ class Outgoing:
             return Outcome(True, "The label is in the PACS.")
 
     def send_all(self) -> None:
-        """Store all final labels that are not in the archive yet; the first failure ends it."""
-        for study in self._waiting():
+        """Store all final labels that are not in the archive yet; the first failure ends it.
+
+        The next call begins behind what failed: a label that never gets there holds up no other.
+        """
+        for study in sorted(self._waiting(), key=lambda study: (study <= self._failed, study)):
             outcome = self.send(study)
             if outcome is not None and not outcome.stored:
+                self._failed = study
                 logger.warning("A final label waits for the PACS, and is sent again.")
                 return
 
