@@ -34,7 +34,7 @@ class OrganMaps:
             key = (path, path.stat().st_mtime_ns, volume.digest)
             if key not in self._kept:
                 try:
-                    self._kept[key] = read_organ_map(path, volume)
+                    self._kept[key] = read_organ_map(path, volume, study=self._studies / study)
                 except VolumeError:
                     self._kept[key] = None
             return self._kept[key]

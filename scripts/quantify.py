@@ -81,7 +81,8 @@ def quantify(
     if tracer is None:
         known_tracer = tracer_of(volume)
     objects, warnings = _objects(mask, volume, value, instances.value)
-    organ_map = read_organ_map(organs, volume, organ_names) if organs else None
+    study = None if series else image  # of several series the one that is read by default is looked at
+    organ_map = read_organ_map(organs, volume, organ_names, study) if organs else None
     lesions = {number: crop for number, (_, crop) in enumerate(objects, start=1)}
     result = lesion_table(volume, lesions, organ_map, known_tracer)
     for lesion, (in_mask, _) in zip(result["lesions"], objects, strict=True):

@@ -127,7 +127,9 @@ def read_case(
     if not same_grid(mask.shape, affine, volume):
         mask, warning = _on_grid(mask, affine, volume)
         warnings = (warning,)
-    known = read_organ_map(files.organs, volume) if organs and files.organs and embed is None else None
+    known = None
+    if organs and files.organs and embed is None:
+        known = read_organ_map(files.organs, volume, study=files.image)
     if values:
         mask = np.where(np.isin(mask, values), mask, 0).astype(mask.dtype)
     if embed is not None:

@@ -106,7 +106,7 @@ class StudyScores:
             organs = None
             if engine and organ_map:
                 with suppress(VolumeError):
-                    organs = read_organ_map(organ_map, volume)
+                    organs = read_organ_map(organ_map, volume, study=image)
             known = score_study(study, image, volume, engine, pause, organs)
             known = replace(known, organs=stamp if engine else None)
             self.put(known)

@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from lib.pet.belonging import doubts_about_header
 from lib.pet.image_files import FORMATS, suffix_of
 from lib.pet.organ_map import OrganMap, organ_table
 from lib.pet.resample import nearest_labels
@@ -33,7 +34,9 @@ def find_organ_map(studies: Path, study: str) -> Path | None:
     return next((path for name in names if (path := studies / FOLDER / name).exists()), None)
 
 
-def read_organ_map(path: str | Path, volume: Volume, labels: str | Path | None = None) -> OrganMap:
+def read_organ_map(
+    path: str | Path, volume: Volume, labels: str | Path | None = None, study: Path | None = None
+) -> OrganMap:
     """Read an organ map, on the PET's grid or another one such as the CT's; it is brought onto the PET's.
 
     Each PET voxel gets the organ at its centre. Organs that overlap in a folder or in a DICOM SEG: the later
@@ -48,22 +51,22 @@ def read_organ_map(path: str | Path, volume: Volume, labels: str | Path | None =
             - a DICOM SEG file, or a folder with one.
         volume: the PET image, in the same frame of reference.
         labels: a CSV of number, name.
+        study: the image's folder, where it is DICOM: a SEG tells whose it is. Doubts become warnings.
 
     Raises:
-        VolumeError: the map is missing, damaged, holds no organ or does not overlap the image, a folder with
-            nothing of that kind or with several SEG files, or a CSV that is not number, name.
+        VolumeError: the map is missing, damaged, holds no organ or does not overlap the image, a SEG of
+            another patient (`lib.pet.belonging`), a folder with nothing of that kind or with several SEG
+            files, or a CSV that is not number, name.
     """
     path = Path(path)
     if not path.exists():
         raise VolumeError(f"There is no organ map {path.name}.")
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if suffix_of(file))
-        read = _read_folder if files else _read_segmentation
-        grid, names, warnings = read(path, volume)
-    elif suffix_of(path):
+    if path.is_dir() and any(suffix_of(file) for file in path.iterdir()):
+        grid, names, warnings = _read_folder(path, volume)
+    elif path.is_file() and suffix_of(path):
         grid, names, warnings = _read_file(path, volume, labels)
     else:
-        grid, names, warnings = _read_segmentation(path, volume)
+        grid, names, warnings = _read_segmentation(path, volume, study)
     seen = np.zeros(np.iinfo(np.uint16).max + 1, dtype=np.bool_)
     seen[grid.ravel(order="K")] = True
     found = [label for label in np.flatnonzero(seen).tolist() if label]
@@ -150,8 +153,9 @@ def _read_folder(folder: Path, volume: Volume) -> Read:
     return grid, names, []
 
 
-def _read_segmentation(path: Path, volume: Volume) -> Read:
+def _read_segmentation(path: Path, volume: Volume, study: Path | None) -> Read:
     segmentation = only_segmentation(path)
+    doubts = doubts_about_header(segmentation, path.name, study) if study else ()
     try:
         placed = segmentation.get_volume(combine_segments=True, skip_overlap_checks=True)
         array, affine = np.asarray(placed.array), LPS_TO_RAS @ placed.affine
@@ -164,7 +168,7 @@ def _read_segmentation(path: Path, volume: Volume) -> Read:
             f"{path.name} cannot be used as an organ map: its segments are damaged, fractional or not on one "
             "regular grid."
         ) from error
-    return nearest_labels(array.astype(np.uint16, copy=False), affine, volume), names, []
+    return nearest_labels(array.astype(np.uint16, copy=False), affine, volume), names, [*doubts]
 
 
 def _segment_name(segment: "SegmentDescription") -> str:

@@ -2,9 +2,12 @@
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 from dicom_seg import segmentation
+from dicom_series import write_series
 
+from infer_tasks.organ_maps import OrganMaps
 from lib.pet import Crop, Volume, VolumeError, write_mask
 from lib.pet.organ_map import OrganMap, organ_table, organ_text, site_of
 from lib.pet.organs import read_organ_map
@@ -221,6 +224,24 @@ def test_a_dicom_seg_is_an_organ_map_too(tmp_path):
         organs = read_organ_map(path, volume)
         assert organs.names == {1: "liver", 2: "kidney_left"}
         assert np.array_equal(organs.labels, labels)
+
+
+def test_a_seg_of_another_patient_is_no_organ_map_of_a_dicom_study(tmp_path):
+    (tmp_path / "map").mkdir()
+    labels, affine = segmentation(tmp_path / "map")
+    volume = Volume(np.zeros(labels.shape, np.float32), affine, "SUVbw")
+    write_series(tmp_path / "study", np.ones((4, 4, 3), np.int16))
+    (warning,) = read_organ_map(tmp_path / "map", volume, study=tmp_path / "study").warnings
+    assert "another frame of reference" in warning  # as of a CT that was registered
+    seg = pydicom.dcmread(tmp_path / "map/seg.dcm")
+    seg.PatientID = "SOMEBODY-1"
+    seg.save_as(tmp_path / "map/seg.dcm")
+    with pytest.raises(VolumeError, match="another patient") as refused:
+        read_organ_map(tmp_path / "map", volume, study=tmp_path / "study")
+    assert "SOMEBODY" not in str(refused.value)
+    (tmp_path / "organs").mkdir()
+    (tmp_path / "map").rename(tmp_path / "organs/study")
+    assert OrganMaps(tmp_path).get("study", volume) is None
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,10 @@ import json
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
+from dicom_seg import segmentation
+from dicom_series import write_series
 from typer.testing import CliRunner
 
 from lib.pet import Crop, Volume, make_phantom, quantify, write_mask
@@ -214,3 +217,14 @@ def test_bad_input_is_one_sentence_and_status_2(study, tmp_path):
         result = run(*arguments)
         assert (result.exit_code, result.stdout) == (2, ""), (expected, result.output)
         assert expected in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_an_organ_map_of_another_patient_is_refused(tmp_path):
+    write_series(tmp_path / "study", np.ones((24, 30, 12), np.int16), spacing=(3, 2, 4), origin=(-70, -50, 8))
+    labels, affine = segmentation(tmp_path)
+    seg = pydicom.dcmread(tmp_path / "seg.dcm")
+    seg.PatientID = "SOMEBODY-1"
+    seg.save_as(tmp_path / "seg.dcm")
+    write_mask(tmp_path / "mask.nii.gz", labels > 1, affine)
+    result = run(tmp_path / "study", tmp_path / "mask.nii.gz", "--organs", tmp_path / "seg.dcm")
+    assert result.exit_code == 2 and "seg.dcm is of another patient" in result.stderr
