@@ -181,7 +181,8 @@ class Tuner:
             for moment in ("exp_avg", "exp_avg_sq"):
                 if (state := self._optimizer.state.get(parameter, {})) and moment in state:
                     tensors[f"{moment}.{name}"] = state[moment].cpu().contiguous()
-        write_atomic(self._file, save(tensors, metadata={"step": str(self.step), "digest": self._digest}))
+        about = {"step": str(self.step), "loss": str(self.loss), "digest": self._digest}
+        write_atomic(self._file, save(tensors, metadata=about))
 
     def _load(self) -> None:
         try:
@@ -191,7 +192,7 @@ class Tuner:
                     raise ReportError(
                         "The folder holds another training's checkpoint: name another folder, or use --fresh."
                     )
-                self.step = int(about["step"])
+                self.step, self.loss = int(about["step"]), float(about["loss"])
                 held = set(file.keys())
                 for name, parameter in self._trained.items():
                     with torch.no_grad():

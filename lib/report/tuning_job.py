@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -123,9 +124,8 @@ def train_impression(
     def measure(epoch: int) -> None:
         tell("measuring")
         scores = means(scores_on(tuned, tokenizer, kept, stopped))
-        curve.append({"epoch": epoch, "loss": tuner.loss, **scores})
-        if epoch == 0:
-            curve[0]["loss"] = None
+        loss = tuner.loss if math.isfinite(tuner.loss) else None
+        curve.append({"epoch": epoch, "loss": loss, **scores})
         _write(curve_file, {"seconds": time.monotonic() - begun, "curve": curve})
 
     try:

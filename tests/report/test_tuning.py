@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,13 @@ from lib.report.recipe import Recipe
 from lib.report.synthetic_pairs import UNSEEN_TRACER, pairs
 from lib.report.text_pairs import Pair, read_pairs, split_pairs, write_pairs
 from lib.report.tuning import Tuner, TuningStopped, collate, encode
-from lib.report.tuning_job import _save_adapter, add_adapter, train_impression, write_impressions
+from lib.report.tuning_job import (
+    TextProgress,
+    _save_adapter,
+    add_adapter,
+    train_impression,
+    write_impressions,
+)
 from tests.system_faults import full_disk
 
 #: Short ones, of both languages.
@@ -110,6 +117,26 @@ def test_a_stopped_training_ends_as_one_that_was_not_stopped(folder: Path, tmp_p
     with pytest.raises(BackendError, match="trained on another model than other"):
         load_model(str(tmp_path / "other"), torch.device("cpu"), tmp_path / "whole")
     assert "whole" in backend.name and list(backend.generate(SOME[0].findings, "en", Options(max_tokens=8)))
+
+
+def test_a_training_that_was_killed_while_it_measured_goes_on_with_its_loss(
+    folder: Path, tmp_path: Path
+) -> None:
+    def killed(progress: TextProgress) -> None:
+        if progress.stage == "measuring" and len(progress.curve) == 1:
+            raise KeyboardInterrupt
+
+    def train(**more: Any) -> list[dict[str, Any]]:
+        recipe = dataclasses.replace(RECIPE, epochs=1)
+        card = train_impression(SOME[:4], str(folder), tmp_path, recipe, SHORT, torch.device("cpu"), **more)
+        curve: list[dict[str, Any]] = card["curve"]
+        return curve
+
+    with pytest.raises(KeyboardInterrupt):
+        train(told=killed)
+    curve = train()
+    assert curve[0]["loss"] is None and curve[1]["loss"] > 0
+    assert curve == train(fresh=True)
 
 
 def test_an_adapter_that_the_disk_refuses_is_an_error_of_the_system_and_leaves_the_old_one(
