@@ -59,7 +59,9 @@ def impression(
     ] = None,
     held_out: Annotated[
         Path | None,
-        typer.Option(help="Pairs to measure on; a tenth of the others, at most 100, if not given."),
+        typer.Option(
+            help="Pairs of other patients to measure on; a tenth of the others, at most 100, if not given."
+        ),
     ] = None,
     retained: Annotated[
         Path | None,
@@ -177,8 +179,12 @@ def impression(
         loss = scores.get("loss")
         table.add_row(title, "-" if loss is None else f"{loss:.3f}", *(_cell(scores, key) for key in keys))
     Console().print(table)
+    data = card["data"]
+    seen = (
+        f" ({data['held_out_learnt']} with findings that are learnt from)" if data["held_out_learnt"] else ""
+    )
     typer.echo(
-        f"{card['data']['training']} pairs learnt from, {card['data']['held_out']} kept apart; "
+        f"{data['training']} pairs learnt from, {data['held_out']} kept apart{seen}; "
         f"{card['seconds'] / 60:.1f} minutes. {said}"
     )
 

@@ -110,12 +110,17 @@ def split_pairs(pairs: Sequence[Pair], share: float, most: int) -> tuple[list[Pa
     Raises:
         ReportError: a side is empty.
     """
-    kept = [pair for pair in pairs if _place(pair.id) < share]
-    learnt = [pair for pair in pairs if _place(pair.id) >= share]
+    kept = [pair for pair in pairs if _place(pair) < share]
+    learnt = [pair for pair in pairs if _place(pair) >= share]
     if not kept or not learnt:
         raise ReportError(f"{len(pairs)} pairs are too few to keep some apart: give 20 or more.")
     return learnt, kept[:most]
 
 
-def _place(name: str) -> float:
-    return int(hashlib.sha256(name.split("/")[0].encode()).hexdigest()[:8], 16) / 2**32
+def patient_of(pair: Pair) -> str:
+    """Return whose pair it is: what stands before a "/" in its id, or all of it."""
+    return pair.id.split("/")[0]
+
+
+def _place(pair: Pair) -> float:
+    return int(hashlib.sha256(patient_of(pair).encode()).hexdigest()[:8], 16) / 2**32

@@ -87,20 +87,27 @@ class Tuner:
         recipe: how.
         pairs: to learn from.
         checkpoint: file to go on from, and to save to each minute and at the end of each epoch.
+        beside: what else must be the same to go on, such as the base.
 
     Raises:
         ReportError: a pair cannot be learnt from, or the checkpoint is another training's.
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, recipe: Recipe, pairs: Sequence[Pair], checkpoint: Path
+        self,
+        model: Any,
+        tokenizer: Any,
+        recipe: Recipe,
+        pairs: Sequence[Pair],
+        checkpoint: Path,
+        beside: Sequence[str] = (),
     ) -> None:
         self.model, self.recipe, self._file = model, recipe, checkpoint
         self._padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
         self._examples = [encode(tokenizer, pair, recipe.longest) for pair in pairs]
         self._trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self._optimizer = torch.optim.AdamW(self._trained.values(), lr=recipe.rate, weight_decay=0.0)
-        together = json.dumps([asdict(recipe), [asdict(pair) for pair in pairs]], sort_keys=True)
+        together = json.dumps([asdict(recipe), [asdict(pair) for pair in pairs], *beside], sort_keys=True)
         self._digest = hashlib.sha256(together.encode()).hexdigest()
         self.steps_an_epoch = max(1, math.ceil(len(pairs) / (recipe.batch * recipe.accumulate)))
         self.steps = self.steps_an_epoch * recipe.epochs

@@ -19,7 +19,7 @@ from lib.report.language import ReportError
 from lib.report.prompts import messages
 from lib.report.recipe import Recipe
 from lib.report.scoring import TITLES, mean_over, score_case
-from lib.report.text_pairs import Pair, split_pairs
+from lib.report.text_pairs import Pair, patient_of, split_pairs
 from lib.report.tuning import Tuner, TuningStopped
 from lib.store.atomic import sync, write_atomic
 
@@ -85,7 +85,8 @@ def train_impression(
         base: the model: a folder, or a downloaded model's name on the hub.
         output: folder of the adapter.
         recipe: how.
-        kept: pairs to measure on; a tenth of `pairs`, at most 100, chosen by their ids, if not given.
+        kept: pairs to measure on, of other patients; a tenth of `pairs`, at most 100, chosen by their ids, if
+            not given.
         device: a GPU where there is one, if not given.
         told: called with the progress.
         stopped: asked before each step.
@@ -99,6 +100,12 @@ def train_impression(
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     learnt, kept = split_pairs(pairs, 0.1, 100) if kept is None else (list(pairs), list(kept))
+    patients = {patient_of(pair) for pair in learnt}
+    if shared := sum(patient_of(pair) in patients for pair in kept):
+        raise ReportError(
+            f"{shared} of the {len(kept)} pairs to measure on are of patients that are learnt from, by their "
+            "ids: give others, or other ids where it is not so."
+        )
     if device.type == "cuda":
         recipe = replace(recipe, bf16=True, checkpointing=True)
     model, tokenizer = load_model(base, device)
@@ -110,7 +117,7 @@ def train_impression(
     if fresh:
         checkpoint.unlink(missing_ok=True)
         curve_file.unlink(missing_ok=True)
-    tuner = Tuner(tuned, tokenizer, recipe, learnt, checkpoint)
+    tuner = Tuner(tuned, tokenizer, recipe, learnt, checkpoint, [base_digest, _digest(kept)])
     about: dict[str, Any] = (
         json.loads(curve_file.read_text()) if checkpoint.is_file() else {"seconds": 0.0, "curve": []}
     )
@@ -139,11 +146,17 @@ def train_impression(
         _write(curve_file, {"seconds": time.monotonic() - begun, "curve": curve})
         raise
     _save_adapter(tuned, output)
+    seen = {pair.findings for pair in learnt}
     card = {
         "base": Path(base).name,
         "base_digest": base_digest,
         "recipe": {**asdict(recipe), "targets": list(recipe.targets)},
-        "data": {"training": len(learnt), "held_out": len(kept), "digest": _digest(learnt)},
+        "data": {
+            "training": len(learnt),
+            "held_out": len(kept),
+            "held_out_learnt": sum(pair.findings in seen for pair in kept),
+            "digest": _digest(learnt),
+        },
         "seconds": round(time.monotonic() - begun, 1),
         "curve": curve,
         "adapter_sha256": hashlib.sha256((output / "adapter_model.safetensors").read_bytes()).hexdigest(),

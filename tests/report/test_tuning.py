@@ -158,6 +158,38 @@ def test_another_trainings_checkpoint_is_refused_unless_fresh(folder: Path, tmp_
         Tuner(add_adapter(other, RECIPE), tokenizer, RECIPE, SOME[:4], file)
 
 
+def test_a_training_goes_on_with_its_own_base_and_held_out_pairs_only(folder: Path, tmp_path: Path) -> None:
+    tokenizer = make_tokenizer(text for pair in SOME for text in (pair.findings, pair.impression))
+    save_demo_model(make_model(tokenizer, seed=2), tokenizer, tmp_path / "other")
+
+    def train(base: Path = folder, kept: list[Pair] = SHORT) -> dict[str, Any]:
+        recipe = dataclasses.replace(RECIPE, epochs=1)
+        return train_impression(SOME[:2], str(base), tmp_path / "a", recipe, kept, torch.device("cpu"))
+
+    card = train()
+    assert train()["curve"] == card["curve"]
+    for other in (
+        {"base": tmp_path / "other"},
+        {"kept": [dataclasses.replace(SHORT[0], impression="None.")]},
+    ):
+        with pytest.raises(ReportError, match="another training's checkpoint"):
+            train(**other)  # type: ignore[arg-type]
+
+
+def test_what_is_learnt_from_is_not_measured_on_and_findings_on_both_sides_are_counted(
+    folder: Path, tmp_path: Path
+) -> None:
+    learnt, again = [Pair("p/1", "en", "No lesion.", "None.")], Pair("q/1", "en", "No lesion.", "Normal.")
+    recipe = dataclasses.replace(RECIPE, epochs=1)
+    arguments = (learnt, str(folder), tmp_path, recipe)
+    with pytest.raises(ReportError, match="1 of the 2 pairs to measure on are of patients"):
+        train_impression(*arguments, [again, dataclasses.replace(SHORT[0], id="p/2")], torch.device("cpu"))
+    card = train_impression(*arguments, [again, *SHORT], torch.device("cpu"))
+    assert card["data"] | {"digest": ""} == {
+        "training": 1, "held_out": 2, "held_out_learnt": 1, "digest": "",
+    }  # fmt: skip
+
+
 def test_a_small_model_learns_to_repeat_what_it_is_shown(folder: Path, tmp_path: Path) -> None:
     model, tokenizer = load_model(str(folder), torch.device("cpu"))
     shown = [SOME[-1]]
