@@ -23,7 +23,7 @@ from lib.report.intervals import Estimate, bootstrap, ratio
 from lib.report.language import ReportError
 from lib.report.recipe import Recipe
 from lib.report.text_pairs import Pair, accepted_pairs, split_pairs
-from lib.report.tuning import TuningStopped
+from lib.report.tuning import CheckpointError, TuningStopped
 from lib.report.tuning_job import CARD, TextProgress, means, scores_on, train_impression
 from lib.store import Models, StateFolder
 from lib.store.locks import held
@@ -140,7 +140,13 @@ def _train(
 ) -> AdapterOutcome:
     models = Models(job.state.folder(ADAPTERS))
     learnt, kept = split_pairs(accepted_pairs(AcceptedImpressions(job.state.folder("impressions"))), 0.1, 100)
-    card = train_impression(learnt, job.base, folder, job.recipe, kept, job.device, told, stopped, fresh)
+    arguments = (learnt, job.base, folder, job.recipe, kept, job.device, told, stopped)
+    try:
+        card = train_impression(*arguments, fresh)
+    except CheckpointError:
+        card = None  # more was accepted since, or it is asked for otherwise: nobody goes on with that one
+    if card is None:  # out here the model that was read is not held by the error
+        card = train_impression(*arguments, fresh=True)
     champion = models.champion()
     before = _scores(job, champion.path if champion else job.adapter, kept, stopped)
     after = _scores(job, folder, kept, stopped)

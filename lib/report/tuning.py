@@ -33,6 +33,10 @@ class TuningStopped(Exception):  # noqa: N818 -- nothing went wrong
     """Somebody stopped it; the checkpoint is written."""
 
 
+class CheckpointError(ReportError):
+    """The checkpoint is another training's, or damaged."""
+
+
 @dataclass(frozen=True)
 class Example:
     """A pair as tokens; the answer begins at `start`."""
@@ -90,7 +94,8 @@ class Tuner:
         beside: what else must be the same to go on, such as the base.
 
     Raises:
-        ReportError: a pair cannot be learnt from, or the checkpoint is another training's.
+        ReportError: a pair cannot be learnt from.
+        CheckpointError: the checkpoint is another training's, or damaged.
     """
 
     def __init__(
@@ -196,7 +201,7 @@ class Tuner:
             with safe_open(self._file, framework="pt") as file:
                 about = file.metadata() or {}
                 if about.get("digest") != self._digest:
-                    raise ReportError(
+                    raise CheckpointError(
                         "The folder holds another training's checkpoint: name another folder, or use --fresh."
                     )
                 self.step, self.loss = int(about["step"]), float(about["loss"])
@@ -211,7 +216,7 @@ class Tuner:
                             "exp_avg_sq": file.get_tensor(f"exp_avg_sq.{name}").to(parameter.device),
                         }
         except (SafetensorError, KeyError) as error:
-            raise ReportError("The checkpoint cannot be read: begin anew with --fresh.") from error
+            raise CheckpointError("The checkpoint cannot be read: begin anew with --fresh.") from error
 
 
 def _chunks(rows: Sequence[int], size: int) -> Iterator[list[int]]:

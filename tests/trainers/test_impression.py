@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from lib.report.adapter_job import ADAPTERS, decide
+from lib.report.adapter_job import ADAPTERS, decide, train_adapter
 from lib.report.backends.local import LocalBackend
 from lib.report.backends.server import ServerBackend
 from lib.report.demo_model import make_model, make_tokenizer, save_demo_model
 from lib.report.language import ReportError
+from lib.report.tuning import TuningStopped
 from lib.store import Models, StateFolder
 from lib.store.reports import AcceptedImpressions
 from tests.system_faults import full_disk
@@ -51,6 +52,25 @@ def test_a_request_trains_an_adapter_that_is_kept_and_judged_also_after_a_full_d
     (version,) = Models(state.folder(ADAPTERS)).versions()
     assert stats["version"] == version.number and version.card["why"] == stats["message"] == card["why"]
     assert {file.name for file in version.path.iterdir()} >= {"adapter_model.safetensors", "card.json"}
+
+
+def test_a_training_that_was_stopped_before_more_was_accepted_is_given_up_for_a_new_one(
+    trainer: ImpressionTrainer, state: StateFolder
+) -> None:
+    job = trainer.job({"max_epochs": 1, "rank": 2})
+    asked = [0]
+
+    def stopped() -> bool:
+        asked[0] += bool(list(state.path.glob("training/adapter/checkpoint/curve.json")))
+        return asked[0] > 1
+
+    with pytest.raises(TuningStopped):
+        train_adapter(job, stopped=stopped)
+    assert list(state.path.glob("training/adapter/checkpoint/tuning.safetensors"))
+    accepted = AcceptedImpressions(state.folder("impressions"))
+    accepted.accept("more", 1, "en", "Lesion 41.", "41 seen in the liver.", "reader")
+    card = train_adapter(job).card
+    assert card["data"]["training"] + card["data"]["held_out"] == 41
 
 
 @pytest.mark.parametrize("wrong", [{"rank": "8"}, {"rank": 0}, {"dropout": 2}, {"seed": 1.5}])
