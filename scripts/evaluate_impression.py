@@ -1,5 +1,6 @@
 """`segpet evaluate impression`: how good and how true generated impressions are."""
 
+import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -12,11 +13,16 @@ import typer
 from scripts import InputError
 from scripts.bars import counted
 from scripts.evaluate import evaluate
-from scripts.outputs import check_output_folder
+from scripts.outputs import check_output_file, check_output_folder
 
 if TYPE_CHECKING:
     from lib.report.cases import ReportCase
     from lib.report.scoring import ScoredCase
+
+#: Of the results' folder: what a model wrote.
+CASES = "cases.jsonl"
+#: Of the model in a row; then it is left alone: a server that is gone would be waited for each time.
+_MOST_FAILURES = 3
 
 
 @evaluate.command()
@@ -60,7 +66,7 @@ def impression(
             "--output",
             "-o",
             help="Folder for report.html, which shows the texts, and summary.json, which does not; if a "
-            "model wrote, also for cases.jsonl with what it wrote.",
+            "model wrote, also for cases.jsonl with what it wrote, from which the same command goes on.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -75,7 +81,9 @@ def impression(
 
     `segpet evaluate impression pairs.jsonl --impression Qwen/Qwen2.5-7B-Instruct`
     """
-    from lib.report.cases import read_cases, write_cases
+    from lib.report.bertscore import BertScore
+    from lib.report.cases import read_cases
+    from lib.report.scoring import score
 
     if bertscore_layer is not None and bertscore_model is None:
         raise InputError("--bertscore-layer needs --bertscore-model.")
@@ -91,49 +99,90 @@ def impression(
         "seed": seed,
     }
     writes = impression or impression_adapter
-    read = _written(cases, impression, impression_adapter, impression_model) if writes else read_cases(cases)
-    summary, scored = _score(read, bertscore_model, bertscore_layer, seed)
-    summary = {"settings": settings, **summary}
+    model = BertScore(bertscore_model, bertscore_layer) if bertscore_model else None
+    left_out: list[dict[str, str]] = []
+    if writes:
+        read, left_out = _written(cases, impression, impression_adapter, impression_model, output)
+    else:
+        read = read_cases(cases)
+    with _bar("reports", len(read)) as advance:
+        summary, scored = score(read, model, seed, advance)
+    summary = {"settings": settings, "left_out": left_out, **summary}
     if output:
         _write(summary, scored, output)
-        if writes:
-            write_cases(output / "cases.jsonl", read)
     if as_json:
         typer.echo(json.dumps(summary, indent=2, ensure_ascii=False))
     else:
         _print(summary, output)
+    if left_out:
+        which = f"{'' if output else 'with --output '}summary.json says which"
+        typer.echo(
+            f"{len(left_out)} of {len(left_out) + len(read)} impressions could not be written ({which}): "
+            f"{left_out[0]['reason']} The same command tries them again.",
+            err=True,
+        )
+        raise typer.Exit(1)
 
 
-def _written(pairs: Path, where: str | None, adapter: Path | None, model: str | None) -> "list[ReportCase]":
-    """Return what a model writes of pairs' findings, greedy, beside what their readers wrote."""
+def _written(
+    pairs: Path, where: str | None, adapter: Path | None, model: str | None, output: Path | None
+) -> "tuple[list[ReportCase], list[dict[str, str]]]":
+    """Return what a model writes of pairs' findings, greedy, beside what their readers wrote.
+
+    Each is kept as it comes, and not written again by the same command.
+
+    Returns:
+        The cases, and of each pair of which nothing came `id` and `reason`.
+    """
     from apps.segpet.options import BUNDLED_IMPRESSION, IMPRESSION_KEY, secret
     from lib.report.backends import BackendError, open_backend
+    from lib.report.language import ReportError
     from lib.report.text_pairs import read_pairs
+    from lib.report.written import WrittenCases
 
-    read = read_pairs(pairs)
+    read, where = read_pairs(pairs), where or str(BUNDLED_IMPRESSION)
     try:
-        backend = open_backend(
-            where or str(BUNDLED_IMPRESSION), adapter, model, secret(IMPRESSION_KEY) or None
-        )
-        with _bar("impressions", len(read)) as advance:
-            cases = []
-            for pair in read:
-                cases.append(pair.case("".join(backend.generate(pair.findings, pair.language))))
-                advance()
-            return cases
+        backend = open_backend(where, adapter, model, secret(IMPRESSION_KEY) or None)
     except BackendError as error:
         raise InputError(str(error)) from error
+    if output:
+        output.mkdir(parents=True, exist_ok=True)
+        check_output_file(output / CASES, [pairs])
+    kept = WrittenCases(output / CASES if output else None, _writer(where, adapter, model))
+    cases: list[ReportCase] = []
+    left_out: list[dict[str, str]] = []
+    failures = 0
+    with _bar("impressions", len(read)) as advance:
+        for pair in read:
+            try:
+                if not (case := kept.of(pair)):
+                    if failures == _MOST_FAILURES:
+                        raise BackendError("Not tried, for the model failed at those before.")
+                    case = pair.case("".join(backend.generate(pair.findings, pair.language)))
+                    kept.add(case)
+                    failures = 0
+                cases.append(case)
+            except (ReportError, BackendError) as error:
+                left_out.append({"id": pair.id, "reason": str(error)})
+                if isinstance(error, BackendError):
+                    failures = min(failures + 1, _MOST_FAILURES)
+            advance()
+    if not cases:
+        raise InputError(f"No impression could be written. {left_out[0]['reason']}")
+    kept.keep(cases)
+    return cases, left_out
 
 
-def _score(
-    cases: "list[ReportCase]", folder: Path | None, layer: int | None, seed: int
-) -> "tuple[dict[str, Any], list[ScoredCase]]":
-    from lib.report.bertscore import BertScore
-    from lib.report.scoring import score
-
-    model = BertScore(folder, layer) if folder else None
-    with _bar("reports", len(cases)) as advance:
-        return score(cases, model, seed, advance)
+def _writer(where: str, adapter: Path | None, model: str | None) -> str:
+    """Return what tells a writer from others: its names, and of folders the files, with size and time."""
+    files = [
+        (file.name, file.stat().st_size, file.stat().st_mtime_ns)
+        for folder in (Path(where), adapter)
+        if folder and folder.is_dir()
+        for file in sorted(folder.iterdir())
+        if file.is_file()
+    ]
+    return hashlib.sha256(json.dumps([where, str(adapter), model, files]).encode()).hexdigest()
 
 
 @contextmanager
@@ -149,6 +198,8 @@ def _write(summary: dict[str, Any], scored: "list[ScoredCase]", output: Path) ->
 
     output.mkdir(parents=True, exist_ok=True)
     known = {title: value for title, value in summary["settings"].items() if value is not None}
+    if summary["left_out"]:
+        known["left out"] = len(summary["left_out"])
     (output / "report.html").write_text(render(summary, scored, known), encoding="utf-8")
     (output / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False), encoding="utf-8")
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +55,6 @@ def read_cases(path: Path) -> list[ReportCase]:
         )
     _refuse_twice(cases, path.name)
     return cases
-
-
-def write_cases(path: Path, cases: Iterable[ReportCase]) -> None:
-    """Write JSON lines that `read_cases` reads."""
-    path.write_text("".join(json.dumps(asdict(case), ensure_ascii=False) + "\n" for case in cases), "utf-8")
 
 
 def _refuse_twice(cases: Iterable[ReportCase], name: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from lib.report.cases import MOST_COMPARED, ReportCase
-from lib.report.language import LANGUAGES, Language, ReportError, check_text, language_of
+from lib.report.language import LANGUAGES, Language, ReportError, check_text, language_of, readable
 from lib.store.reports import AcceptedImpressions
 
 MOST_BYTES = 1 << 30
@@ -33,9 +33,9 @@ class Pair:
     def case(self, written: str) -> ReportCase:
         """Return what was written of the findings beside what the reader made of them, to be scored.
 
-        Of both, as much as can be compared.
+        Of both, as much as can be compared; a model may also write characters that no text holds.
         """
-        wanted, written = self.impression[:MOST_COMPARED], written[:MOST_COMPARED]
+        wanted, written = self.impression[:MOST_COMPARED], readable(written)[:MOST_COMPARED]
         return ReportCase(self.id, self.language, self.findings, wanted, written)
 
 
