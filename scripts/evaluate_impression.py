@@ -74,8 +74,9 @@ def impression(
     """Score impressions against those of readers: BLEU-4, ROUGE-L, BERTScore, ECR, UER, FCR.
 
     ECR is the share of the reference's concepts that are there; UER the share of the hypothesis' concepts
-    that neither reference nor findings have; FCR the share of shared ones whose side, polarity and numbers
-    agree. All are 0 to 1; a report with 0/0 is left out, and counted.
+    that neither reference nor findings have (unsupported; PET-F2I's UER is of uncovered ones); FCR the share
+    of shared ones whose side, polarity and numbers agree. All are 0 to 1; a report with 0/0 is left out, and
+    counted.
 
     `segpet evaluate impression cases.jsonl --bertscore-model models/bert-base-chinese -o results/`
 
