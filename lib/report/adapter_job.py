@@ -23,7 +23,7 @@ from lib.report.intervals import Estimate, bootstrap, ratio
 from lib.report.language import ReportError
 from lib.report.recipe import Recipe
 from lib.report.text_pairs import Pair, accepted_pairs, split_pairs
-from lib.report.tuning import CheckpointError, TuningStopped
+from lib.report.tuning import CheckpointError, TooLongError, TuningStopped
 from lib.report.tuning_job import CARD, TextProgress, means, scores_on, train_impression
 from lib.store import Models, StateFolder
 from lib.store.locks import held
@@ -140,18 +140,27 @@ def _train(
 ) -> AdapterOutcome:
     models = Models(job.state.folder(ADAPTERS))
     learnt, kept = split_pairs(accepted_pairs(AcceptedImpressions(job.state.folder("impressions"))), 0.1, 100)
-    arguments = (learnt, job.base, folder, job.recipe, kept, job.device, told, stopped)
-    try:
-        card = train_impression(*arguments, fresh)
-    except CheckpointError:
-        card = None  # more was accepted since, or it is asked for otherwise: nobody goes on with that one
-    if card is None:  # out here the model that was read is not held by the error
-        card = train_impression(*arguments, fresh=True)
+    card, too_long = None, 0
+    while card is None:  # not within the handlers: the error would hold the model that was read
+        try:
+            card = train_impression(
+                learnt, job.base, folder, job.recipe, kept, job.device, told, stopped, fresh
+            )
+        except CheckpointError:
+            fresh = True  # more was accepted since, or it is asked for otherwise
+        except TooLongError as error:
+            too_long += len(error.ids)
+            learnt, kept = ([pair for pair in side if pair.id not in error.ids] for side in (learnt, kept))
+            if not (learnt and kept):
+                raise
     champion = models.champion()
     before = _scores(job, champion.path if champion else job.adapter, kept, stopped)
     after = _scores(job, folder, kept, stopped)
     decision = decide(before, after)
-    card = {**card, "before": means(before), "after": means(after), "why": decision.why}
+    why = decision.why
+    if too_long:
+        why += f" Left out as too long for the model: {too_long} pair{'s' if too_long > 1 else ''}."
+    card = {**card, "before": means(before), "after": means(after), "why": why}
     with TemporaryDirectory(dir=folder, suffix=".part") as part:
         for name in _FILES:
             shutil.copyfile(folder / name, Path(part) / name)
@@ -159,7 +168,7 @@ def _train(
     if decision.promoted:
         models.promote(version.number)
     shutil.rmtree(folder)
-    return AdapterOutcome(version, decision.promoted, decision.why, card)
+    return AdapterOutcome(version, decision.promoted, why, card)
 
 
 def _scores(

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from lib.report.backends.local import room_of
 from lib.report.language import ReportError
 from lib.report.prompts import messages
 from lib.report.recipe import Recipe
@@ -37,6 +38,19 @@ class CheckpointError(ReportError):
     """The checkpoint is another training's, or damaged."""
 
 
+class TooLongError(ReportError):
+    """Pairs have more tokens than there is room for.
+
+    Args:
+        message: a sentence.
+        ids: the pairs'.
+    """
+
+    def __init__(self, message: str, ids: Sequence[str]) -> None:
+        super().__init__(message)
+        self.ids = ids
+
+
 @dataclass(frozen=True)
 class Example:
     """A pair as tokens; the answer begins at `start`."""
@@ -49,7 +63,8 @@ def encode(tokenizer: Any, pair: Pair, longest: int) -> Example:
     """Return a pair in the model's chat template; the answer includes the token that ends it.
 
     Raises:
-        ReportError: it is too long, or the template does not begin a whole chat as it begins the prompt.
+        TooLongError: it is too long.
+        ReportError: the template does not begin a whole chat as it begins the prompt.
     """
     asked = messages(pair.findings, pair.language)
     prompt = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
@@ -62,10 +77,25 @@ def encode(tokenizer: Any, pair: Pair, longest: int) -> Example:
     before = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     answer = tokenizer(whole[len(prompt) :].rstrip("\n"), add_special_tokens=False)["input_ids"]
     if len(before) + len(answer) > longest:
-        raise ReportError(
-            f"Pair {pair.id[:64]} has {len(before) + len(answer)} tokens; at most {longest} are learnt from."
+        raise TooLongError(
+            f"Pair {pair.id[:64]} has {len(before) + len(answer)} tokens; at most {longest} are taken.",
+            [pair.id],
         )
     return Example([*before, *answer], len(before))
+
+
+def encode_all(tokenizer: Any, pairs: Sequence[Pair], longest: int) -> list[Example]:
+    """Return `encode` of each; TooLongError tells of all that are too long."""
+    examples, long = [], []
+    for pair in pairs:
+        try:
+            examples.append(encode(tokenizer, pair, longest))
+        except TooLongError as error:
+            long.append((str(error), pair.id))
+    if long:
+        also = f" So it is with {len(long)} of {len(pairs)} pairs." if len(long) > 1 else ""
+        raise TooLongError(long[0][0] + also, [name for _, name in long])
+    return examples
 
 
 def collate(examples: Sequence[Example], padding: int) -> dict[str, Tensor]:
@@ -94,7 +124,7 @@ class Tuner:
         beside: what else must be the same to go on, such as the base.
 
     Raises:
-        ReportError: a pair cannot be learnt from.
+        ReportError, TooLongError: a pair cannot be learnt from.
         CheckpointError: the checkpoint is another training's, or damaged.
     """
 
@@ -109,7 +139,7 @@ class Tuner:
     ) -> None:
         self.model, self.recipe, self._file = model, recipe, checkpoint
         self._padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-        self._examples = [encode(tokenizer, pair, recipe.longest) for pair in pairs]
+        self._examples = encode_all(tokenizer, pairs, min(recipe.longest, room_of(model)))
         self._trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self._optimizer = torch.optim.AdamW(self._trained.values(), lr=recipe.rate, weight_decay=0.0)
         together = json.dumps([asdict(recipe), [asdict(pair) for pair in pairs], *beside], sort_keys=True)

@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from lib.report.backends.local import digest_of, load_model
+from lib.report.backends.local import digest_of, load_model, room_of
 from lib.report.language import ReportError
 from lib.report.prompts import messages
 from lib.report.recipe import Recipe
 from lib.report.scoring import TITLES, mean_over, score_case
 from lib.report.text_pairs import Pair, patient_of, split_pairs
-from lib.report.tuning import Tuner, TuningStopped
+from lib.report.tuning import Tuner, TuningStopped, encode_all
 from lib.store.atomic import sync, write_atomic
 
 CARD = "card.json"
@@ -95,6 +95,7 @@ def train_impression(
 
     Raises:
         ReportError: pairs, recipe or checkpoint cannot be used.
+        TooLongError: the model, or the recipe, has no room for some of the pairs.
         BackendError: the model cannot be read.
         TuningStopped: `stopped` became true.
     """
@@ -109,6 +110,7 @@ def train_impression(
     if device.type == "cuda":
         recipe = replace(recipe, bf16=True, checkpointing=True)
     model, tokenizer = load_model(base, device)
+    encode_all(tokenizer, [*kept, *retained], room_of(model))  # a longer one would be written of at random
     base_digest = digest_of(model)
     tuned = add_adapter(model, recipe)
     work = output / "checkpoint"

@@ -17,7 +17,7 @@ from lib.report.language import ReportError
 from lib.report.recipe import Recipe
 from lib.report.synthetic_pairs import UNSEEN_TRACER, pairs
 from lib.report.text_pairs import Pair, read_pairs, split_pairs, write_pairs
-from lib.report.tuning import Tuner, TuningStopped, collate, encode
+from lib.report.tuning import TooLongError, Tuner, TuningStopped, collate, encode
 from lib.report.tuning_job import (
     TextProgress,
     _save_adapter,
@@ -218,8 +218,20 @@ def test_layers_that_are_not_there_and_pairs_that_are_too_long_are_refused(folde
     model, tokenizer = load_model(str(folder), torch.device("cpu"))
     with pytest.raises(ReportError, match="no layer named w_pack"):
         add_adapter(model, dataclasses.replace(RECIPE, targets=("w_pack",)))
-    with pytest.raises(ReportError, match="at most 20 are learnt from"):
+    with pytest.raises(ReportError, match="at most 20 are taken"):
         encode(tokenizer, SOME[0], 20)
+
+
+def test_pairs_that_the_model_has_no_room_for_are_neither_learnt_from_nor_measured_on(
+    folder: Path, tmp_path: Path
+) -> None:
+    long = Pair("long", "en", "Lesion 1 in the liver. " * 500, "Liver.")
+    recipe = dataclasses.replace(RECIPE, longest=50_000)
+    for learnt, kept, retained in (([long], SHORT, ()), (SOME, [long], ()), (SOME, SHORT, [long])):
+        with pytest.raises(TooLongError, match=r"Pair long has .* at most 2048 are taken"):
+            train_impression(
+                learnt, str(folder), tmp_path, recipe, kept, torch.device("cpu"), retained=retained
+            )
 
 
 def test_pairs_are_the_same_each_time_and_come_back_from_a_file(tmp_path: Path) -> None:

@@ -73,6 +73,17 @@ def test_a_training_that_was_stopped_before_more_was_accepted_is_given_up_for_a_
     assert card["data"]["training"] + card["data"]["held_out"] == 41
 
 
+def test_accepted_pairs_that_the_model_has_no_room_for_are_left_out_and_counted(
+    trainer: ImpressionTrainer, state: StateFolder
+) -> None:
+    accepted = AcceptedImpressions(state.folder("impressions"))
+    for n in range(30, 40):
+        accepted.accept(f"p{n}", 1, "en", "Lesion 1. " * 1000, "1 seen in the liver.", "reader")
+    card = train_adapter(trainer.job({"max_epochs": 1, "rank": 2})).card
+    assert card["data"]["training"] + card["data"]["held_out"] == 30
+    assert card["why"].endswith("Left out as too long for the model: 10 pairs.")
+
+
 @pytest.mark.parametrize("wrong", [{"rank": "8"}, {"rank": 0}, {"dropout": 2}, {"seed": 1.5}])
 def test_options_that_cannot_be_used_give_a_sentence(trainer: ImpressionTrainer, wrong: dict) -> None:
     with pytest.raises(ReportError, match=next(iter(wrong))):

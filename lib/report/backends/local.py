@@ -63,6 +63,11 @@ def digest_of(model: Any) -> str:
     return found.hexdigest()
 
 
+def room_of(model: Any) -> int:
+    """Return how many tokens a model has room for, findings and impression together."""
+    return int(getattr(model.config, "max_position_embeddings", None) or 1 << 20)
+
+
 def _with_adapter(model: Any, adapter: Path, base: str) -> Any:
     from peft import PeftModel
 
@@ -145,7 +150,7 @@ class LocalBackend:
             messages(findings, language), tokenize=False, add_generation_prompt=True
         )
         tokens = tokenizer(prompt, add_special_tokens=False, return_tensors="pt")["input_ids"]
-        most = getattr(model.config, "max_position_embeddings", None) or 1 << 20
+        most = room_of(model)
         room = most - tokens.shape[1]
         if room < min(options.max_tokens, _FEWEST):
             raise ReportError(
