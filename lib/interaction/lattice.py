@@ -102,6 +102,30 @@ class Lattice:
         source_order = np.argsort(self._source_axis).tolist()
         return (box_start[0], box_start[1], box_start[2]), values.permute(*source_order).numpy()
 
+    def handed(self, logits: torch.Tensor, start: Index, to: "Lattice", at: Index) -> torch.Tensor:
+        """Interpolate a cube's logits linearly in a cube of another lattice of the same volume.
+
+        Args:
+            logits: (L, L, L), axes R, A, S; L cells divide the cube's edge.
+            start: the cube's first lattice voxel.
+            to: the other lattice.
+            at: first voxel of its cube.
+
+        Returns:
+            (L, L, L), 0 where nothing is known: outside of the cube.
+        """
+        cells = logits.shape[0]
+        per_cell = self.size / cells
+        matrices, used_cells = [], []
+        for axis in range(3):
+            middles = at[axis] + (np.arange(cells) + 0.5) * per_cell - 0.5
+            lattice = self._middle[axis] + (middles - to._middle[axis]) * (to.spacing / self.spacing)
+            cell = (lattice - start[axis] + 0.5) / per_cell - 0.5
+            matrix, used = _interpolation(cell, len_source=cells)
+            matrices.append(matrix * ((cell >= -0.5) & (cell <= cells - 0.5))[:, None])
+            used_cells.append(used)
+        return _along_axes(logits[tuple(used_cells)].float(), matrices)
+
 
 def _interpolation(points: NDArray[np.float64], len_source: int) -> tuple[NDArray[np.float64], slice]:
     """Return the matrix that interpolates a line at points, its ends held, and the part that it uses."""

@@ -22,6 +22,8 @@ from lib.pet import Crop, Volume
 #: A first answer of which the network expects less Dice than this is compared with a look from afar, which
 #: takes its place where the network expects so much more of it.
 SURE, SURER = 0.8, 0.1
+#: From this step on a look from afar hands over to the nearer ones: its voxels are too coarse to correct it.
+NEARER_FROM = 3
 #: What looks longer than this from afar is the body, not a lesion, mm.
 LONGEST_MM = 240.0
 
@@ -68,7 +70,8 @@ class NetworkSegmenter:
 
     Where the network has a still wider, far spacing and is not sure of all that after the first click, one
     such region is the answer alone if it is surer of that, until it is surer of the others: large faint
-    objects look like small ones from near.
+    objects look like small ones from near. After some corrections it hands its logits over to the nearer
+    regions, which go on from them.
 
     A voxel that was clicked is as the click says, and no step turns a mask against its clicks
     (`lib.interaction.told`).
@@ -127,6 +130,8 @@ class NetworkSegmenter:
     ) -> NetworkState:
         if before and before.close and (kept := self._kept_close(volume, before, steps, watch)):
             return kept
+        if before and before.far and len(steps) >= NEARER_FROM:
+            before = self._nearer(volume, before)
         lattice = self._decoder.lattice(volume)
         points = points_of(lattice, steps)
         new = points[len(points) - len(steps[-1]) :]
@@ -250,6 +255,21 @@ class NetworkSegmenter:
             warnings=(),
             close=None,
             far=(far.start, far.logits),
+        )
+
+    def _nearer(self, volume: Volume, state: NetworkState) -> NetworkState:
+        """Return the state with the logits of its look from afar in its nearer regions."""
+        assert state.far
+        far, (start, low) = self._decoder.lattice(volume, self._far_spacing), state.far
+
+        def handed(spacing: float | None, at: Index) -> tuple[Index, torch.Tensor]:
+            return at, far.handed(low[0, 0], start, self._decoder.lattice(volume, spacing), at)[None, None]
+
+        return replace(
+            state,
+            logits=tuple(handed(None, at) for at, _ in state.logits),
+            wide=state.wide and handed(self._wide_spacing, state.wide[0]),
+            far=None,
         )
 
     def _is_small(self, volume: Volume, mask: Crop) -> bool:

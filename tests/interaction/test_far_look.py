@@ -9,6 +9,7 @@ from looking import MIDDLE, NEAR_MM, SHAPE, clicked, edges, volume_with
 
 from lib.interaction import Engine, NetworkSegmenter
 from lib.interaction.certainty import expected_dice
+from lib.interaction.network_segmenter import NEARER_FROM
 from lib.pet import Volume
 
 
@@ -79,6 +80,22 @@ def test_the_answer_from_afar_stays_until_the_network_is_surer_of_a_nearer_one()
         network.near = near
         update = clicked(asked, volume, positive=(MIDDLE, (32, 32, k)), before=objects)
         assert edges(update) == wanted
+
+
+def test_after_some_corrections_the_nearer_regions_go_on_from_what_was_seen_from_afar():
+    volume, asked = volume_with(radius=22), engine(far_spacing=8.0)
+    update = clicked(asked, volume)
+    network = asked.segmenter.network
+    clicks = [MIDDLE]
+    while len(clicks) < NEARER_FROM:
+        assert edges(update) == {FAR_MM}
+        clicks.append((32, 32, 30 - len(clicks)))
+        before, seen = update.masks[1], network.decoded
+        update = clicked(asked, volume, clicks, before=update.objects)
+    assert edges(update) == {NEAR_MM}
+    inside = before.to_grid(SHAPE)[16:48, 16:48, 16:48]  # the region about the first click
+    given = torch.nn.functional.interpolate(network.given[seen], scale_factor=2)[0, 0].numpy()
+    assert ((given > 0) == inside).mean() > 0.9
 
 
 def test_what_looks_like_the_whole_body_from_afar_does_not_count():

@@ -136,3 +136,19 @@ def test_a_single_slice_stays_a_single_slice():
     lattice = Lattice(random_volume(shape=(30, 30, 1)), 1.5, 32)
     assert lattice.shape[2] == 1
     assert lattice.cut(lattice.cube_at((15, 15, 0))).any()
+
+
+def test_logits_are_handed_to_another_lattice_by_where_they_lie():
+    volume = random_volume()
+    far, near = Lattice(volume, 8.0, 8), Lattice(volume, 4.0, 8)
+    index = (12, 9, 20)
+    start, at = far.cube_at(index), near.cube_at(index)
+
+    def places(lattice, first):
+        axes = [lattice.spacing * (np.arange(8) + first[a] - (lattice.shape[a] - 1) / 2) for a in range(3)]
+        return torch.from_numpy(sum(np.meshgrid(*axes, indexing="ij"))).float()
+
+    handed = far.handed(places(far, start), start, near, at)
+    torch.testing.assert_close(handed, places(near, at), atol=1e-3, rtol=0)
+    beyond = far.handed(places(far, start), start, near, (at[0] + 64, at[1], at[2]))
+    assert not beyond.any()
