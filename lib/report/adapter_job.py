@@ -161,7 +161,7 @@ def _train(
     if too_long:
         why += f" Left out as too long for the model: {too_long} pair{'s' if too_long > 1 else ''}."
     card = {**card, "before": means(before), "after": means(after), "why": why}
-    with TemporaryDirectory(dir=folder, suffix=".part") as part:
+    with TemporaryDirectory(dir=folder, prefix=".", suffix=".part") as part:
         for name in _FILES:
             shutil.copyfile(folder / name, Path(part) / name)
         version = models.add(Path(part), card)

@@ -27,6 +27,14 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     sync(path.parent)
 
 
+def is_unfinished(path: Path) -> bool:
+    """Whether a path is of what a process writes at the moment, or wrote when it was killed: `.*.part`.
+
+    Nothing that is kept is hidden: a study's folder (`records.file_name`) may end in `.part`, too.
+    """
+    return path.name.startswith(".") and path.name.endswith(".part")
+
+
 @contextmanager
 def told_of(path: Path) -> Iterator[None]:
     """Let an OSError name the file that was to be written, not a temporary one beside it.

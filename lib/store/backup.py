@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from lib.store.atomic import sync, told_of
+from lib.store.atomic import is_unfinished, sync, told_of
 from lib.store.errors import StoreError
 from lib.store.state import make_private
 
@@ -131,7 +131,7 @@ def _files(state: Path, studies: Path | None) -> Iterator[tuple[Path, str]]:
 
 def _kept(path: Path, state: Path) -> Iterator[tuple[Path, str]]:
     within = path.relative_to(state)
-    unfinished = any(name.endswith(".part") for name in within.parts)
+    unfinished = any(is_unfinished(one) for one in (within, *within.parents))
     left_out = any(within.is_relative_to(name) for name in _LEFT_OUT) or within.name == "lock"
     if not unfinished and not left_out and path.is_file():
         yield path, f"state/{within}"

@@ -106,7 +106,7 @@ class LabelVersions:
                 **names,
                 "digests": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
             }
-            part = Path(tempfile.mkdtemp(dir=folder, suffix=".part"))
+            part = Path(tempfile.mkdtemp(dir=folder, prefix=".", suffix=".part"))
             try:
                 for name, content in contents.items():
                     write_atomic(part / name, content)

@@ -242,7 +242,7 @@ class Models:
     def _add(self, weights: Path, files: list[Path], card_json: str) -> int:
         """Keep a copy of files, which `weights` is or holds, as a new version; return its number."""
         number = max(self.numbers(), default=0) + 1
-        part = Path(tempfile.mkdtemp(dir=self.folder, suffix=".part"))
+        part = Path(tempfile.mkdtemp(dir=self.folder, prefix=".", suffix=".part"))
         try:
             copy = part / f"version-{number}{weights.suffix if weights.is_file() else ''}"
             if weights.is_dir():

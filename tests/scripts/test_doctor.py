@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from lib.pet import write_mask
 from lib.store import Journal, LabelVersions, Leases, Models, StateFolder
 from lib.store.audit import Audit
+from lib.store.backup import restore_backup, write_backup
 from lib.store.reports import AcceptedImpressions
 from scripts import doctor as command
 from scripts.__main__ import app
@@ -239,7 +241,7 @@ def test_what_is_left_after_a_repair_can_be_worked_with(store):
 #: What a killed server leaves: it costs nothing.
 LEFT = {
     "a torn line": lambda s: (s.state / "journal/a.jsonl").open("ab").write(b'{"time":"20'),
-    "half a version": lambda s: (s.labels.folder / "a/x.part").mkdir(),
+    "half a version": lambda s: (s.labels.folder / "a/.x.part").mkdir(),
     "half a file": lambda s: (s.models.folder / ".y.part").write_bytes(b"{"),
     "a version without its pointer": lambda s: (s.labels.folder / "b/current.json").write_text(
         '{"number":1}'
@@ -299,6 +301,34 @@ def test_a_backup_never_replaces_a_file_that_is_there(store, tmp_path):
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
     assert "is there already" in done.stderr and there.read_text() == "precious"
     assert CliRunner().invoke(app, [*asked, str(tmp_path / "new.tar")]).exit_code == 0
+
+
+def test_a_study_whose_name_ends_as_unfinished_files_do_is_kept_and_backed_up(store, tmp_path):
+    store.save("a.part", 1, "draft")
+    store.accepted.accept("a.part", 1, "en", "f", "i", "me")
+    assert doctor(store, "--repair")[1]["findings"] == []
+    assert store.labels.counting("a.part").number == 1
+    write_backup(store.state, store.studies, tmp_path / "backup.tar")
+    restore_backup(tmp_path / "backup.tar", tmp_path / "restored", None)
+    assert {"labels/a.part/1/version.json", "impressions/a.part/1.json"} <= {
+        str(path.relative_to(tmp_path / "restored")) for path in (tmp_path / "restored").rglob("*")
+    }
+
+
+@pytest.mark.parametrize(
+    "keep", [lambda s: s.save("a", 3, "draft"), lambda s: s.models.add(s.studies / "a.nii.gz", {})]
+)
+def test_a_version_that_is_just_being_written_is_not_backed_up(store, tmp_path, monkeypatch, keep):
+    def backed_up(source, target):
+        write_backup(store.state, store.studies, tmp_path / "backup.tar")
+        with tarfile.open(tmp_path / "backup.tar") as tar:
+            assert not [name for name in tar.getnames() if ".part" in name]
+        return rename(source, target)
+
+    rename = Path.rename
+    monkeypatch.setattr(Path, "rename", backed_up)
+    keep(store)
+    assert (tmp_path / "backup.tar").exists()
 
 
 def test_nothing_is_repaired_while_a_server_runs(store):

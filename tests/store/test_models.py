@@ -145,7 +145,7 @@ def test_versions_of_many_threads_all_have_a_number_of_their_own(models, weights
 
 
 def test_what_a_killed_process_left_behind_is_no_version_and_is_cleared_away(models, weights):
-    torn = models.folder / "abc.part"
+    torn = models.folder / ".abc.part"
     torn.mkdir()
     (torn / "version-1.safetensors").write_bytes(b"half of it")
     assert models.versions() == []

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from lib.store.atomic import is_unfinished
 from lib.store.checkup.finding import QUARANTINE, Finding, moved_aside
 from lib.store.errors import StoreError
 from lib.store.records import from_json
@@ -42,7 +43,7 @@ def check_folder(state: Path) -> Iterator[Finding]:
 def check_leftovers(state: Path) -> Iterator[Finding]:
     """Find what a killed process was just writing."""
     for path in _all(state):
-        if path.name.endswith(".part") and not path.parent.name.endswith(".part"):
+        if is_unfinished(path) and not is_unfinished(path.parent):
             what = "A process was killed while it wrote this; nobody was told that it is saved."
             yield moved_aside(path, what, harmless=True)
 
@@ -55,7 +56,7 @@ def check_records(state: Path) -> Iterator[Finding]:
         yield moved_aside(layout, what, "the folder counts as of the first format, the only one so far")
     for pattern, then in _RECORDS.items():
         for path in sorted(state.glob(pattern)):
-            if path.is_file() and not path.name.endswith(".part"):
+            if path.is_file() and not is_unfinished(path):
                 try:
                     from_json(path.read_bytes())
                 except (StoreError, OSError):
