@@ -33,6 +33,9 @@ _EMBEDDING_BYTES, _STATE_BYTES = 192 << 20, 96 << 20
 #: Whose clicks in which study: (study, client).
 Session = tuple[str, str]
 
+#: Of weights: the registry's number and digest, and which file is there: inode and time of its last change.
+_Mark = tuple[int, str, tuple[int, int] | None]
+
 
 class WeightsMissingError(ValueError):
     """There are no weights; the message says how to get them."""
@@ -72,8 +75,8 @@ class NetworkEngine:
         self._clock = clock
         self._now: _Loaded | None = None
         self._fault = ""
-        self._refused: int | None = None
-        """A champion that could not be loaded: it is not tried at every click."""
+        self._refused: _Mark | None = None
+        """A champion that could not be loaded: it is not tried at every click, until it is another one."""
         self._loading, self._keeping = Lock(), Lock()
         self._follower: Thread | None = None
         self._sessions: OrderedDict[Session, tuple[_Loaded, float]] = OrderedDict()
@@ -124,7 +127,9 @@ class NetworkEngine:
             except StoreError as fault:
                 logger.error("%s The weights that answered go on.", fault)
                 return
-            if self._follower is None and _number(version) not in (self._now.version, self._refused):
+            if self._mark(version) != self._refused:
+                self._refused = None
+            if self._follower is None and not self._refused and _number(version) != self._now.version:
                 self._follower = Thread(target=self._change, args=(version,), name="champion", daemon=True)
                 self._follower.start()
             follower = self._follower
@@ -203,13 +208,24 @@ class NetworkEngine:
         return self._models.champion() if self._models else None
 
     def _change(self, version: Version | None) -> None:
+        mark = self._mark(version)
         try:
             self._now, self._refused = self._load(version), None
         except CheckpointError as fault:
-            self._refused = _number(version)
+            self._refused = mark
             logger.error("The champion cannot be used, other weights answer: %s", fault)
         finally:
             self._follower = None
+
+    def _mark(self, version: Version | None) -> _Mark:
+        path = version.path if version else self._weights
+        try:
+            info = path.stat() if path else None
+        except OSError:
+            info = None
+        # Not the time of its content, which a backup puts back.
+        file = (info.st_ino, info.st_ctime_ns) if info else None
+        return _number(version), version.digest if version else "", file
 
     def _load(self, version: Version | None) -> _Loaded:
         if version and self._models and (fault := self._models.fault(version.number)):

@@ -1,3 +1,4 @@
+import os
 import threading
 import time
 
@@ -196,6 +197,41 @@ def test_a_champion_whose_file_is_damaged_leaves_the_others_at_work_and_is_told(
     models.promote(2)
     engine.follow(wait=True)
     assert name_of(engine) == "version-2"
+
+
+def test_a_champion_that_was_damaged_answers_once_its_file_is_restored(weights, models, tmp_path):
+    engine = engine_of(weights, models, tmp_path)
+    engine.get()
+    path = models.promote(1).path
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    path.write_bytes(b"no weights")
+    engine.follow(wait=True)
+    assert name_of(engine) == "base"
+    path.write_bytes(weights[1].read_bytes())
+    os.utime(path, ns=times)  # as a backup does
+    engine.follow(wait=True)
+    assert name_of(engine) == "version-1"
+
+
+def test_a_champion_that_could_not_be_loaded_is_tried_again_when_it_is_promoted_anew(
+    weights, models, tmp_path, monkeypatch
+):
+    def out_of_order(*_, **__):
+        tries.append(1)
+        raise CheckpointError("not now")
+
+    engine, tries = engine_of(weights, models, tmp_path), []
+    engine.get()
+    with monkeypatch.context() as faulty:
+        faulty.setattr(module, "load_network", out_of_order)
+        models.promote(1)
+        for _ in range(3):
+            engine.follow(wait=True)
+    assert len(tries) == 1
+    for change in (models.rollback, lambda: models.promote(1)):
+        change()
+        engine.follow(wait=True)
+    assert name_of(engine) == "version-1"
 
 
 def test_a_damaged_registry_leaves_the_weights_at_work(weights, models, tmp_path, caplog):
