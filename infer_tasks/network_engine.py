@@ -198,10 +198,12 @@ class NetworkEngine:
             logger.error("%s The weights that the server was started with answer.", fault)
         if self._now is None:
             try:
-                self._now = self._load(None)
+                loaded = self._load(None)
             except CheckpointError as fault:
                 self._fault = str(fault)  # not itself: it holds on to what its frames hold
                 raise
+            with self._keeping:
+                self._now = loaded
         return self._now
 
     def _champion(self) -> Version | None:
@@ -210,7 +212,9 @@ class NetworkEngine:
     def _change(self, version: Version | None) -> None:
         mark = self._mark(version)
         try:
-            self._now, self._refused = self._load(version), None
+            loaded = self._load(version)
+            with self._keeping:  # else `forget` would put the former engine back
+                self._now, self._refused = loaded, None
         except CheckpointError as fault:
             self._refused = mark
             logger.error("The champion cannot be used, other weights answer: %s", fault)

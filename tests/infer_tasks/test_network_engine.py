@@ -257,3 +257,30 @@ def test_what_was_computed_is_forgotten_and_sessions_keep_their_weights(weights,
     assert engine.get(session).segmenter.network is before.segmenter.network
     assert engine.get() is not champion
     assert engine.get().segmenter.network is champion.segmenter.network
+
+
+def test_a_champion_that_is_loaded_while_what_was_computed_is_forgotten_is_not_lost(
+    weights, models, tmp_path, monkeypatch
+):
+    def load_until_then(*arguments, **keywords):
+        network = load(*arguments, **keywords)
+        assert forgetting.wait(10)
+        return network
+
+    def make_meanwhile(network):
+        if threading.current_thread() is threading.main_thread():
+            forgetting.set()
+            follower.join(0.5)
+        return make(network)
+
+    engine, forgetting = engine_of(weights, models, tmp_path), threading.Event()
+    load, make = module.load_network, module._engine_of
+    engine.get(("study", "me"))
+    models.promote(1)
+    monkeypatch.setattr(module, "load_network", load_until_then)
+    engine.follow()
+    follower = engine._follower
+    monkeypatch.setattr(module, "_engine_of", make_meanwhile)
+    engine.forget()
+    follower.join()
+    assert engine.version == 1
