@@ -11,6 +11,7 @@ import numpy as np
 from lib.learning.bootstrap import bootstrap_mean
 from lib.store.atomic import write_atomic
 from lib.store.errors import StoreError
+from lib.store.locks import locked
 from lib.store.records import from_json, to_json
 
 #: The numbers of clicks on each object after which Dice is measured.
@@ -83,7 +84,8 @@ def read_rule(models: Path) -> Rule:
 
 def write_rule(models: Path, rule: Rule) -> None:
     """Set the rule of a model registry's folder."""
-    write_atomic(models / "rule.json", to_json(asdict(rule)))
+    with locked(models):
+        write_atomic(models / "rule.json", to_json(asdict(rule)))
 
 
 def decide(card: Mapping[str, Any], rule: Rule | None = None) -> Decision:

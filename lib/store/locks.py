@@ -15,7 +15,10 @@ _TRIES, _PAUSE = 5, 0.02
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other writers out of a folder, and clear away what a killed one left behind (`*.part`)."""
+    """Keep other writers out of a folder, and clear away what a killed one left behind (`*.part`).
+
+    So whoever writes in such a folder must lock it: what an unlocked writer has begun is cleared away.
+    """
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -236,7 +236,9 @@ class Models:
             for study, patient in patient_of.items()
             if patient not in added and (study not in sure or patient in measurable)
         }
-        write_atomic(path, to_json({"validation": sorted(added), "added": added, "learnt": sorted(learnt)}))
+        record = {"validation": sorted(added), "added": added, "learnt": sorted(learnt)}
+        with locked(self.folder):
+            write_atomic(path, to_json(record))
         return Split(rest, apart)
 
     def _add(self, weights: Path, files: list[Path], card_json: str) -> int:

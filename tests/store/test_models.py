@@ -1,10 +1,12 @@
 import hashlib
 import json
+import os
 import stat
 import threading
 
 import pytest
 
+from lib.learning.promotion import Rule, write_rule
 from lib.store import Models, StoreError
 
 
@@ -151,6 +153,30 @@ def test_what_a_killed_process_left_behind_is_no_version_and_is_cleared_away(mod
     assert models.versions() == []
     models.add(weights, {})
     assert not torn.exists()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda models: models.split(patients(4)),
+        lambda models: write_rule(models.folder, Rule(gain=0.1)),
+    ],
+)
+def test_what_is_just_written_is_not_cleared_away_by_another_writer(models, weights, monkeypatch, write):
+    def promote_meanwhile(handle):
+        fsync(handle)
+        if not others:
+            other = threading.Thread(target=Models(models.folder).promote, args=(1,))
+            others.append(other)
+            other.start()
+            other.join(0.3)
+
+    others, fsync = [], os.fsync
+    models.add(weights, {})
+    monkeypatch.setattr(os, "fsync", promote_meanwhile)
+    write(models)
+    others[0].join()
+    assert models.champions() == [1]
 
 
 @pytest.mark.parametrize(("count", "apart"), [(2, 1), (3, 1), (4, 2), (6, 3), (10, 3), (15, 5), (30, 6)])
