@@ -114,7 +114,7 @@ def decide(card: Mapping[str, Any], rule: Rule | None = None) -> Decision:
     found = bootstrap_mean(gains, confidence=rule.confidence)
     told = (
         f"on {len(gains)} frozen patients Dice ({when}) changes by {found.value:+.3f} "
-        f"({rule.confidence:.0%} interval {found.low:+.3f} to {found.high:+.3f})"
+        f"({100 * rule.confidence:.10g}% interval {found.low:+.3f} to {found.high:+.3f})"
     )
     if not found.low > rule.gain:
         return Decision(

@@ -20,6 +20,11 @@ def test_weights_that_gain_on_every_frozen_study_are_promoted_and_the_numbers_to
     )
 
 
+@pytest.mark.parametrize(("confidence", "told"), [(0.999, "99.9%"), (0.975, "97.5%"), (0.57, "57%")])
+def test_the_reason_names_the_interval_that_the_rule_asks_for(confidence, told):
+    assert f"({told} interval" in decide(card([0.1] * 4), Rule(confidence=confidence)).why
+
+
 def test_studies_of_one_patient_are_no_more_evidence_than_one():
     told = card([0.1, 0.12, 0.2, 0.0])
     told["validation"]["patients"] = {f"study {n}": 1 for n in range(4)}
