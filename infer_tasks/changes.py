@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from infer_tasks.annotated import MOST_OBJECTS, Item, Method, Snapshot
+from infer_tasks.annotated import Item, Method, Snapshot
 from infer_tasks.requests import RequestError
 from lib.interaction import AnnotatedObject, Click, Engine, propose_objects, propose_seeds
 from lib.interaction.engine import check_has_value
@@ -215,13 +215,6 @@ def in_accepted(now: Snapshot, scene: Scene, number: int | None, label: str, cli
     return (
         f"The click is in object {at}, which is accepted and keeps its voxels; correct that one instead.",
     )
-
-
-def checked_number(number: int) -> int:
-    """Return an object's number; RequestError where it cannot be one."""
-    if not 1 <= number <= MOST_OBJECTS:
-        raise RequestError(f"An object's number is between 1 and {MOST_OBJECTS}.")
-    return number
 
 
 def _answered(reader: Reader, obj: AnnotatedObject) -> Item:

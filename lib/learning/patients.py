@@ -25,8 +25,6 @@ from lib.learning.textures import Field, smooth_field
 TRIM_MM = (5.0, 45.0)
 #: The seam is blended over so much, of which so much lies outside the trimmed box, mm.
 SEAM_MM, SEAM_OUTSIDE_MM = 15.0, 5.0
-#: How often air at a side of the crop goes on beyond it; else the crop lies in tissue on all sides.
-_AIR_GOES_ON = 0.65
 _QUIET_SUV = (0.1, 1.5)  # soft tissue without disease, air and organs left out
 _CLEAR_MM = 15.0  # what is nearer to the tumour is not quiet tissue
 _ENOUGH = 100  # voxels of quiet tissue; with fewer, level and noise are the typical ones

@@ -22,7 +22,6 @@ Mode = Literal["decoder", "lora", "full"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 #: Rank of the adapters, and the factor on their product is twice as much over the rank.
 RANK = 8
-_ADAPTER = "default"
 #: What has no part in SegAnyPET's answer, see `lib.network.mask_decoder`.
 _UNUSED = (
     "no_mask_embed.",
