@@ -68,9 +68,12 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def plot(results: Sequence[Result], title: str, clicks: int = 1) -> str:
-    """Return curves of Dice over labels as an SVG file, one a strategy; bands are 95 % intervals."""
-    summary = summarise_campaigns(results, clicks)
+def plot(results: Sequence[Result], title: str) -> str:
+    """Return curves of Dice after one click over labels as an SVG file, one a strategy.
+
+    Bands are 95 % intervals.
+    """
+    summary = summarise_campaigns(results)
     curves = [
         Curve(
             strategy,

@@ -10,6 +10,7 @@ from lib.learning.evaluation import Run
 from lib.pet.picture import draw
 
 HEIGHT = 340
+_COUNT = 4
 
 
 @dataclass(frozen=True)
@@ -23,25 +24,20 @@ class Picture:
 
 
 class WorstCases:
-    """Keeps the pictures of the few cases with the lowest Dice, so that a long run stays small in memory.
+    """Keeps the pictures of the few cases with the lowest Dice, so that a long run stays small in memory."""
 
-    Args:
-        count: how many are kept.
-    """
-
-    def __init__(self, count: int = 4) -> None:
-        self.count = count
+    def __init__(self) -> None:
         self.pictures: list[Picture] = []
 
     def consider(self, number: int, case: Case, run: Run) -> None:
         """Draw a case, truth and mask outlined, if it is among the worst so far; no name is kept."""
         last = run.states[-1]
-        full = len(self.pictures) == self.count
+        full = len(self.pictures) == _COUNT
         if not run.lesions or (full and last.dice >= self.pictures[-1].dice):
             return
         image = draw(case.volume, [case.truth, run.mask], height=HEIGHT)
         picture = Picture(number, last.dice, last.clicks, _png(image))
-        self.pictures = sorted([*self.pictures, picture], key=lambda kept: kept.dice)[: self.count]
+        self.pictures = sorted([*self.pictures, picture], key=lambda kept: kept.dice)[:_COUNT]
 
 
 def _png(image: Image.Image) -> bytes:

@@ -65,7 +65,6 @@ def _next_clicks(
 def measure(
     network: Network,
     sources: Iterable[Source],
-    clicks: Sequence[int] = CLICKS,
     report: Callable[[], None] = lambda: None,
 ) -> Scores:
     """Let the simulated annotator click through studies with the engine; the mean Dice of each one's objects.
@@ -80,9 +79,9 @@ def measure(
         except (CaseError, VolumeError, OSError):
             continue
         if case.objects:
-            run = evaluate(method, case, Corrective(), (max(clicks),), tolerance_mm=5.0)
+            run = evaluate(method, case, Corrective(), (max(CLICKS),), tolerance_mm=5.0)
             scores[source.name] = {
-                str(n): float(np.mean([lesion.dice[n] for lesion in run.each])) for n in clicks
+                str(n): float(np.mean([lesion.dice[n] for lesion in run.each])) for n in CLICKS
             }
         report()
     return scores

@@ -68,16 +68,16 @@ class PhantomStudy:
         return Case(self.name, phantom.volume, crops, Crop.from_grid(truth), tuple(v for v, _ in objects))
 
 
-def rehearsed(count: int, tracers: tuple[str, ...] = TRACERS) -> list[PhantomStudy]:
+def rehearsed(count: int) -> list[PhantomStudy]:
     """Return phantoms to learn from beside new labels."""
-    return [PhantomStudy(tracers[n % len(tracers)], REHEARSED + n) for n in range(count)]
+    return [PhantomStudy(TRACERS[n % len(TRACERS)], REHEARSED + n) for n in range(count)]
 
 
-def watched(count: int, tracers: tuple[str, ...] = TRACERS) -> list[PhantomStudy]:
+def watched(count: int) -> list[PhantomStudy]:
     """Return phantoms by which to choose how far new weights may go."""
-    return [PhantomStudy(tracers[n % len(tracers)], WATCHED + n) for n in range(count)]
+    return [PhantomStudy(TRACERS[n % len(TRACERS)], WATCHED + n) for n in range(count)]
 
 
-def retained(count: int, tracers: tuple[str, ...] = TRACERS) -> list[PhantomStudy]:
+def retained(count: int) -> list[PhantomStudy]:
     """Return phantoms on which to see that nothing is lost; none is among those rehearsed."""
-    return [PhantomStudy(tracers[n % len(tracers)], MEASURED + n) for n in range(count)]
+    return [PhantomStudy(TRACERS[n % len(TRACERS)], MEASURED + n) for n in range(count)]
