@@ -109,7 +109,7 @@ def segmentation(
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from lib.learning.finetuning import Stopped
-    from lib.learning.tuning_job import Job, train_segmentation
+    from lib.learning.tuning_job import LABELS, Job, train_segmentation
     from lib.learning.tuning_recipe import FineTuning
     from lib.network import usable_device
     from lib.store import Audit, Models, open_state, operator
@@ -118,7 +118,6 @@ def segmentation(
     if not studies.is_dir():
         raise InputError(f"There is no folder {studies}: name the one that `segpet serve` serves.")
     base = chosen_weights(model, "name some with --model")
-    others = ("reviewed", "submitted", "draft", "original") if labels is Labels.all else ("reviewed",)
     recipe = FineTuning(
         mode=mode.value, epochs=epochs, rate=rate, batch=batch, accumulate=accumulate, rank=rank,
         confident=confident, seed=seed,
@@ -130,7 +129,7 @@ def segmentation(
             f"The champion, version {champion.number}, is trained: --model counts while there is none.",
             err=True,
         )
-    job = Job(studies, opened, base, recipe, unit, others, tracer, usable_device(device), phantoms)
+    job = Job(studies, opened, base, recipe, unit, LABELS[labels], tracer, usable_device(device), phantoms)
 
     is_logged = False
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[dice]}"))

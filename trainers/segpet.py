@@ -14,13 +14,11 @@ from monailabel.interfaces.tasks.train import TrainTask
 
 from lib.learning.finetuning import Stopped
 from lib.learning.tuned_parts import MODES
-from lib.learning.tuning_job import Job, train_segmentation
+from lib.learning.tuning_job import LABELS, Job, train_segmentation
 from lib.learning.tuning_recipe import FineTuning
 from lib.store import StateFolder
 from trainers.requests import TrainRequestError, check_keys
 
-#: What `--labels all` of `segpet train segmentation` learns from beside final ones.
-_LABELS = {"final": ("reviewed",), "all": ("reviewed", "submitted", "draft", "original")}
 _OPTIONS = ("mode", "labels", "confident", "max_epochs", "tracer", "seed")
 
 
@@ -60,7 +58,7 @@ class SegPETTrainer(TrainTask):
         recipe = FineTuning()
         return {
             "mode": list(MODES),
-            "labels": list(_LABELS),
+            "labels": list(LABELS),
             "confident": recipe.confident,
             "max_epochs": recipe.epochs,
             "seed": recipe.seed,
@@ -87,8 +85,8 @@ class SegPETTrainer(TrainTask):
         check_keys(request, _OPTIONS)
         asked = {key: _first(request[key]) for key in _OPTIONS if request.get(key) not in (None, "")}
         labels = asked.pop("labels", "final")
-        if not isinstance(labels, str) or labels not in _LABELS:
-            raise TrainRequestError(f"labels must be one of {', '.join(_LABELS)}.")
+        if not isinstance(labels, str) or labels not in LABELS:
+            raise TrainRequestError(f"labels must be one of {', '.join(LABELS)}.")
         tracer = asked.pop("tracer", None)
         if tracer is not None and not (
             isinstance(tracer, str) and len(tracer) <= 64 and tracer.isprintable()
@@ -108,7 +106,7 @@ class SegPETTrainer(TrainTask):
             base=self._base,
             recipe=recipe,
             unit=self._unit,
-            others=_LABELS[labels],
+            others=LABELS[labels],
             tracer=tracer,
             device=self._device,
             phantoms=self._phantoms,
@@ -121,7 +119,7 @@ class SegPETTrainer(TrainTask):
             TrainRequestError, FineTuningError: an option that cannot be used.
         """
         job = self.job(request)
-        labels = next(name for name, others in _LABELS.items() if others == job.others)
+        labels = next(name for name, others in LABELS.items() if others == job.others)
         options = {
             "state": job.state.path, "model": job.base, "mode": job.recipe.mode, "labels": labels,
             "epochs": job.recipe.epochs, "seed": job.recipe.seed, "unit": job.unit, "tracer": job.tracer,

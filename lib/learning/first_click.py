@@ -4,9 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from lib.interaction.regions import INNER
+
 #: Share of first clicks that open a region, centred on them; others fall in one's inner part.
 CENTRED = 0.65
-_INNER = 0.25  # of the cube's edge, as lib.interaction.regions
 
 
 def choose_click(mask: NDArray[np.bool_], random: np.random.Generator) -> NDArray[np.int64]:
@@ -35,5 +36,5 @@ def region_offset(side: int, random: np.random.Generator) -> NDArray[np.int64]:
     """Return how far (3,) in voxels a click lies from the middle of its region."""
     if random.random() < CENTRED:
         return np.zeros(3, dtype=np.int64)
-    inner = int(_INNER * side)
+    inner = int(INNER * side)
     return random.integers(-inner, inner + 1, 3)

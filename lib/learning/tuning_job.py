@@ -29,6 +29,8 @@ from lib.store import StateFolder
 from lib.store.locks import held
 from lib.store.models import Models, Version
 
+#: What a training may learn from, by the names of the choice: statuses of labels beside final ones.
+LABELS = {"final": ("reviewed",), "all": ("reviewed", "submitted", "draft", "original")}
 #: Regions of held-out studies that are measured after each epoch.
 _HELD_OUT_REGIONS = 48
 #: Of so many patients to learn from one is spared, to choose the epoch by; of fewer none can be.
