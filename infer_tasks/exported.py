@@ -21,6 +21,9 @@ from lib.store import LabelVersion
 def exported_objects(saved: LabelVersion, volume: Volume) -> list[ExportedObject]:
     """Return the objects of a version with their masks.
 
+    Without a draft's proposals: nobody has said yet what they are. Who saved a label as more than a draft, as
+    other viewers do, stands for those in it.
+
     Raises:
         VolumeError: the version has no instances, or they are on another grid than the image is now.
     """
@@ -29,7 +32,8 @@ def exported_objects(saved: LabelVersion, volume: Volume) -> list[ExportedObject
     grid, _ = read_mask(saved.instances)
     if grid.shape != volume.shape:
         raise VolumeError("The saved label is on another grid than the study's image is now.")
-    stored = {one["id"]: one for one in saved.objects()["objects"]}
+    left_out = "proposed" if saved.status == "draft" else None
+    stored = {one["id"]: one for one in saved.objects()["objects"] if one.get("status") != left_out}
     return [_exported(stored[value], mask) for value, mask in objects_of(grid, "values") if value in stored]
 
 
