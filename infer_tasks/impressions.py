@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from cachetools import LRUCache
 
+from infer_tasks.annotations import SessionMovedError
 from infer_tasks.exported import exported_objects, numbers
 from infer_tasks.organ_maps import OrganMaps
 from infer_tasks.requests import RequestError
@@ -123,6 +124,7 @@ class Impressions:
     def accept(
         self,
         study: str,
+        label: int,
         language: Language,
         findings: str,
         impression: str,
@@ -130,22 +132,30 @@ class Impressions:
         drafted: str,
         model: str,
     ) -> AcceptedImpression:
-        """Keep a pair that a reader accepted, with the version of the label that counts.
+        """Keep a pair that a reader accepted, with the version of the label that it was written for.
 
         Raises:
             ReportError: a text that is too long or cannot be read.
             RequestError: an empty impression.
+            SessionMovedError: another version of the label counts by now.
             StoreError: the state folder cannot be written.
         """
         check_text(findings, "The findings")
         check_text(drafted, "The draft")
         if not check_text(impression, "The impression").strip():
             raise RequestError("The impression is empty: write it before you accept it.")
-        saved = self._workspace.versions.counting(study)
-        label = saved.number if saved else 0
+        if label != self.label(study):
+            raise SessionMovedError(
+                "The label was saved anew since these findings were taken: take them from the label again."
+            )
         return self._workspace.accepted.accept(
             study, label, language, findings, impression, author, drafted, model
         )
+
+    def label(self, study: str) -> int:
+        """Return the version of the label that counts; 0 where none was saved here."""
+        saved = self._workspace.versions.counting(study)
+        return saved.number if saved else 0
 
     def accepted(self, study: str) -> AcceptedImpression | None:
         """Return the pair accepted last; None where there is none."""

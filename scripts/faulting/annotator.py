@@ -112,7 +112,9 @@ class Annotator(Worker):
 
     def _accept_impression(self) -> None:
         text = f"Impression {self.random.getrandbits(64):x}."
-        body = {"client": self.name, "language": "en", "findings": "One lesion.", "impression": text}
+        saved = LabelVersions(self._state / "labels").counting(self.title)
+        told = {"client": self.name, "label": saved.number if saved else 0, "language": "en"}
+        body = {**told, "findings": "One lesion.", "impression": text}
         if reply := self.send("impression", "PUT", f"{self._path}/impression", body):
             self._texts[reply.json()["number"]] = text
 

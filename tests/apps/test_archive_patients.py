@@ -146,7 +146,8 @@ def test_a_patient_goes_into_the_archive_once_whatever_happens_on_the_way(archiv
 
     # An impression that is accepted later replaces the report.
     said = "One FDG-avid lesion."
-    body = {"language": "en", "findings": "A lesion.", "impression": said, "client": "reader-a"}
+    about = {"client": "reader-a", "label": told["version"], "language": "en"}
+    body = {**about, "findings": "A lesion.", "impression": said}
     accepted = requests.put(f"{panel.study_url}/impression", json=body)
     assert accepted.status_code == 200, accepted.text
     assert accepted.json()["archive"]["stored"]

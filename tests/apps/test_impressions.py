@@ -13,6 +13,7 @@ from lib.report.demo_model import make_model, make_tokenizer, save_demo_model
 from lib.report.synthetic_pairs import pairs
 from lib.store.reports import AcceptedImpressions
 
+ACCEPTED = {"client": "reader-1", "label": 1, "language": "en"}
 WORDS = {"findings": "Lesion 1, in the liver: SUVmax 9.4.", "language": "en"}
 
 
@@ -20,7 +21,7 @@ WORDS = {"findings": "Lesion 1, in the liver: SUVmax 9.4.", "language": "en"}
 def served(tmp_path_factory, phantom):
     """A server with a language model of random weights: its text means nothing, and the way is the same."""
     folder = tmp_path_factory.mktemp("impressions")
-    save_studies(folder, ("one", "unsaved"), phantom.volume)
+    save_studies(folder, ("one", "again", "unsaved"), phantom.volume)
     tokenizer = make_tokenizer(
         text for pair in pairs(50, "A", 1) for text in (pair.findings, pair.impression)
     )
@@ -89,11 +90,33 @@ def test_lesions_that_are_left_out_are_listed(labelled):
 
 
 def test_an_accepted_pair_comes_back_and_is_kept_privately(served, labelled):
-    pair = {"findings": "F.", "impression": "Two lesions.", "language": "en", "client": "reader-1"}
+    pair = {**ACCEPTED, "findings": "F.", "impression": "Two lesions."}
     kept = requests.put(labelled, json={**pair, "drafted": "Three.", "model": "model"}, timeout=60).json()
     assert (kept["label"], kept["author"], kept["drafted"]) == (1, "reader-1", "Three.")
     assert requests.get(labelled, timeout=60).json()["accepted"] == kept
     assert (served.state / "impressions").stat().st_mode & 0o077 == 0
+
+
+def test_an_impression_of_a_label_that_was_saved_anew_is_not_filed_under_the_new_one(
+    served, lesions, phantom
+):
+    client = PanelClient(served.url, "again", "reader-1")
+    client.open().click(lps(phantom.volume.affine, lesions[0]))
+    client.save("final")
+    route = f"{client.study_url}/impression"
+    written = requests.get(route, timeout=60).json()
+    client.delete(1).save("final")
+    pair = {
+        **ACCEPTED,
+        "label": written["label"],
+        "findings": written["findings"],
+        "impression": "One lesion.",
+    }
+    refused = requests.put(route, json=pair, timeout=60)
+    assert refused.status_code == 409 and "saved anew" in refused.json()["detail"]
+    now = requests.get(route, timeout=60).json()
+    assert (now["label"], now["accepted"]) == (2, None)
+    assert requests.put(route, json={**pair, "label": 2}, timeout=60).json()["label"] == 2
 
 
 def test_monai_label_s_route_gives_findings_text_and_check(served, labelled):
@@ -136,8 +159,8 @@ def test_a_reader_who_leaves_frees_the_model(labelled):
         ("POST", "/stream", {"findings": "  ", "language": "en"}, 200, "no findings"),
         ("POST", "/stream", {"findings": "x" * 60_000, "language": "en"}, 422, "50000"),
         ("POST", "/check", {"text": "T.", "findings": "F.", "language": "fr"}, 422, "language"),
-        ("PUT", "", {"client": "a b", "language": "en", "findings": "", "impression": "T."}, 422, "client"),
-        ("PUT", "", {"client": "a", "language": "en", "findings": "", "impression": " "}, 422, "empty"),
+        ("PUT", "", {**ACCEPTED, "client": "a b", "findings": "", "impression": "T."}, 422, "client"),
+        ("PUT", "", {**ACCEPTED, "findings": "", "impression": " "}, 422, "empty"),
     ],
 )
 def test_bad_input_gets_a_sentence(labelled, method, route, body, status, why):
@@ -206,7 +229,7 @@ def test_a_back_end_that_is_down_gets_a_sentence_and_the_readers_own_words_are_k
             f"{server.url}/infer/impression?image=one", files={"params": (None, "{}")}, timeout=60
         )
         assert reply.status_code == 503 and "cannot be reached" in reply.json()["detail"]
-        own = {"findings": findings, "impression": "One lesion.", "language": "en", "client": "reader-1"}
+        own = {**ACCEPTED, "findings": findings, "impression": "One lesion."}
         assert requests.put(route, json=own, timeout=60).json()["impression"] == "One lesion."
         assert requests.get(route, timeout=60).json()["findings"] == findings
     finally:

@@ -3,6 +3,7 @@
 import re
 
 import requests
+from panel_client import PanelClient
 from viewer import hottest
 
 #: Keeps what is seen of the impression, as often as the page is drawn.
@@ -72,3 +73,14 @@ def test_findings_become_an_impression_with_marks_that_is_accepted(viewer, serve
         "() => document.querySelector('[data-test=impression]').value.endsWith('SUVmax 77.7.')"
     )
     assert page.input_value("[data-test=findings]").endswith("Dictated.")
+
+    # The label is saved anew: its findings are to be taken first, and what was written stays.
+    PanelClient(server.url, "fourth", "other").open().delete(1).save("final", replace=True)
+    page.click("[data-test=report-accept]")
+    page.wait_for_selector("text=saved anew")
+    page.click("[data-test=report-refresh]")
+    page.wait_for_function("() => !document.querySelector('[data-test=findings]').value.includes('SUVmax')")
+    assert page.input_value("[data-test=impression]").endswith("SUVmax 77.7.")
+    page.click("[data-test=report-accept]")
+    page.wait_for_selector("[data-test=report-accepted]")
+    assert requests.get(url, timeout=30).json()["accepted"]["label"] == accepted["label"] + 1

@@ -60,9 +60,10 @@ class CheckBody(Body):
 
 
 class AcceptBody(Body):
-    """A pair that a reader accepts; `drafted` is what `model` had written."""
+    """A pair that a reader accepts, with the label's version; `drafted` is what `model` had written."""
 
     client: Client
+    label: Annotated[int, Field(ge=0)]
     language: Language
     findings: Text
     impression: Annotated[str, Field(min_length=1, max_length=50_000)]
@@ -76,10 +77,12 @@ def get_impression(uid: Uid, language: Language = "en") -> dict[str, Any]:
     """Return the findings of the label that counts, and what was accepted; null where there is none."""
     with told_to_client():
         impressions, study = _impressions(), panel.name_of(uid)
+        label = impressions.label(study)  # before the findings: what is saved meanwhile is none of theirs
         image = panel.studies().known_image(study)
         accepted = impressions.accepted(study)
         labelled = panel.saved_labels().counting(study) is not None
         return {
+            "label": label,
             "findings": impressions.findings(study, image, language) if labelled else None,
             "accepted": asdict(accepted) if accepted else None,
             "model": impressions.backend.name if impressions.backend else None,
@@ -139,12 +142,13 @@ def check(uid: Uid, body: CheckBody) -> dict[str, Any]:
 @router.put("", summary="Accept")
 @in_a_thread
 def accept(request: Request, uid: Uid, body: AcceptBody) -> dict[str, Any]:
-    """Keep findings and impression with the label that counts; a PACS gets its report anew, with it."""
+    """Keep findings and impression with their label, where it still counts; a PACS gets its report anew."""
     with told_to_client():
         panel.check_writable()
         study = panel.name_of(uid)
         accepted = _impressions().accept(
             study,
+            body.label,
             body.language,
             body.findings,
             body.impression,

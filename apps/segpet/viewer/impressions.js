@@ -14,6 +14,7 @@ let soon = 0;
 export const blank = study => ({
   study, // id of the study that it belongs to
   language,
+  label: 0, // version of the label that the findings are of
   findings: '',
   impression: '',
   drafted: '', // what the model had written
@@ -46,23 +47,29 @@ export function open() {
 
 const route = () => path('studies', state.report.study, 'impression');
 
-/** Ask for findings and for what was accepted; what the reader typed is replaced. */
+/** Ask for findings, and for the impression that was accepted for them; without one, what is there stays. */
 export async function refresh(chosen = state.report?.language ?? language) {
   stop();
+  const before = state.report;
   change({ report: { ...blank(state.study.id), language: chosen } });
   const { study } = state.report;
   try {
-    const { findings, accepted, model } = await ask('GET', `${route()}?language=${chosen}`);
+    const { label, findings, accepted, model } = await ask('GET', `${route()}?language=${chosen}`);
     if (study !== state.report.study) {
       return;
     }
-    const known = accepted?.language === chosen ? accepted : null;
+    const known = accepted?.language === chosen && accepted.label === label ? accepted : null;
     patch({
       model,
+      label,
       findings: known?.findings ?? findings ?? '',
       impression: known?.impression ?? '',
       accepted: known?.time ?? null,
     });
+    if (!known && before?.study === study && before.language === chosen) {
+      const { impression, drafted, wrote } = before;
+      patch({ impression, drafted, wrote });
+    }
     checkSoon();
   } catch (error) {
     failed(error);
@@ -174,9 +181,9 @@ async function check() {
 
 /** Keep findings and impression with the label, as a pair to learn from. */
 export async function accept() {
-  const { language: spoken, findings, impression, drafted, wrote } = state.report;
+  const { language: spoken, label, findings, impression, drafted, wrote } = state.report;
   try {
-    const body = { client: state.client, language: spoken, findings, impression, drafted, model: wrote };
+    const body = { client: state.client, label, language: spoken, findings, impression, drafted, model: wrote };
     const { time } = await ask('PUT', route(), body);
     patch({ accepted: time });
   } catch (error) {

@@ -229,8 +229,8 @@ const TEXTS = {
   reportLanguage: ['Language of the report', '报告语言'],
   fromLabel: ['From the label', '由标注生成'],
   fromLabelHint: [
-    'Findings of the saved label, and the impression accepted last; what was typed here is replaced',
-    '取已保存标注的所见及最近采纳的意见；此处输入的内容将被替换',
+    'Findings of the saved label, and the impression accepted for it; findings typed here are replaced',
+    '取已保存标注的所见及为其采纳的意见；此处输入的所见将被替换',
   ],
   write: ['Write', '生成'],
   writtenBy: ['Written by {model} from the findings', '由 {model} 根据所见生成'],
