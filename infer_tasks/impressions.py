@@ -13,6 +13,7 @@ from infer_tasks.exported import exported_objects, numbers
 from infer_tasks.organ_maps import OrganMaps
 from infer_tasks.requests import RequestError
 from infer_tasks.workspace import Workspace
+from lib.pet.tracers import tracer_of
 from lib.report.backends import Backend, BackendError, Options
 from lib.report.backends.local import LocalBackend
 from lib.report.check import check
@@ -49,7 +50,7 @@ class Impressions:
         self, workspace: Workspace, organs: OrganMaps, backend: Backend | None, adapters: Models
     ) -> None:
         self._workspace, self._organs, self.backend, self.adapters = workspace, organs, backend, adapters
-        self._tables: LRUCache[tuple[str, int, str], Measured] = LRUCache(_TABLES)
+        self._tables: LRUCache[Any, Measured] = LRUCache(_TABLES)
         self._lock = Lock()
 
     def measured(self, study: str, image: Path) -> Measured:
@@ -63,7 +64,8 @@ class Impressions:
         if saved is None:
             raise RequestError("There is no saved label of this study: save it first, findings come from it.")
         volume = self._workspace.volumes.get(image)
-        key = study, saved.number, volume.digest
+        # All that the table depends on: organ map and tracer may come or change after the label.
+        key = study, saved.number, volume.digest, tracer_of(volume), self._organs.stamp(study)
         with self._lock:
             if (known := self._tables.get(key)) is not None:
                 return known

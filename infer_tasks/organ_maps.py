@@ -8,7 +8,7 @@ from cachetools import LRUCache
 
 from lib.pet import Volume, VolumeError
 from lib.pet.organ_map import OrganMap
-from lib.pet.organs import find_organ_map, read_organ_map
+from lib.pet.organs import find_organ_map, organ_map_stamp, read_organ_map
 
 _KEPT = 4
 
@@ -25,13 +25,19 @@ class OrganMaps:
         self._kept: LRUCache[Any, OrganMap | None] = LRUCache(_KEPT)
         self._reading = Lock()
 
+    def stamp(self, study: str) -> tuple[Path, tuple[int, int]] | None:
+        """Return where a study's organ map is, and as which it is there now; None where there is none."""
+        path = find_organ_map(self._studies, study)
+        return (path, organ_map_stamp(path)) if path else None
+
     def get(self, study: str, volume: Volume) -> OrganMap | None:
         """Return a study's organ map on its grid; None where there is none, or none that can be used."""
-        path = find_organ_map(self._studies, study)
-        if path is None:
+        stamp = self.stamp(study)
+        if stamp is None:
             return None
+        path, _ = stamp
         with self._reading:
-            key = (path, path.stat().st_mtime_ns, volume.digest)
+            key = (stamp, volume.digest)
             if key not in self._kept:
                 try:
                     self._kept[key] = read_organ_map(path, volume, study=self._studies / study)

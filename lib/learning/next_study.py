@@ -13,7 +13,7 @@ from lib.learning.informativeness import CLASSES, informativeness, power_noise
 from lib.pet import Volume, VolumeError
 from lib.pet.dicom_folder import stamp_of
 from lib.pet.organ_map import OrganMap
-from lib.pet.organs import read_organ_map
+from lib.pet.organs import organ_map_stamp, read_organ_map
 from lib.pet.sidecar import with_sidecar
 from lib.pet.tracers import name_of_tracer, tracer_of
 from lib.store import StoreError, write_atomic
@@ -99,7 +99,7 @@ class StudyScores:
             organ_map: the study's, a file or folder; one that cannot be used counts as None.
         """
         known = self.get(study, image)
-        stamp = image_stamp(organ_map) if organ_map else None
+        stamp = organ_map_stamp(organ_map) if organ_map else None
         if known is None or (engine and (known.weights, known.organs) != (engine.segmenter.digest, stamp)):
             pause()
             volume = read(image)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.pet.belonging import doubts_about_header
+from lib.pet.dicom_folder import stamp_of
 from lib.pet.image_files import FORMATS, suffix_of
 from lib.pet.organ_map import OrganMap, organ_table
 from lib.pet.resample import nearest_labels
@@ -32,6 +33,19 @@ def find_organ_map(studies: Path, study: str) -> Path | None:
     """Return where a studies folder has a study's organ map, `organs/NAME`; None where it has none."""
     names = [study, *(f"{study}{end}" for end in FORMATS)]
     return next((path for name in names if (path := studies / FOLDER / name).exists()), None)
+
+
+def organ_map_stamp(path: Path) -> tuple[int, int]:
+    """Return when an organ map, a folder or a file and the CSV beside it, changed last (ns), and its bytes.
+
+    Raises:
+        OSError: it is gone.
+    """
+    if path.is_dir():
+        stamp = stamp_of(path)
+        return stamp.newest_ns, stamp.bytes
+    found = [file.stat() for file in (path, *_tables_beside(path))]
+    return max(status.st_mtime_ns for status in found), sum(status.st_size for status in found)
 
 
 def read_organ_map(
@@ -85,8 +99,7 @@ Read = tuple[NDArray[np.unsignedinteger], Names, list[str]]
 def _read_file(path: Path, volume: Volume, labels: str | Path | None) -> Read:
     grid, affine = read_mask(path)
     warnings: list[str] = []
-    beside = [path.with_name(path.name[: -len(suffix_of(path))] + ".csv"), path.with_name("labels.csv")]
-    table = Path(labels) if labels else next((file for file in beside if file.is_file()), None)
+    table = Path(labels) if labels else next(iter(_tables_beside(path)), None)
     names = {} if labels else _names_in_nifti(path)
     if not names and table:
         names = read_names(table)
@@ -94,6 +107,12 @@ def _read_file(path: Path, volume: Volume, labels: str | Path | None) -> Read:
         names = {label: name for label, (name, _) in organ_table().items()}
         warnings.append("The organ map does not name its labels; they are taken as TotalSegmentator v2's.")
     return nearest_labels(grid, affine, volume), names, warnings
+
+
+def _tables_beside(path: Path) -> list[Path]:
+    """Return the CSVs that may name a file's labels, the first of which does."""
+    named = path.with_name(path.name[: len(path.name) - len(suffix_of(path))] + ".csv")
+    return [file for file in (named, path.with_name("labels.csv")) if file.is_file()]
 
 
 def _names_in_nifti(path: Path) -> Names:
