@@ -1,11 +1,12 @@
 """What an annotation session holds: objects with the method that answers them and the mask that is shown."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from infer_tasks.requests import RequestError
 from lib.interaction import AnnotatedObject
+from lib.interaction.labels import with_label_in_use
 from lib.interaction.painting import Bits, Paint
 from lib.pet import Crop
 
@@ -54,6 +55,11 @@ class Item:
     def with_object(self, **changes: Any) -> "Item":
         """Return the item with some fields of its object changed."""
         return replace(self, object=replace(self.object, **changes))
+
+    def with_label_in_use(self, labels: Sequence[str]) -> "Item":
+        """Return the item with a label that is among those in use, `background` first."""
+        obj, told = with_label_in_use(self.object, labels)
+        return replace(self, object=obj, warnings=(*self.warnings, *told)) if told else self
 
     def accepted(self, seen: Crop) -> "Item":
         """Return the item as accepted: what is seen of it is all of it from then on.

@@ -319,10 +319,11 @@ class Annotations:
             if not session.is_read:
                 read = _Session()
                 for line in self._lines(key):
-                    _replay(read, line)
+                    _replay(read, line, self._labels)
                 session.past, session.at, session.revision = read.past, read.at, read.revision
-                session.saved, session.independent, session.is_read = read.saved, read.independent, True
+                session.saved, session.independent = read.saved, read.independent
                 session.show(self._labels)
+                session.is_read = True
             if opened and session.revision == 0:
                 raise RequestError("This study is not open in this session: open it first.")
             try:
@@ -373,15 +374,15 @@ def _changed(before: Snapshot, after: Snapshot) -> tuple[int, ...]:
     return tuple(number for number in numbers if before.items.get(number) != after.items.get(number))
 
 
-def _replay(session: _Session, line: Event) -> None:
-    """Bring a session that is read from the journal one line further."""
+def _replay(session: _Session, line: Event, labels: tuple[str, ...]) -> None:
+    """Bring a session that is read from the journal one line further; the labels may be others since."""
     try:
         if line["op"] == "undo":
             session.at -= 1
         elif line["op"] == "redo":
             session.at += 1
         elif line["op"] != "save":
-            items = [Item.from_dict(stored) for stored in line["put"]]
+            items = [Item.from_dict(stored).with_label_in_use(labels) for stored in line["put"]]
             snapshot = session.now.without(line["gone"]).having(*items)
             if line["op"] == "open":
                 session.past, session.at = [snapshot], 0

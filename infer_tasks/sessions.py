@@ -1,12 +1,13 @@
 """Sessions: the objects that an annotator has clicked in a study, kept in memory and in the journal."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from threading import Lock
 
 from cachetools import LRUCache
 
 from lib.interaction import AnnotatedObject, Engine, Prompts, Seed, Update, propose_objects
+from lib.interaction.labels import with_label_in_use
 from lib.pet import Crop, Volume
 from lib.store import Journal
 from lib.store.journal import Event
@@ -69,10 +70,15 @@ class _Session:
 
 
 class Sessions:
-    """Brings objects up to date with a viewer's clicks and journals them. Threads may share it."""
+    """Brings objects up to date with a viewer's clicks and journals them. Threads may share it.
 
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+    Args:
+        journal: of all studies.
+        labels: names in use, `background` first.
+    """
+
+    def __init__(self, journal: Journal, labels: tuple[str, ...]) -> None:
+        self._journal, self._labels = journal, labels
         self._kept: LRUCache[SessionKey, _Session] = LRUCache(_MOST_SESSIONS)
         self._lock = Lock()
 
@@ -97,15 +103,16 @@ class Sessions:
         with self._lock:
             session = self._kept.setdefault(key, _Session())
         with session.turn:
+            warnings: tuple[str, ...] = ()
             if session.image != volume.digest:
-                session.objects, session.highest = self._restored(key, volume)
+                session.objects, session.highest, warnings = self._restored(key, volume)
                 session.image = volume.digest
             update = engine.update(volume, () if reset else session.objects, prompts, session.highest)
             if update.objects != session.objects:
                 self._journal.append(key.study, _line(_CLICKS, key, volume, engine, update))
                 session.objects, session.highest = update.objects, update.highest
             session.masks = _masks(update)
-        return update
+        return replace(update, warnings=(*warnings, *update.warnings))
 
     def propose(
         self, key: SessionKey, engine: Engine, volume: Volume, label: str, seeds: Sequence[Seed]
@@ -146,18 +153,30 @@ class Sessions:
         for key, line in newest.items():
             with self._lock:
                 masks = self._kept[key].masks if key in self._kept else {}
-            objects = [AnnotatedObject.from_dict(obj) for obj in line["objects"]]
+            objects, _ = self._objects(line)
             found += [Clicked(obj, line["model"], line["weights"], masks.get(obj)) for obj in objects]
         return found
 
-    def _restored(self, key: SessionKey, volume: Volume) -> tuple[tuple[AnnotatedObject, ...], int]:
-        """Return a session's objects and their highest number, as its last line in the journal has them."""
+    def _restored(
+        self, key: SessionKey, volume: Volume
+    ) -> tuple[tuple[AnnotatedObject, ...], int, tuple[str, ...]]:
+        """Return a session's objects and their highest number, as its last line in the journal has them.
+
+        And warnings, of labels that are in use no longer.
+        """
         wanted = {"model": key.model, "label": key.label}
         lines = self._lines(key.study, key.client, volume.digest)
         line = next((one for one in reversed(lines) if wanted.items() <= one.items()), None)
         if line is None:
-            return (), 0
-        return tuple(AnnotatedObject.from_dict(obj) for obj in line["objects"]), line["highest"]
+            return (), 0, ()
+        objects, warnings = self._objects(line)
+        return objects, line["highest"], warnings
+
+    def _objects(self, line: Event) -> tuple[tuple[AnnotatedObject, ...], tuple[str, ...]]:
+        """Return a line's objects, with labels that are in use, and warnings where theirs are not."""
+        read = [with_label_in_use(AnnotatedObject.from_dict(obj), self._labels) for obj in line["objects"]]
+        warnings = tuple(f"Object {obj.id}: {text}" for obj, told in read for text in told)
+        return tuple(obj for obj, _ in read), warnings
 
     def _lines(self, study: str, client: str, image: str) -> list[Event]:
         """Return what an annotator clicked or was proposed, oldest first; the batch's where there is none."""

@@ -31,7 +31,7 @@ class Workspace:
         self.volumes = Volumes(unit)
         self.journal = Journal(state.folder("journal"))
         self.audit = Audit(state.folder("audit"))
-        self.sessions = Sessions(self.journal)
+        self.sessions = Sessions(self.journal, self.labels)
         self.annotations = Annotations(self.journal, self.labels)
         self.versions = LabelVersions(state.folder("labels"))
         self.accepted = AcceptedImpressions(state.folder("impressions"))

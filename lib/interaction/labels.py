@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +78,18 @@ def precedence(obj: AnnotatedObject, labels: Sequence[str]) -> tuple[bool, bool,
     An accepted lesion keeps its voxels, whatever is clicked afterwards; so does an organ, but from lesions.
     """
     return is_lesion(obj.label), obj.status == "accepted", labels.index(obj.label), obj.id
+
+
+def with_label_in_use(obj: AnnotatedObject, labels: Sequence[str]) -> tuple[AnnotatedObject, tuple[str, ...]]:
+    """Return an object with a label that is in use, and a warning where its own is not.
+
+    It is then of the first label that means a lesion, the first of all where none does, and named by its own.
+    """
+    if obj.label in labels[1:]:
+        return obj, ()
+    label = next(filter(is_lesion, labels), labels[1])
+    told = (f"Its label was {obj.label}, which is none here.",)
+    return replace(obj, label=label, name=obj.name or obj.label[:64]), told
 
 
 def class_map(

@@ -33,7 +33,7 @@ def test_a_map_is_read_once(tmp_path, folder):
 def test_a_folder_in_which_a_file_was_rewritten_is_read_again(tmp_path, folder):
     (folder / "p").mkdir()
     write(folder / "p/liver.nii.gz", 2)
-    maps, seen = OrganMaps(tmp_path), os.stat(folder / "p").st_mtime_ns
+    maps, seen = OrganMaps(tmp_path), (folder / "p").stat().st_mtime_ns
     assert maps.get("p", VOLUME).mask("liver").count == 2
     write(folder / "p/liver.nii.gz", 5)
     os.utime(folder / "p", ns=(seen, seen))

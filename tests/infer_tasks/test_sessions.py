@@ -8,6 +8,7 @@ from lib.interaction import Engine, PromptError, Prompts, RegionGrower
 from lib.pet import Volume, make_phantom
 from lib.store import Journal
 
+LABELS = ("background", "lesion", "liver")
 KEY = SessionKey("study", "suv_region", "client")
 
 
@@ -36,7 +37,7 @@ def journal(tmp_path) -> Journal:
 
 
 def test_an_answer_is_in_the_journal(engine, journal, volume, hot):
-    update = Sessions(journal).update(KEY, engine, volume, Prompts({"lesion": (hot[0],)}))
+    update = Sessions(journal, LABELS).update(KEY, engine, volume, Prompts({"lesion": (hot[0],)}))
     (line,) = journal.read("study")
     assert line["objects"] == [obj.as_dict() for obj in update.objects]
     assert (line["model"], line["client"], line["image"]) == ("suv_region", "client", volume.digest)
@@ -44,14 +45,14 @@ def test_an_answer_is_in_the_journal(engine, journal, volume, hot):
 
 
 def test_a_request_that_changes_nothing_adds_no_line(engine, journal, volume, hot):
-    sessions = Sessions(journal)
+    sessions = Sessions(journal, LABELS)
     for _ in range(3):
         sessions.update(KEY, engine, volume, Prompts({"lesion": (hot[0],)}))
     assert len(journal.read("study")) == 1
 
 
 def test_a_refused_request_leaves_session_and_journal_as_they_were(engine, journal, volume, hot):
-    sessions = Sessions(journal)
+    sessions = Sessions(journal, LABELS)
     before = sessions.update(KEY, engine, volume, Prompts({"lesion": (hot[0],)}))
     holed = volume.array.copy()
     holed[hot[1]] = np.nan
@@ -65,7 +66,7 @@ def test_a_refused_request_leaves_session_and_journal_as_they_were(engine, journ
 def test_where_the_journal_cannot_be_written_the_click_did_not_happen(
     engine, journal, volume, hot, monkeypatch
 ):
-    sessions = Sessions(journal)
+    sessions = Sessions(journal, LABELS)
     monkeypatch.setattr(journal, "append", _full_disk)
     with pytest.raises(OSError, match="full"):
         sessions.update(KEY, engine, volume, Prompts({"lesion": (hot[0],)}))
@@ -80,14 +81,14 @@ def _full_disk(*_):
 
 def test_new_sessions_go_on_from_the_journal(engine, journal, volume, hot):
     first, second = Prompts({"lesion": (hot[0],)}), Prompts({"lesion": tuple(sorted(hot))})
-    before = Sessions(journal).update(KEY, engine, volume, first)
-    after = Sessions(journal).update(KEY, Engine(RegionGrower()), volume, second)
+    before = Sessions(journal, LABELS).update(KEY, engine, volume, first)
+    after = Sessions(journal, LABELS).update(KEY, Engine(RegionGrower()), volume, second)
     assert after.objects[0].uid == before.objects[0].uid
     assert len(after.objects) == 2
 
 
 def test_another_image_under_the_same_name_begins_anew(engine, journal, volume, hot):
-    sessions, prompts = Sessions(journal), Prompts({"lesion": (hot[0],)})
+    sessions, prompts = Sessions(journal, LABELS), Prompts({"lesion": (hot[0],)})
     before = sessions.update(KEY, engine, volume, prompts)
     other = Volume(volume.array * 2, volume.affine, "SUVbw")
     after = sessions.update(KEY, engine, other, prompts)
@@ -96,7 +97,7 @@ def test_another_image_under_the_same_name_begins_anew(engine, journal, volume, 
 
 @pytest.mark.parametrize("field", ["client", "model", "label", "study"])
 def test_sessions_of_others_are_others(engine, journal, volume, hot, field):
-    sessions, prompts = Sessions(journal), Prompts({"lesion": (hot[0],)})
+    sessions, prompts = Sessions(journal, LABELS), Prompts({"lesion": (hot[0],)})
     before = sessions.update(KEY, engine, volume, prompts)
     fields = {"study": "study", "model": "suv_region", "client": "client", field: "else"}
     after = sessions.update(SessionKey(**fields), engine, volume, prompts)
@@ -104,7 +105,7 @@ def test_sessions_of_others_are_others(engine, journal, volume, hot, field):
 
 
 def test_requests_of_one_session_take_turns(engine, journal, volume, hot):
-    sessions, prompts = Sessions(journal), Prompts({"lesion": (hot[0],)})
+    sessions, prompts = Sessions(journal, LABELS), Prompts({"lesion": (hot[0],)})
     uids = []
 
     def click():
@@ -120,7 +121,7 @@ def test_requests_of_one_session_take_turns(engine, journal, volume, hot):
 
 
 def test_what_was_clicked_label_by_label_is_told_together(engine, journal, volume, hot):
-    sessions = Sessions(journal)
+    sessions = Sessions(journal, LABELS)
     for label, place in zip(("lesion", "liver"), hot, strict=True):
         key = SessionKey("study", "segpet_click", "client", label)
         sessions.update(key, engine, volume, Prompts({label: (place,)}))
@@ -135,7 +136,7 @@ def test_what_was_clicked_label_by_label_is_told_together(engine, journal, volum
 
 
 def test_objects_of_all_tasks_are_told_the_last_clicked_last(engine, journal, volume, hot):
-    sessions = Sessions(journal)
+    sessions = Sessions(journal, LABELS)
     for model, place in (("suv_region", hot[0]), ("segpet", hot[1]), ("suv_region", hot[1])):
         sessions.update(SessionKey("study", model, "client"), engine, volume, Prompts({"lesion": (place,)}))
     told = sessions.objects_of("study", "client", volume.digest)
@@ -146,22 +147,22 @@ def test_objects_of_all_tasks_are_told_the_last_clicked_last(engine, journal, vo
 
 
 def test_objects_of_another_image_are_not_told(engine, journal, volume, hot):
-    sessions = Sessions(journal)
+    sessions = Sessions(journal, LABELS)
     sessions.update(KEY, engine, volume, Prompts({"lesion": (hot[0],)}))
     other = Volume(volume.array * 2, volume.affine, "SUVbw")
     assert sessions.objects_of("study", "client", other.digest) == []
 
 
 def test_after_a_restart_objects_are_told_without_masks(engine, journal, volume, hot):
-    Sessions(journal).update(KEY, engine, volume, Prompts({"lesion": (hot[0],)}))
-    (told,) = Sessions(journal).objects_of("study", "client", volume.digest)
+    Sessions(journal, LABELS).update(KEY, engine, volume, Prompts({"lesion": (hot[0],)}))
+    (told,) = Sessions(journal, LABELS).objects_of("study", "client", volume.digest)
     assert (told.object.positive, told.mask) == ({hot[0]}, None)
 
 
 def test_no_number_is_given_twice_also_after_a_restart(engine, journal, volume, hot):
-    sessions = Sessions(journal)
+    sessions = Sessions(journal, LABELS)
     sessions.update(KEY, engine, volume, Prompts({"lesion": tuple(sorted(hot))}))
     sessions.update(KEY, engine, volume, Prompts({"lesion": (hot[0],)}))
-    again = Sessions(journal).update(KEY, engine, volume, Prompts({"lesion": tuple(sorted(hot))}))
+    again = Sessions(journal, LABELS).update(KEY, engine, volume, Prompts({"lesion": tuple(sorted(hot))}))
     assert max(obj.id for obj in again.objects) == 3
     assert len(again.objects) == 2

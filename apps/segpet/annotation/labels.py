@@ -17,7 +17,7 @@ from infer_tasks.annotations import Saved
 from infer_tasks.instances import instances
 from infer_tasks.sessions import BATCH, Clicked
 from infer_tasks.workspace import Workspace
-from lib.interaction import AnnotatedObject, class_map, lesion_label
+from lib.interaction import AnnotatedObject, class_map
 from lib.interaction.painting import Bits
 from lib.interaction.scene import Scene
 from lib.pet import Volume, read_mask
@@ -204,7 +204,6 @@ class SavedLabels:
     def _items(
         self, grid: NDArray[np.unsignedinteger], stored: Iterable[Mapping[str, Any]], method: Method
     ) -> list[Item]:
-        labels = self._workspace.labels
         masks = dict(objects_of(grid, "values"))
         known = [one for one in stored if one["id"] in masks]
         if len(known) > MOST_OBJECTS:
@@ -217,10 +216,7 @@ class SavedLabels:
             mask = Bits.of(masks[obj.id])
             if max(other["id"] for other in known) > MOST_OBJECTS:
                 obj = replace(obj, id=place)
-            warnings: tuple[str, ...] = ()
-            if obj.label not in labels[1:]:
-                warnings = (f"Its label was {obj.label}, which is none here.",)
-                obj = replace(obj, label=lesion_label(labels), name=obj.name or obj.label[:64])
             answered = _METHODS.get(str(one.get("model", "")), method)
-            items.append(Item(obj, answered, mask, str(one.get("weights", "")), warnings))
+            item = Item(obj, answered, mask, str(one.get("weights", "")))
+            items.append(item.with_label_in_use(self._workspace.labels))
         return items
