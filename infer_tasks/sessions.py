@@ -145,7 +145,7 @@ class Sessions:
             image: digest of the study's volume; what was clicked in another one is left out.
         """
         newest: dict[SessionKey, Event] = {}
-        for line in self._lines(study, client, image):
+        for line in _own(self._read(study, image), client):
             key = SessionKey(study, line["model"], line["client"], line["label"])
             newest.pop(key, None)  # so that the order is that of the newest lines
             newest[key] = line
@@ -165,8 +165,8 @@ class Sessions:
         And warnings, of labels that are in use no longer.
         """
         wanted = {"model": key.model, "label": key.label}
-        lines = self._lines(key.study, key.client, volume.digest)
-        line = next((one for one in reversed(lines) if wanted.items() <= one.items()), None)
+        fitting = [one for one in self._read(key.study, volume.digest) if wanted.items() <= one.items()]
+        line = next(reversed(_own(fitting, key.client)), None)
         if line is None:
             return (), 0, ()
         objects, warnings = self._objects(line)
@@ -178,12 +178,16 @@ class Sessions:
         warnings = tuple(f"Object {obj.id}: {text}" for obj, told in read for text in told)
         return tuple(obj for obj, _ in read), warnings
 
-    def _lines(self, study: str, client: str, image: str) -> list[Event]:
-        """Return what an annotator clicked or was proposed, oldest first; the batch's where there is none."""
+    def _read(self, study: str, image: str) -> list[Event]:
+        """Return what was clicked or proposed in a study, oldest first."""
         events = self._journal.read(study)
-        lines = [line for line in events if line["event"] in (_CLICKS, _PROPOSED) and line["image"] == image]
-        own = [line for line in lines if line["client"] == client]
-        return own or [line for line in lines if line["client"] == BATCH and line["event"] == _PROPOSED]
+        return [line for line in events if line["event"] in (_CLICKS, _PROPOSED) and line["image"] == image]
+
+
+def _own(lines: list[Event], client: str) -> list[Event]:
+    """Return those of an annotator; the batch's proposals where there are none."""
+    own = [line for line in lines if line["client"] == client]
+    return own or [line for line in lines if line["client"] == BATCH and line["event"] == _PROPOSED]
 
 
 def _masks(update: Update) -> dict[AnnotatedObject, Crop]:

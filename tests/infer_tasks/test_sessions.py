@@ -3,8 +3,8 @@ import threading
 import numpy as np
 import pytest
 
-from infer_tasks.sessions import SessionKey, Sessions
-from lib.interaction import Engine, PromptError, Prompts, RegionGrower
+from infer_tasks.sessions import BATCH, SessionKey, Sessions
+from lib.interaction import Engine, PromptError, Prompts, RegionGrower, propose_seeds
 from lib.pet import Volume, make_phantom
 from lib.store import Journal
 
@@ -166,3 +166,14 @@ def test_no_number_is_given_twice_also_after_a_restart(engine, journal, volume, 
     again = Sessions(journal, LABELS).update(KEY, engine, volume, Prompts({"lesion": tuple(sorted(hot))}))
     assert max(obj.id for obj in again.objects) == 3
     assert len(again.objects) == 2
+
+
+def test_a_batch_s_proposals_wait_for_who_clicked_with_another_task_first(engine, journal, volume, hot):
+    sessions = Sessions(journal, LABELS)
+    seeds = propose_seeds(volume)
+    proposed = sessions.propose(SessionKey("study", "segpet", BATCH), engine, volume, "lesion", seeds)
+    sessions.update(KEY, engine, volume, Prompts({"lesion": (hot[0],)}))
+    segpet = SessionKey("study", "segpet", "client")
+    assert sessions.update(segpet, engine, volume, Prompts()).objects == proposed.objects
+    sessions.update(segpet, engine, volume, Prompts(), reset=True)
+    assert Sessions(journal, LABELS).update(segpet, engine, volume, Prompts()).objects == ()
