@@ -50,7 +50,7 @@ class ImpressionTask(InferTask):
         watch = Stopwatch()
         cancelled = request.get("cancelled")
         asked = request.get("language")
-        language = language_asked(asked[0] if isinstance(asked, list) else asked)
+        language = language_asked(asked[0] if isinstance(asked, list) and asked else asked)
         study, image = str(request["study"]), Path(request["image"])
         findings = request.get("findings")
         if findings is not None and not isinstance(findings, str):

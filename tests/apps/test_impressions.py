@@ -168,6 +168,12 @@ def test_bad_input_gets_a_sentence(labelled, method, route, body, status, why):
     assert reply.status_code == status and why in reply.text and "Traceback" not in reply.text
 
 
+def test_an_option_s_choices_without_one_are_refused_with_a_sentence(served, labelled):
+    form = {"params": (None, json.dumps({"language": []}))}
+    reply = requests.post(f"{served.url}/infer/impression?image=one", files=form, timeout=60)
+    assert reply.status_code == 422 and "language" in reply.json()["detail"]
+
+
 def test_a_study_without_a_label_has_no_findings_yet(served):
     unsaved = f"{PanelClient(served.url, 'unsaved', 'reader-1').study_url}/impression"
     assert requests.get(unsaved, timeout=60).json()["findings"] is None

@@ -44,6 +44,7 @@ def test_what_the_task_offers_first_is_its_default(task):
         {"value": {}},
         {"value": 101},
         {"value": "nan"},
+        {"value": 10**400},
         {"method": "fixed", "value": 0},
         {"method": "gradient", "value": 3},
     ],
