@@ -183,3 +183,17 @@ def test_a_list_of_digests_that_is_damaged_is_made_anew(tmp_path, content):
     kept.write_bytes(content.encode(errors="surrogateescape"))
     assert len(Digests(kept).of(image)) == 64
     assert Digests(tmp_path / "other.json").of(tmp_path / "absent") is None
+
+
+def test_a_sidecar_that_changed_tells_the_unit_anew(folder, catalogue):
+    save_image(folder / "one.nii.gz", STORED.astype(np.float32), np.eye(4))
+    catalogue._studies.refresh()
+
+    def units():
+        (series,) = catalogue.series(catalogue.uids_of("one")[0]).values()
+        (metadata,) = series.metadata(series.instances[:1])
+        return metadata["00541001"]["Value"]
+
+    assert units() == ["CNTS"]
+    (folder / "one.json").write_text('{"Units": "g/mL"}')
+    assert units() == ["GML"]

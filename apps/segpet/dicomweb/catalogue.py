@@ -16,6 +16,7 @@ from infer_tasks.volumes import Volumes
 from lib.export.pet_series import SeriesUIDs
 from lib.pet import VolumeError
 from lib.pet.dicom_folder import stamp_of
+from lib.pet.sidecar import with_sidecar
 
 #: For how long a study's files are taken to be as they were: a viewer asks for hundreds of frames in a row.
 _TRUSTED_SECONDS = 2.0
@@ -172,6 +173,9 @@ def _annotated(holding: Holding) -> tuple[str, str]:
 
 def _stamp(path: Path) -> Any:
     try:
-        return stamp_of(path) if path.is_dir() else (path.stat().st_mtime_ns, path.stat().st_size)
+        if path.is_dir():
+            return stamp_of(path)
+        found = [file.stat() for file in with_sidecar(path)]  # which tells the unit
+        return [(status.st_mtime_ns, status.st_size) for status in found]
     except OSError:
         return None
