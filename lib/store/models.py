@@ -110,9 +110,9 @@ class Models:
 
     def version(self, number: int) -> Version:
         """A version by its number; StoreError where there is none."""
-        folder = self.folder / str(number)
-        if not folder.is_dir():
-            there = ", ".join(str(one) for one in self.numbers()) or "none"
+        folder, known = self.folder / str(number), self.numbers()
+        if number not in known:
+            there = ", ".join(map(str, known)) or "none"
             raise StoreError(f"There is no version {number} of the weights; there are: {there}.")
         record = _read(folder / _CARD)
         try:

@@ -88,6 +88,12 @@ def test_a_new_version_is_no_champion_until_it_is_promoted(models, weights):
     assert models.champion() == first
 
 
+def test_a_version_of_a_number_that_no_folder_can_have_is_none(models, weights):
+    models.add(weights, {})
+    with pytest.raises(StoreError, match="no version"):
+        models.promote(10**400)
+
+
 def test_a_challenger_takes_over_only_from_the_champion_that_it_was_measured_against(models, weights):
     late = {"why": "too late"}
     first = models.challenge(weights, {"why": "better"}, None, late)
