@@ -35,17 +35,23 @@ def write_backup(state: Path, studies: Path | None, file: Path) -> int:
         How many files are in it.
 
     Raises:
+        StoreError: a link in the store leads nowhere; nothing is written then.
         OSError: it cannot be written or read.
     """
     with told_of(file):
         handle, name = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".part")
     part, count = Path(name), 0
     try:
-        with os.fdopen(handle, "wb") as raw, tarfile.open(fileobj=raw, mode="w") as tar:
+        with os.fdopen(handle, "wb") as raw, tarfile.open(fileobj=raw, mode="w", dereference=True) as tar:
             for path, within in _files(state, studies):
                 try:
                     tar.add(path, within, recursive=False)
-                except FileNotFoundError:
+                except FileNotFoundError as error:
+                    if path.is_symlink():
+                        raise StoreError(
+                            f"{path} is a link that leads nowhere, and what it led to may be needed: "
+                            "mend it, or move it away."
+                        ) from error
                     continue  # of the moment: it had its final name already, and was moved on
                 count += 1
         sync(part)
@@ -72,7 +78,7 @@ def restore_backup(file: Path, state: Path, studies: Path | None) -> int:
         raise StoreError(
             f"There is something in {state} already: move it away, or name another state folder."
         )
-    if studies and any(path.is_file() for path in (studies / "labels").rglob("*")):
+    if studies and any(path.is_file() for path in _below(studies / "labels")):
         raise StoreError(f"There are labels in {studies / 'labels'} already: move them away first.")
     make_private(state.parent)
     part = Path(tempfile.mkdtemp(dir=state.parent, prefix=".", suffix=".part"))
@@ -111,20 +117,17 @@ def _place(part: Path, state: Path, studies: Path | None) -> None:
 def _files(state: Path, studies: Path | None) -> Iterator[tuple[Path, str]]:
     """Yield files and their names in the backup, what points before what it points to."""
     if studies and studies.is_dir():
-        labels = sorted((studies / "labels").rglob("*"))
-        for path in [studies / _LIST, *labels]:
-            if path.is_file() and not path.name.startswith("."):
+        for path in [studies / _LIST, *_below(studies / "labels")]:
+            if _is_there(path) and not path.name.startswith("."):
                 yield path, f"studies/{path.relative_to(studies)}"
-    pointers = [path for name in _POINTERS for path in sorted(state.rglob(name))]
-    first = [
-        path for name in ("journal", "impressions", "sent") for path in sorted((state / name).rglob("*"))
-    ]
+    pointers = [path for path in _below(state) if path.name in _POINTERS]
+    first = [path for name in ("journal", "impressions", "sent") for path in _below(state / name)]
     taken = set()
     # The rest is listed only when it is its turn: what came meanwhile is to be in it.
     for path in [*first, *pointers]:
         taken.add(path)
         yield from _kept(path, state)
-    for path in sorted(state.rglob("*")):
+    for path in _below(state):
         if path not in taken and path.name not in _POINTERS:
             yield from _kept(path, state)
 
@@ -133,5 +136,22 @@ def _kept(path: Path, state: Path) -> Iterator[tuple[Path, str]]:
     within = path.relative_to(state)
     unfinished = any(is_unfinished(one) for one in (within, *within.parents))
     left_out = any(within.is_relative_to(name) for name in _LEFT_OUT) or within.name == "lock"
-    if not unfinished and not left_out and path.is_file():
+    if not unfinished and not left_out and _is_there(path):
         yield path, f"state/{within}"
+
+
+def _is_there(path: Path) -> bool:
+    """Whether it is a file, or a link that leads nowhere: what is missing there must not go unnoticed."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
+
+
+def _below(folder: Path, above: tuple[Path, ...] = ()) -> list[Path]:
+    """List what is below a folder and no folder itself, also where links lead: a store may be moved so."""
+    place = folder.resolve()
+    if place in above:
+        return []
+    try:
+        inside = sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []  # there is none, or it was of the moment
+    return [path for one in inside for path in (_below(one, (*above, place)) if one.is_dir() else [one])]
