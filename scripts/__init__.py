@@ -13,8 +13,8 @@ import typer
 from typer.core import TyperGroup
 
 OURS = {"lib", "infer_tasks", "trainers", "apps", "scripts"}
-#: A disk that is full or broken; the system does not say at which file.
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+#: A disk that is full or broken, or a limit on the size of files; the system does not say at which file.
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 Unit = Annotated[
