@@ -59,9 +59,14 @@ def restore(
     if not file.is_file():
         raise InputError(f"There is no file {file}.")
     folder, place = folders_of(studies, state, must_exist=False)
-    count = restore_backup(file, place, None if folder.is_relative_to(place) else folder)
+    count, listed = restore_backup(file, place, None if folder.is_relative_to(place) else folder)
     wrong = [one for one in found_in(folder, place) if not one.harmless]
     typer.echo(f"{count} files are back, labels in {folder}, the store in {place}.")
+    if not listed:
+        typer.echo(
+            "Whether these are all is not known: the backup was made before backups listed their files.",
+            err=True,
+        )
     for one in wrong:
         typer.echo(f"!!  {one.path}\n    {one.what}", err=True)
     if wrong:

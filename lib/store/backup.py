@@ -4,23 +4,33 @@ What points is read before what it points to: labels in the studies folder, jour
 pointers, and only then the versions. So a copy may hold a version that nothing names yet, and never a name
 without its version; `lib.store.checkup` calls that sound. A journal that grows meanwhile ends in a line that
 is not finished, which readers leave out.
+
+The last member, `manifest.json`, has the SHA-256 of all others: to tar, a file that is cut off between two
+members looks whole.
 """
 
+import hashlib
+import io
+import lzma
 import os
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from lib.store.atomic import is_unfinished, sync, told_of
 from lib.store.errors import StoreError
+from lib.store.records import from_json, to_json
 from lib.store.state import make_private
 
 #: Of the state folder: what is a copy of something, can be made anew, or is of the moment.
 _LEFT_OUT = ("archive", "leases", "results", "uploads", "weights", "training/regions", "server.lock")
 _POINTERS = ("current.json", "champion.json")
 _LIST = "datastore_v2.json"
+_MANIFEST = "manifest.json"
 
 
 def write_backup(state: Path, studies: Path | None, file: Path) -> int:
@@ -40,12 +50,13 @@ def write_backup(state: Path, studies: Path | None, file: Path) -> int:
     """
     with told_of(file):
         handle, name = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".part")
-    part, count = Path(name), 0
+    part = Path(name)
+    digests: dict[str, str] = {}
     try:
         with os.fdopen(handle, "wb") as raw, tarfile.open(fileobj=raw, mode="w", dereference=True) as tar:
             for path, within in _files(state, studies):
                 try:
-                    tar.add(path, within, recursive=False)
+                    digests[within] = _add(tar, path, within)
                 except FileNotFoundError as error:
                     if path.is_symlink():
                         raise StoreError(
@@ -53,47 +64,119 @@ def write_backup(state: Path, studies: Path | None, file: Path) -> int:
                             "mend it, or move it away."
                         ) from error
                     continue  # of the moment: it had its final name already, and was moved on
-                count += 1
+            content = to_json({"digests": digests}).encode()
+            member = tarfile.TarInfo(_MANIFEST)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
         sync(part)
         part.replace(file)
         sync(file.parent)
     finally:
         part.unlink(missing_ok=True)
-    return count
+    return len(digests)
 
 
-def restore_backup(file: Path, state: Path, studies: Path | None) -> int:
-    """Put a backup's files back; returns how many.
+def _add(tar: tarfile.TarFile, path: Path, name: str) -> str:
+    """Add a file to a tar file; returns the SHA-256 of what was added, which may grow meanwhile."""
+    with path.open("rb") as file:
+        member = tar.gettarinfo(arcname=name, fileobj=file)
+        reader = _Digesting(file)
+        tar.addfile(member, reader)
+    return reader.digest.hexdigest()
+
+
+class _Digesting(io.RawIOBase):
+    """A file that is read once, and the SHA-256 of what was read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.digest = file, hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._file.read(size)
+        self.digest.update(content)
+        return content
+
+
+def restore_backup(file: Path, state: Path, studies: Path | None) -> tuple[int, bool]:
+    """Put a backup's files back.
 
     Args:
         file: that `write_backup` wrote.
         state: the state folder, not there yet or empty.
         studies: the studies folder, with no label in it; None: labels of the folder are left out.
 
+    Returns:
+        How many files it has, and whether it says what was backed up; one that does not has an end at least.
+
     Raises:
-        StoreError: there is something already, or the file is no backup; nothing has changed then.
+        StoreError: there is something already, or the file is no backup, damaged or cut off; nothing has
+            changed then.
         OSError: it cannot be written.
     """
     if state.exists() and any(state.iterdir()):
         raise StoreError(
             f"There is something in {state} already: move it away, or name another state folder."
         )
-    if studies and any(path.is_file() for path in _below(studies / "labels")):
+    if studies and any(
+        path.is_file() and not path.name.startswith(".") for path in _below(studies / "labels")
+    ):
         raise StoreError(f"There are labels in {studies / 'labels'} already: move them away first.")
     make_private(state.parent)
-    part = Path(tempfile.mkdtemp(dir=state.parent, prefix=".", suffix=".part"))
+    with told_of(state):
+        part = Path(tempfile.mkdtemp(dir=state.parent, prefix=".", suffix=".part"))
     try:
-        with tarfile.open(file) as tar:
-            members = [one for one in tar if one.isfile() and one.name.split("/")[0] in ("state", "studies")]
-            tar.extractall(part, members, filter="data")
-        if not (part / "state").is_dir():
-            raise StoreError(f"{file} is no backup of SegPET: there is no store in it.")
+        try:
+            count, listed = _unpack(file, part, state)
+        except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the disk's fault; what a compressed file does not fit has no number
+            raise StoreError(f"{file} is no backup of SegPET, or is cut off or damaged.") from error
         _place(part, state, studies)
-    except tarfile.TarError as error:
-        raise StoreError(f"{file} is no backup of SegPET, or is cut off ({error}).") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return len(members)
+    return count, listed
+
+
+def _unpack(file: Path, part: Path, state: Path) -> tuple[int, bool]:
+    """Unpack a backup into an empty folder and look whether all of it is there; see `restore_backup`."""
+    with tarfile.open(file) as tar:
+        ours = [one for one in tar.getmembers() if one.name.split("/")[0] in ("state", "studies")]
+        # Backups of before there was a manifest have hard links, which lead to other members.
+        members = [one for one in ours if one.isfile() or one.islnk()]
+        if not any(one.name.startswith("state/") for one in members):
+            raise StoreError(f"{file} is no backup of SegPET: there is no store in it.")
+        if len(members) < sum(not one.isdir() for one in ours):
+            raise StoreError(
+                f"{file} has links whose files are not in it: what else it has, `tar -xf` unpacks."
+            )
+        manifest = tar.extractfile(_MANIFEST) if _MANIFEST in tar.getnames() else None
+        if manifest is None and not _is_ended(tar):
+            raise StoreError(f"{file} is cut off or damaged: files at its end are missing. Take another one.")
+        digests = from_json(manifest.read()).get("digests") if manifest else None
+        with told_of(state):
+            tar.extractall(part, members, filter="data")
+    if isinstance(digests, dict):
+        found = {one.name: _digest(part / one.name) for one in members}
+        wrong = [name for name in found.keys() | digests.keys() if found.get(name) != digests.get(name)]
+        if wrong:
+            raise StoreError(
+                f"{file} is damaged: {len(wrong)} of {len(digests)} files are missing or are not what was "
+                "backed up. Take another one."
+            )
+    return len(members), isinstance(digests, dict)
+
+
+def _is_ended(tar: tarfile.TarFile) -> bool:
+    """Whether a tar file, all of whose members were read, has the two blocks of zeros at its end."""
+    assert tar.fileobj
+    tar.fileobj.seek(tar.offset)
+    end = tar.fileobj.read(tarfile.RECORDSIZE)
+    return len(end) >= 2 * tarfile.BLOCKSIZE and not end.strip(b"\0")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _place(part: Path, state: Path, studies: Path | None) -> None:

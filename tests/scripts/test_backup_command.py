@@ -1,5 +1,7 @@
 """`segpet backup` and `segpet restore`: what people are told."""
 
+import tarfile
+
 import pytest
 from typer.testing import CliRunner
 
@@ -28,3 +30,15 @@ def test_a_backup_beyond_the_greatest_size_of_a_file_is_told_in_a_sentence(place
         done = run("backup", place / "pet", "-o", place / "b.tar")
     assert (done.exit_code, done.stderr) == (2, "A file could not be written: File too large.\n")
     assert sorted(one.name for one in place.iterdir()) == [".segpet", "pet"]
+
+
+def test_a_backup_that_lists_no_files_is_told(place):
+    run("backup", place / "pet", "-o", place / "b.tar")
+    with tarfile.open(place / "b.tar") as tar:
+        end = tar.getmembers()[-1].offset
+    content = (place / "b.tar").read_bytes()
+    (place / "former.tar").write_bytes(content[:end] + bytes(1024))
+    for name, told in (("b", False), ("former", True)):
+        (place / name).mkdir()
+        done = run("restore", place / f"{name}.tar", place / name)
+        assert (done.exit_code, "is not known" in done.stderr) == (0, told)

@@ -1,7 +1,12 @@
-"""A store in one file and back again: nothing is left out, and a file that is cut off is not taken for whole."""
+"""A store in one file and back again: nothing is left out, and one that is cut off is not taken for whole."""
 
+import bz2
+import gzip
+import io
+import lzma
 import os
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -85,3 +90,75 @@ def test_a_link_that_leads_nowhere_stops_a_backup(place):
     with pytest.raises(StoreError, match="labels is a link that leads nowhere"):
         write_backup(place.state, place.studies, place.tar)
     assert not place.tar.exists()
+
+
+def refused(place: Place, other: Place, content: bytes) -> bool:
+    """Whether a backup with this content is refused, in one sentence, and nothing is there then."""
+    place.tar.write_bytes(content)
+    try:
+        restore_backup(place.tar, other.state, other.studies)
+    except StoreError as error:
+        assert str(error).count("\n") == 0
+        assert other.files() == {}
+        assert not other.state.exists() and list(other.folder.iterdir()) == [other.studies]
+        return True
+    shutil.rmtree(other.state)
+    shutil.rmtree(other.studies / "labels/final")
+    return False
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_a_backup_that_is_cut_off_anywhere_is_not_restored(place, other, pack):
+    write_backup(place.state, place.studies, place.tar)
+    whole = pack(place.tar.read_bytes())
+    with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
+        last = tar.getmembers()[-1]
+        end = last.offset_data + last.size if pack is bytes else len(whole) * 3 // 4
+    assert (last.name, last.offset % 512) == ("manifest.json", 0)
+    cuts = [*range(0, end, 512), *range(100, end, 1999), end - 1]
+    assert [cut for cut in cuts if not refused(place, other, whole[:cut])] == []
+    assert not refused(place, other, whole)
+
+
+def test_a_backup_with_other_bytes_than_were_backed_up_is_not_restored(place, other):
+    write_backup(place.state, place.studies, place.tar)
+    whole = place.tar.read_bytes()
+    with tarfile.open(place.tar) as tar:
+        first, *_, last = tar.getmembers()
+    for at in (first.offset + 3, first.offset_data + 7, last.offset + 3, last.offset_data + 70):
+        assert refused(place, other, whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+
+
+def without_manifest(place: Place) -> bytes:
+    """A backup as it was before there were manifests."""
+    write_backup(place.state, place.studies, place.tar)
+    with tarfile.open(place.tar) as tar:
+        end = tar.getmembers()[-1].offset
+    return place.tar.read_bytes()[:end] + bytes(tarfile.RECORDSIZE)
+
+
+def test_a_backup_without_a_manifest_is_taken_where_it_has_an_end_and_that_is_told(place, other):
+    content = without_manifest(place)
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        cuts = [one.offset for one in tar.getmembers()]
+    assert all(refused(place, other, content[:cut]) for cut in cuts)
+    damaged = bytearray(content)
+    damaged[cuts[2]] ^= 1  # a header that does not fit its sum: tar files end there to most programs
+    assert refused(place, other, bytes(damaged))
+    place.tar.write_bytes(content)
+    assert restore_backup(place.tar, other.state, other.studies) == (len(place.files()), False)
+    assert other.files() == place.files()
+
+
+def test_hard_links_of_a_former_backup_are_put_back_and_links_to_elsewhere_are_told(place, other):
+    linked = tarfile.TarInfo("state/again.json")
+    linked.type, linked.linkname = tarfile.LNKTYPE, "state/format.json"
+    (place.state / "format.json").write_text("{}")
+    content = without_manifest(place)[: -tarfile.RECORDSIZE]
+    assert not refused(place, other, content + linked.tobuf() + bytes(tarfile.RECORDSIZE))
+    restore_backup(place.tar, other.state, other.studies)
+    assert (other.state / "again.json").read_text() == "{}"
+    shutil.rmtree(other.state)
+    shutil.rmtree(other.studies / "labels/final")
+    linked.type = tarfile.SYMTYPE
+    assert refused(place, other, content + linked.tobuf() + bytes(tarfile.RECORDSIZE))
