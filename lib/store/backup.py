@@ -111,7 +111,7 @@ def restore_backup(file: Path, state: Path, studies: Path | None) -> tuple[int, 
     Raises:
         StoreError: there is something already, or the file is no backup, damaged or cut off; nothing has
             changed then.
-        OSError: it cannot be written.
+        OSError: it cannot be written; nothing has changed then.
     """
     if state.exists() and any(state.iterdir()):
         raise StoreError(
@@ -180,21 +180,36 @@ def _digest(path: Path) -> str:
 
 
 def _place(part: Path, state: Path, studies: Path | None) -> None:
-    """Move what was unpacked to where it belongs, the state folder last and at once."""
+    """Move what was unpacked to where it belongs, the state folder last and at once; all of it or nothing."""
     for path in sorted((part / "state").rglob("*")):
         path.chmod(0o700 if path.is_dir() else 0o600)
         sync(path)
     (part / "state").chmod(0o700)
-    for path in sorted((part / "studies").rglob("*")) if studies else ():
-        if studies and path.is_file():
-            target = studies / path.relative_to(part / "studies")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-            sync(target)
-    if state.exists():
-        state.rmdir()
-    (part / "state").rename(state)
-    sync(state.parent)
+    files = [path for path in sorted((part / "studies").rglob("*")) if path.is_file()] if studies else []
+    targets = {path: studies / path.relative_to(part / "studies") for path in files if studies}
+    # The studies may be on another disk, which may be full: names are given when everything is there.
+    beside = {target: target.with_name(f".{at}.part") for at, target in enumerate(targets.values())}
+    placed: list[Path] = []
+    try:
+        for path, target in targets.items():
+            with told_of(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                placed.append(beside[target])
+                shutil.copyfile(path, beside[target])
+                sync(beside[target])
+        for target, copy in beside.items():
+            copy.replace(target)
+            placed.append(target)
+        with told_of(state):
+            if state.exists():
+                state.rmdir()
+            (part / "state").rename(state)
+    except BaseException:
+        for path in placed:
+            path.unlink(missing_ok=True)
+        raise
+    for folder in {state.parent, *(target.parent for target in targets.values())}:
+        sync(folder)
 
 
 def _files(state: Path, studies: Path | None) -> Iterator[tuple[Path, str]]:

@@ -1,6 +1,7 @@
 """A store in one file and back again: nothing is left out, and one that is cut off is not taken for whole."""
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
@@ -162,3 +163,29 @@ def test_hard_links_of_a_former_backup_are_put_back_and_links_to_elsewhere_are_t
     shutil.rmtree(other.studies / "labels/final")
     linked.type = tarfile.SYMTYPE
     assert refused(place, other, content + linked.tobuf() + bytes(tarfile.RECORDSIZE))
+
+
+@pytest.mark.parametrize("step", ["copyfile", "rename"])
+def test_a_restore_that_fails_leaves_nothing_and_names_the_file(place, other, monkeypatch, step):
+    write_backup(place.state, place.studies, place.tar)
+
+    def copy(source, target, copyfile=shutil.copyfile):
+        copyfile(source, target)
+        if source.name == "b.nii.gz" and step == "copyfile":
+            raise OSError(errno.ENOSPC, "No space left on device", str(source))
+
+    def rename(path, target, rename=Path.rename):
+        if target == other.state and step == "rename":
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", copy)
+        patch.setattr(Path, "rename", rename)
+        with pytest.raises(OSError) as error:
+            restore_backup(place.tar, other.state, other.studies)
+    named = other.studies / "labels/final/b.nii.gz" if step == "copyfile" else other.state
+    assert error.value.filename == str(named)
+    assert other.files() == {}
+    restore_backup(place.tar, other.state, other.studies)
+    assert other.files() == place.files()
