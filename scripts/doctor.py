@@ -51,6 +51,8 @@ def doctor(
 
     `segpet doctor /data/pet`
     """
+    from lib.store.state import check_not_newer
+
     checks = list(_machine())
     findings: list[Finding] = []
     repaired: list[Finding] = []
@@ -58,6 +60,8 @@ def doctor(
         folder, place = folders_of(studies, state)
         checks += _places(folder, place)
         if place.is_dir():
+            if repair:
+                check_not_newer(place)
             findings = found_in(folder, place)
             if repair:
                 repaired, findings = _repaired(folder, place, findings)
@@ -144,10 +148,16 @@ def _places(folder: Path, place: Path) -> Iterator[Check]:
 
 
 def found_in(folder: Path, place: Path) -> "list[Finding]":
-    """Return all that is found in a studies folder and its state folder."""
+    """Return all that is found in a studies folder and its state folder; of a newer SegPET's, that it is."""
     from lib.learning.studies import studies_of
-    from lib.store.checkup import check_state, check_studies
+    from lib.store import StoreError
+    from lib.store.checkup import Finding, check_state, check_studies
+    from lib.store.state import check_not_newer
 
+    try:
+        check_not_newer(place)
+    except StoreError as error:
+        return [Finding(place / "format", str(error))]
     found = list(check_state(place))
     if folder.is_dir():
         images = {name: image for name, image, _ in studies_of(folder)}

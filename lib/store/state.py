@@ -73,17 +73,29 @@ class StateFolder:
 
     def _check_format(self) -> None:
         """Raise StoreError for a format that is not known here; a folder that names none is of the first."""
-        path = self.path / _FORMAT
-        said = path.read_bytes()[:20].strip() if path.exists() else b"1"
-        if not said.isdigit():
+        number = _format_of(self.path)
+        if number is None:
             raise StoreError(
-                f"{path} is damaged: it names the format of the folder. Restore it from a backup."
+                f"{self.path / _FORMAT} is damaged: it names the format of the folder. Restore it from a "
+                "backup."
             )
-        if int(said) > FORMAT:
-            raise StoreError(
-                f"A newer SegPET wrote the state folder {self.path} (format {int(said)}, this one knows "
-                f"{FORMAT}): update SegPET, or restore the backup of before its update."
-            )
+        check_not_newer(self.path)
+
+
+def check_not_newer(state: Path) -> None:
+    """Raise StoreError where a newer SegPET wrote a state folder: what is in it may mean something else."""
+    if (number := _format_of(state) or 0) > FORMAT:
+        raise StoreError(
+            f"A newer SegPET wrote the state folder {state} (format {number}, this one knows {FORMAT}): "
+            "update SegPET, or restore the backup of before its update."
+        )
+
+
+def _format_of(state: Path) -> int | None:
+    """Return the number of a state folder's format; None where what names it is damaged."""
+    path = state / _FORMAT
+    said = path.read_bytes()[:20].strip() if path.exists() else b"1"
+    return int(said) if said.isdigit() else None
 
 
 def open_state(studies: str, state: Path | str | None = None) -> StateFolder:

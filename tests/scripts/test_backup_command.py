@@ -32,6 +32,15 @@ def test_a_backup_beyond_the_greatest_size_of_a_file_is_told_in_a_sentence(place
     assert sorted(one.name for one in place.iterdir()) == [".segpet", "pet"]
 
 
+def test_a_backup_of_a_newer_segpets_store_is_put_back_and_told(place):
+    (place / ".segpet/pet/format").write_text("7\n")
+    run("backup", place / "pet", "-o", place / "b.tar")
+    (place / "b").mkdir()
+    done = run("restore", place / "b.tar", place / "b")
+    assert (done.exit_code, "A newer SegPET wrote" in done.stderr) == (1, True)
+    assert (place / ".segpet/b/format").read_text() == "7\n"
+
+
 def test_a_backup_that_lists_no_files_is_told(place):
     run("backup", place / "pet", "-o", place / "b.tar")
     with tarfile.open(place / "b.tar") as tar:

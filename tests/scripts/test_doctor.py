@@ -348,6 +348,18 @@ def test_nothing_is_repaired_while_a_server_runs(store):
     assert doctor(store, "--repair")[0] == 0
 
 
+def test_a_store_of_a_newer_segpet_is_told_and_nothing_of_it_is_repaired(store):
+    (store.state / "format").write_text("7\n")
+    cut(store.labels.folder / "a/2/mask.nii.gz")
+    before = store.files()
+    status, told = doctor(store)
+    (finding,) = told["findings"]
+    assert (status, finding["harmless"], "A newer SegPET wrote" in finding["what"]) == (1, False, True)
+    status, sentence = doctor(store, "--repair")
+    assert (status, sentence.count("\n"), "update SegPET" in sentence) == (2, 1, True)
+    assert store.files() == before
+
+
 def test_what_cannot_be_checked_is_bad_usage(tmp_path):
     for asked in (["nowhere"], [str(tmp_path), "--state", str(tmp_path / "no")], ["--repair"]):
         done = CliRunner().invoke(app, ["doctor", *asked])
