@@ -130,11 +130,12 @@ def _places(folder: Path, place: Path) -> Iterator[Check]:
         place = place.parent
     while not place.is_dir():
         place = place.parent
-    free = shutil.disk_usage(place).free
-    enough = free >= _LEAST_FREE
-    yield Check(
-        "disk", enough, f"{free / 1e9:.1f} GB free" + ("" if enough else "; labels need some: free it")
-    )
+    for one in (folder, place):
+        if one.is_dir():
+            free = shutil.disk_usage(one).free
+            enough = free >= _LEAST_FREE
+            told = f"{free / 1e9:.1f} GB free at {one}"
+            yield Check("disk", enough, told + ("" if enough else "; labels need some: free it"))
     for name, one in (("studies", folder), ("store", place)):
         if one.is_dir():
             may = os.access(one, os.R_OK | os.W_OK | os.X_OK)

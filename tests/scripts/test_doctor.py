@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -205,6 +206,16 @@ def test_the_machine_is_looked_at(monkeypatch, tmp_path):
         "sound": False,
         "told": "this one does not fit that one.",
     }
+
+
+@pytest.mark.parametrize("full", ["studies", "state"])
+def test_a_disk_that_is_full_is_told_of_either_folder(store, monkeypatch, full):
+    free = {store.studies: 5 << 30, store.state: 5 << 30} | {getattr(store, full): 1 << 20}
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free[path]))
+    status, told = doctor(store)
+    disks = {check["told"]: check["sound"] for check in told["checks"] if check["what"] == "disk"}
+    assert (status, len(disks)) == (1, 2)
+    assert [str(getattr(store, full)) in text for text, sound in disks.items() if not sound] == [True]
 
 
 @pytest.mark.parametrize("what", DAMAGE)
