@@ -210,6 +210,6 @@ def _print(
         typer.echo("\nName a studies folder to have its store checked.")
     elif sound:
         rest = " Lines with -- cost nothing." if findings else ""
-        typer.echo(f"\nSound: nothing that was saved is missing or damaged.{rest}")
+        typer.echo(f"\nSound: nothing is damaged, or missing of what the store has a record of.{rest}")
     else:
         typer.echo("\nNot sound: see the lines with !!.")

@@ -177,6 +177,11 @@ DAMAGE = {
         True,
     ),
     "the audit log": (other_audit, "Line 2 of", False),
+    "a version that is gone": (
+        lambda s: shutil.rmtree(s.labels.folder / "a/1"),
+        "Version 1 of the label of a was saved and is gone",
+        False,
+    ),
     "another image": (
         lambda s: write_mask(s.studies / "a.nii.gz", np.ones((9, 9, 9), np.uint8), np.eye(4)),
         "other voxels than its image",

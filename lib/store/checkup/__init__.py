@@ -8,6 +8,7 @@ from lib.store.checkup.files import check_folder, check_leftovers, check_records
 from lib.store.checkup.finding import Aside, Finding
 from lib.store.checkup.journals import check_journals
 from lib.store.checkup.labels import check_labels
+from lib.store.checkup.lost import check_lost
 from lib.store.checkup.models import check_models
 from lib.store.checkup.studies import check_studies
 from lib.store.checkup.texts import check_impressions
@@ -26,5 +27,6 @@ def check_state(state: Path) -> Iterator[Finding]:
         check_impressions,
         check_models,
         check_audit,
+        check_lost,
     ):
         yield from check(state)
