@@ -127,7 +127,7 @@ def restore_backup(file: Path, state: Path, studies: Path | None) -> tuple[int, 
     try:
         try:
             count, listed = _unpack(file, part, state)
-        except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+        except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OverflowError, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the disk's fault; what a compressed file does not fit has no number
             raise StoreError(f"{file} is no backup of SegPET, or is cut off or damaged.") from error
@@ -149,13 +149,12 @@ def _unpack(file: Path, part: Path, state: Path) -> tuple[int, bool]:
             raise StoreError(
                 f"{file} has links whose files are not in it: what else it has, `tar -xf` unpacks."
             )
-        manifest = tar.extractfile(_MANIFEST) if _MANIFEST in tar.getnames() else None
-        if manifest is None and not _is_ended(tar):
+        digests = _listed(tar)
+        if digests is None and not _is_ended(tar):
             raise StoreError(f"{file} is cut off or damaged: files at its end are missing. Take another one.")
-        digests = from_json(manifest.read()).get("digests") if manifest else None
         with told_of(state):
             tar.extractall(part, members, filter="data")
-    if isinstance(digests, dict):
+    if digests is not None:
         found = {one.name: _digest(part / one.name) for one in members}
         wrong = [name for name in found.keys() | digests.keys() if found.get(name) != digests.get(name)]
         if wrong:
@@ -163,7 +162,19 @@ def _unpack(file: Path, part: Path, state: Path) -> tuple[int, bool]:
                 f"{file} is damaged: {len(wrong)} of {len(digests)} files are missing or are not what was "
                 "backed up. Take another one."
             )
-    return len(members), isinstance(digests, dict)
+    return len(members), digests is not None
+
+
+def _listed(tar: tarfile.TarFile) -> dict[str, str] | None:
+    """Return the digests that a backup says of its files; None where it has no manifest."""
+    manifest = next((one for one in tar.getmembers() if one.name == _MANIFEST), None)
+    if manifest is None:
+        return None
+    content = tar.extractfile(manifest) if manifest.isfile() else None
+    try:
+        return dict(from_json(content.read())["digests"]) if content else {}
+    except (StoreError, KeyError, TypeError, ValueError) as error:
+        raise tarfile.ReadError("its manifest is damaged") from error
 
 
 def _is_ended(tar: tarfile.TarFile) -> bool:

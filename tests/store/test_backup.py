@@ -99,7 +99,7 @@ def refused(place: Place, other: Place, content: bytes) -> bool:
     try:
         restore_backup(place.tar, other.state, other.studies)
     except StoreError as error:
-        assert str(error).count("\n") == 0
+        assert str(error).startswith(str(place.tar)) and str(error).count("\n") == 0
         assert other.files() == {}
         assert not other.state.exists() and list(other.folder.iterdir()) == [other.studies]
         return True
@@ -128,6 +128,12 @@ def test_a_backup_with_other_bytes_than_were_backed_up_is_not_restored(place, ot
         first, *_, last = tar.getmembers()
     for at in (first.offset + 3, first.offset_data + 7, last.offset + 3, last.offset_data + 70):
         assert refused(place, other, whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    for manifest in (b"{", b"[]", b'{"digests":null}', b"{}", b'{"digests":{}}'):
+        content = manifest.ljust(last.size)
+        assert refused(place, other, whole[: last.offset_data] + content + whole[-tarfile.RECORDSIZE :])
+    first.mtime = 2**80  # no system's clock
+    rest = whole[first.offset_data :]
+    assert refused(place, other, first.tobuf(tarfile.GNU_FORMAT) + rest)
 
 
 def without_manifest(place: Place) -> bytes:
