@@ -128,9 +128,17 @@ def impression(
             raise InputError(f"There is no file {file}.")
     if output is None and not pairs.is_dir():
         raise InputError("Name a folder for the adapter with -o; or learn from a studies folder.")
+    if adapter and not adapter.is_dir():
+        raise InputError(f"There is no folder {adapter}.")
+    if output and adapter:
+        raise InputError("With -o nothing that writes now is beaten: leave out --adapter, or -o.")
     if output is None and held_out:
         raise InputError(
             "What is kept apart of a studies folder is its own: leave out --held-out, or use -o."
+        )
+    if output is None and retained:
+        raise InputError(
+            "What is retained is measured of a folder's adapter: leave out --retained, or use -o."
         )
     with _bar() as (show, stopped):
 

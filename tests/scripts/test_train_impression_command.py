@@ -70,3 +70,16 @@ def test_pairs_of_a_file_need_a_folder_for_their_adapter(tmp_path):
     (tmp_path / "pairs.jsonl").touch()
     result = run(tmp_path / "pairs.jsonl")
     assert result.exit_code == 2 and "-o" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--adapter", "absent"], "There is no folder absent"),
+        (["--adapter", ".", "-o", "made"], "leave out --adapter"),
+        (["--retained", __file__], "leave out --retained"),
+    ],
+)
+def test_options_that_would_count_for_nothing_are_refused(tmp_path, arguments, why):
+    result = run(tmp_path, *arguments)
+    assert result.exit_code == 2 and why in " ".join(result.stderr.split())
