@@ -29,15 +29,17 @@ def token(
     """
     from apps.segpet.access.tokens import line_of, new_token, read_file
     from apps.segpet.access.users import Role, User, is_name
-    from lib.store import write_atomic
+    from lib.store import alone_in, rewrite_atomic
 
     if not is_name(name):
         raise InputError("A user's name has at most 64 letters, digits and . _ @ - and nothing else.")
-    lines, now = [], Role.ANNOTATOR
-    if file.exists():
-        now = next((user.role for user in read_file(file).values() if user.name == name), now)
-        lines = file.read_text().splitlines(keepends=True)
-    kept = [line for line in lines if line.split()[:1] != [name]]
-    user, made = User(name, Role[role.upper()] if role else now), new_token()
-    write_atomic(file, "".join([*kept, line_of(user, made)]))
+    made = new_token()
+    with alone_in(file.resolve().parent):
+        lines, now = [], Role.ANNOTATOR
+        if file.exists():
+            now = next((user.role for user in read_file(file).values() if user.name == name), now)
+            lines = file.read_text().splitlines()
+        kept = [f"{line}\n" for line in lines if line.split()[:1] != [name]]
+        user = User(name, Role[role.upper()] if role else now)
+        rewrite_atomic(file, "".join([*kept, line_of(user, made)]))
     typer.echo(f"{name} ({user.role.word}): {made}\nIt is shown this once; {file} holds its digest.")

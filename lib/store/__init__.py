@@ -1,11 +1,12 @@
 """What a team has made: the state folder, journals, versions of labels and of weights, and who is at what."""
 
-from lib.store.atomic import sync, write_atomic
+from lib.store.atomic import rewrite_atomic, sync, write_atomic
 from lib.store.audit import Audit, operator
 from lib.store.errors import StoreError
 from lib.store.journal import Journal
 from lib.store.labels import LabelVersion, LabelVersions
 from lib.store.leases import Leases
+from lib.store.locks import alone_in
 from lib.store.models import Models, Split, Version
 from lib.store.state import StateFolder, default_state, open_state
 
@@ -20,9 +21,11 @@ __all__ = [
     "StateFolder",
     "StoreError",
     "Version",
+    "alone_in",
     "default_state",
     "open_state",
     "operator",
+    "rewrite_atomic",
     "sync",
     "write_atomic",
 ]

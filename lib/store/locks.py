@@ -14,19 +14,26 @@ _TRIES, _PAUSE = 5, 0.02
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other writers out of a folder, and clear away what a killed one left behind (`*.part`).
-
-    So whoever writes in such a folder must lock it: what an unlocked writer has begun is cleared away.
-    """
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other writers out of a folder, which may hold what is not ours."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        for part in folder.glob("*.part"):
-            shutil.rmtree(part) if part.is_dir() else part.unlink()
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other writers out of a folder of ours, and clear away what a killed one left there (`*.part`).
+
+    So whoever writes in such a folder must lock it: what an unlocked writer has begun is cleared away.
+    """
+    with alone_in(folder):
+        for part in folder.glob("*.part"):
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
+        yield
 
 
 def hold(file: Path) -> bool:

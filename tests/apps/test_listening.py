@@ -1,15 +1,19 @@
 """What is settled before the server listens: its names, TLS, tokens and the proxy."""
 
+from threading import Thread
+
 import pytest
 from certificates import certificate
 from typer.testing import CliRunner
 
+from apps.segpet.access import tokens as tokens_module
 from apps.segpet.access.listening import checked_tls, own_names, settle_access
 from apps.segpet.access.proxy import read_proxy
-from apps.segpet.access.tokens import Tokens, read_file
+from apps.segpet.access.tokens import Tokens, line_of, read_file
 from apps.segpet.access.users import Role, User
 from apps.segpet.options import OptionError
 from scripts.__main__ import app
+from scripts.token import token
 
 GOOD = "a-secret-of-twenty-characters"
 
@@ -111,6 +115,43 @@ def test_a_new_token_without_a_role_leaves_the_user_the_one_that_she_has(tmp_pat
         "rita": Role.REVIEWER,
         "ann": Role.ANNOTATOR,
     }
+
+
+def test_a_tokens_file_whose_last_line_is_not_ended_keeps_its_users(tmp_path):
+    file = tmp_path / "users.txt"
+    file.write_text("# users\nadm admin sha256:" + 64 * "0")
+    assert CliRunner().invoke(app, ["token", str(file), "bob"]).exit_code == 0
+    assert [user.name for user in read_file(file).values()] == ["adm", "bob"]
+
+
+def test_a_tokens_file_stays_readable_for_the_server_and_where_its_link_leads(tmp_path):
+    real, link = tmp_path / "real.txt", tmp_path / "users.txt"
+    real.write_text("adm admin sha256:" + 64 * "0" + "\n")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    assert CliRunner().invoke(app, ["token", str(link), "bob"]).exit_code == 0
+    assert link.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o640
+    assert len(read_file(real)) == 2
+
+
+def test_tokens_that_are_made_at_once_are_all_kept(tmp_path, monkeypatch):
+    """The second begins while the first has read the file and not yet written it."""
+    file = tmp_path / "users.txt"
+    file.touch()
+    others = []
+
+    def slow(user, made):
+        if user.name == "ann":
+            others.append(Thread(target=token, args=(file, "bob")))
+            others[0].start()
+            others[0].join(0.5)
+        return line_of(user, made)
+
+    monkeypatch.setattr(tokens_module, "line_of", slow)
+    token(file, "ann")
+    others[0].join()
+    assert [user.name for user in read_file(file).values()] == ["ann", "bob"]
 
 
 def test_tls_takes_a_certificate_and_its_own_key_without_a_password(tmp_path):

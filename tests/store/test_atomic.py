@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 import threading
@@ -5,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.store import write_atomic
+from lib.store import rewrite_atomic, write_atomic
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,31 @@ def test_a_file_that_cannot_be_written_is_told_by_its_own_name(tmp_path):
         with pytest.raises(OSError, match=r"No such file|directory") as error:
             write_atomic(path, "x")
         assert (error.value.filename, error.value.filename2) == (str(path), None)
+
+
+def test_a_file_that_is_rewritten_stays_whose_it_was_and_where_its_link_leads(tmp_path, monkeypatch):
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.write_text("old")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    given, fchown = [], os.fchown
+    monkeypatch.setattr(os, "fchown", lambda handle, *whose: (given.append(whose), fchown(handle, *whose)))
+    old = real.stat()
+    rewrite_atomic(link, "new")
+    assert given == [(old.st_uid, old.st_gid)]
+    assert (link.is_symlink(), real.read_text()) == (True, "new")
+    assert stat.S_IMODE(real.stat().st_mode) == 0o640
+
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    with pytest.raises(PermissionError, match="its owner, group and mode have to stay") as error:
+        rewrite_atomic(link, "newer")
+    assert error.value.filename == str(real)
+    assert real.read_text() == "new"
+    rewrite_atomic(tmp_path / "first", "x")
+    assert stat.S_IMODE((tmp_path / "first").stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
