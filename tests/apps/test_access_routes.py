@@ -61,7 +61,7 @@ def test_every_status_of_a_label_has_a_role():
 def test_every_route_is_refused_without_a_token_but_those_that_tell_nothing(gate, routes):
     answered = [row for row in rows(routes) if ask(gate, *row) != 401]
     assert answered == [
-        ("GET", "/auth/"), ("GET", "/health"), ("GET", "/ready"),
+        ("GET", "/auth/"), ("GET", "/health"), ("GET", "/ready"), ("HEAD", "/health"), ("HEAD", "/ready"),
         ("POST", "/auth/token"), ("POST", "/sign-in"),
     ]  # fmt: skip
 

@@ -102,6 +102,8 @@ def test_health_tells_nothing_and_ready_tells_why_not(loaded, tight):
     while (told := requests.get(f"{loaded.url}/ready", timeout=5)).status_code == 503:
         assert told.json()["reasons"] == ["The weights are being loaded."]
     assert told.json() == {"ready": True, "reasons": []}
+    for path in ("/health", "/ready"):
+        assert requests.head(f"{loaded.url}{path}", timeout=5).status_code == 200
     tight(resource.RLIMIT_FSIZE, 0)  # what a full disk is to a process
     told = requests.get(f"{loaded.url}/ready", timeout=5)
     assert told.status_code == 503

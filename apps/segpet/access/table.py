@@ -8,8 +8,8 @@ from apps.segpet.access.users import Role
 
 #: Least role, methods and path as the route writes it. `nobody` needs no token.
 _TABLE = """
-nobody     GET              /health
-nobody     GET              /ready
+nobody     GET HEAD         /health
+nobody     GET HEAD         /ready
 nobody     POST             /sign-in
 nobody     GET              /auth/
 nobody     POST             /auth/token

@@ -25,12 +25,14 @@ _WEIGHTS = {
 }
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", summary="Does the process answer?")
 async def health() -> dict[str, str]:
     """Return at once, whatever else is going on."""
     return {"status": "ok"}
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get("/ready", summary="Should it be sent work?", responses=refusals(503))
 async def ready() -> JSONResponse:
     """Return 200, or 503 with the reasons: weights not loaded, disk full or shut, stopping."""
