@@ -51,6 +51,9 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, watched)
+        except Exception:
+            status = status or 500  # which the server answers then
+            raise
         finally:
             address = scope["client"][0] if scope.get("client") else ""
             client = (

@@ -98,8 +98,11 @@ class Shield:
         origin = headers.get("origin")
         if origin is None or origin in self._origins:
             return True
+        try:
+            page = urlsplit(origin)
+        except ValueError:
+            return False
         # Before a proxy that does not tell, the scheme is not known: http may be https there.
-        page = urlsplit(origin)
         return page.netloc == headers.get("host") and (scheme != "https" or page.scheme == "https")
 
 

@@ -1,10 +1,14 @@
 """The log in both forms: every line has its shape, and nothing that a library says of a patient is in it."""
 
 import json
+import logging
 import subprocess
 import sys
 
-from apps.segpet.request_log import pseudonym
+import pytest
+
+from apps.segpet.request_log import RequestLog, pseudonym
+from tests import own_loop
 
 #: Logs what servers log, and what libraries let out.
 TALKS = """
@@ -64,3 +68,13 @@ def test_a_level_says_less():
 def test_a_pseudonym_is_the_same_for_one_client_and_tells_nothing():
     assert pseudonym("Smith") == pseudonym("Smith") != pseudonym("Smyth")
     assert len(pseudonym("")) == 8
+
+
+def test_a_request_that_nobody_answered_is_logged_with_the_status_that_its_client_gets(caplog):
+    async def fails(scope, receive, send):
+        raise KeyError("Doe^Jane")
+
+    scope = {"type": "http", "method": "POST", "path": "/sign-in", "headers": []}
+    with caplog.at_level(logging.INFO), pytest.raises(KeyError):
+        own_loop.run(RequestLog(fails)(scope, None, None))
+    assert caplog.records[-1].fields["status"] == 500

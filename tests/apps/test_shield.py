@@ -86,6 +86,7 @@ def test_a_stated_length_over_the_limit_is_refused_unread():
         ("http://segpet.example", 403),
         ("http://segpet.example:8000.evil.example", 403),
         ("null", 403),
+        ("http://[", 403),
         ("", 403),
     ],
 )
