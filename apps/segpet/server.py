@@ -17,9 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 os.environ["MONAI_LABEL_RELOAD_APP_LIB"] = "false"
 
 from fastapi import FastAPI, Request
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from monailabel.config import settings
 from monailabel.interfaces.utils.app import app_instance
 from starlette.routing import Route
@@ -32,7 +33,7 @@ from apps.segpet.access.proxy import Forwarded, read_proxy
 from apps.segpet.dicomweb import routes as folder
 from apps.segpet.dicomweb.proxy import PACS, proxy_router
 from apps.segpet.dicomweb.uids import look_ahead
-from apps.segpet.failures import status_and_sentence
+from apps.segpet.failures import log_unexpected, status_and_sentence
 from apps.segpet.memory import keep_heaps_small, keep_what_is_loaded
 from apps.segpet.options import dicomweb_url, names_of
 from apps.segpet.request_log import RequestLog
@@ -101,6 +102,15 @@ def malformed(_: Request, error: Any) -> JSONResponse:
     """Say in one sentence what FastAPI found wrong with a request."""
     faults = [f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors()]
     return JSONResponse({"detail": f"The request is malformed ({'; '.join(faults)})."}, status_code=422)
+
+
+@api.exception_handler(400)
+async def unread(request: Request, error: Any) -> Response:
+    """Answer 400, but say it where the disk kept FastAPI from reading a form, of which it makes a 400."""
+    if isinstance(error.__cause__, OSError):
+        log_unexpected(error.__cause__)
+        return unexpected(request, error.__cause__)
+    return await http_exception_handler(request, error)
 
 
 @api.exception_handler(Exception)

@@ -4,8 +4,10 @@ import json
 import re
 import resource
 import socket
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -14,6 +16,7 @@ import requests
 from panel_client import PanelClient, RefusedError, lps
 from serving import LABELS, Server, save_studies
 
+from apps.segpet.routes import health
 from scripts.bench_load import run_load
 
 #: Voxels of a study that does not fit, float32: as a file it takes no room, being a hole.
@@ -110,6 +113,16 @@ def test_health_tells_nothing_and_ready_tells_why_not(loaded, tight):
     assert told.json()["ready"] is False
     assert "cannot be written" in told.json()["reasons"][0]
     assert str(loaded.folder) not in told.text
+
+
+def test_ready_looks_also_where_uploads_lie(monkeypatch, tmp_path):
+    options = SimpleNamespace(read_only=False, state=SimpleNamespace(path=tmp_path))
+    app = SimpleNamespace(network=SimpleNamespace(state="ready"), options=options, studies=str(tmp_path))
+    monkeypatch.setattr(health, "app_instance", lambda: app)
+    assert health._reasons() == []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    (reason,) = health._reasons()
+    assert "cannot be written" in reason
 
 
 def test_each_request_is_a_line_with_its_route_and_a_pseudonym(loaded, points):

@@ -1,11 +1,14 @@
 """The middleware by itself, before an app that reads its body, or fails."""
 
+import errno
 import json
 import logging
+import tempfile
 
 import pytest
 from starlette.testclient import TestClient
 
+from apps.segpet.failures import status_and_sentence
 from apps.segpet.routes import work
 from apps.segpet.shield import Shield
 from tests import own_loop
@@ -120,10 +123,36 @@ def test_a_name_that_was_led_here_by_its_owner_reads_and_changes_nothing(host, s
     assert ask(reads, headers=headers, method=method, **known)[0] == status
 
 
-def test_a_failure_says_nothing_of_the_inside(caplog, monkeypatch):
+@pytest.fixture
+def api(monkeypatch):
     monkeypatch.setenv("MONAI_LABEL_RELOAD_APP_LIB", "false")  # the import sets it, for good
     from apps.segpet.server import api
 
+    return api
+
+
+@pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 507), (errno.EROFS, 503), (errno.ENOENT, 500)])
+def test_an_upload_for_which_there_is_no_room_is_told_and_logged(api, caplog, monkeypatch, number, status):
+    def full(*_, **__):
+        raise OSError(number, "Doe_Jane")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    client = TestClient(Shield(api), "http://localhost", raise_server_exceptions=False)
+    with caplog.at_level(logging.ERROR):
+        reply = client.put("/datastore/label?image=x", files={"label": bytes(2 << 20)})
+    assert reply.status_code == status
+    assert reply.json()["detail"] == status_and_sentence(OSError(number, ""))[1]
+    assert "Error at" in caplog.text
+    assert "Doe_Jane" not in reply.text + caplog.text
+
+
+def test_a_form_that_is_none_is_the_clients_fault(api):
+    client = TestClient(Shield(api), "http://localhost")
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert client.put("/datastore/label?image=x", content=b"no form", headers=kind).status_code == 400
+
+
+def test_a_failure_says_nothing_of_the_inside(api, caplog, monkeypatch):
     monkeypatch.setattr(work, "app_instance", _fails)
     client = TestClient(Shield(api), "http://localhost", raise_server_exceptions=False)
     with caplog.at_level(logging.ERROR):

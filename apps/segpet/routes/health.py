@@ -1,7 +1,7 @@
 """`/health` and `/ready`: does the process answer, and should it be sent work? No login, no names."""
 
 import functools
-import shutil
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -53,18 +53,22 @@ def _reasons() -> list[str]:
     if sentence := _WEIGHTS.get(app.network.state):
         reasons.append(sentence)
     if not app.options.read_only:
-        folders = [app.options.state.path, *([] if is_url(app.studies) else [Path(app.studies)])]
+        uploads = None  # they are spooled where temporary files are
+        folders = [app.options.state.path, *([] if is_url(app.studies) else [Path(app.studies)]), uploads]
         reasons += dict.fromkeys(filter(None, map(_disk, folders)))
     return reasons
 
 
-def _disk(folder: Path) -> str:
-    """Return why nothing can be kept in a folder, "" where it can: a file without a name is tried."""
+def _disk(folder: Path | None) -> str:
+    """Return why nothing can be kept in a folder, "" where it can: a file without a name is tried.
+
+    None is the folder of temporary files.
+    """
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(4096))
             file.flush()
-        full = shutil.disk_usage(folder).free < _LEAST_BYTES
+            disk = os.fstatvfs(file.fileno())
     except OSError:
         return "What is saved cannot be written: the disk is full, or the folder is shut."
-    return "The disk is nearly full." if full else ""
+    return "The disk is nearly full." if disk.f_bavail * disk.f_frsize < _LEAST_BYTES else ""
