@@ -11,7 +11,7 @@ from scripts import InputError, app
 @app.command()
 def token(
     file: Annotated[Path, typer.Argument(help="Tokens file, as `serve --tokens` has it; made where absent.")],
-    name: Annotated[str, typer.Argument(help="The user's name: letters, digits and . _ @ -")],
+    name: Annotated[str, typer.Argument(help=r"The user's name: letters, digits and . _ @ + | \ -")],
     role: Annotated[
         Literal["annotator", "reviewer", "admin"] | None,
         typer.Option(
@@ -28,17 +28,17 @@ def token(
     `segpet token users.txt jane --role reviewer`
     """
     from apps.segpet.access.tokens import line_of, new_token, read_file
-    from apps.segpet.access.users import Role, User, is_name
+    from apps.segpet.access.users import NAME_RULE, Role, User, is_name
     from lib.store import alone_in, rewrite_atomic
 
     if not is_name(name):
-        raise InputError("A user's name has at most 64 letters, digits and . _ @ - and nothing else.")
+        raise InputError(f"A user's name has {NAME_RULE} and nothing else.")
     made = new_token()
     with alone_in(file.resolve().parent):
         lines, now = [], Role.ANNOTATOR
         if file.exists():
             now = next((user.role for user in read_file(file).values() if user.name == name), now)
-            lines = file.read_text().splitlines()
+            lines = file.read_text(encoding="utf-8").splitlines()
         kept = [f"{line}\n" for line in lines if line.split()[:1] != [name]]
         user = User(name, Role[role.upper()] if role else now)
         rewrite_atomic(file, "".join([*kept, line_of(user, made)]))

@@ -123,7 +123,8 @@ class Annotation:
     @property
     def person_name(self) -> str:
         """The author as DICOM writes names: a single word is a family name (PS3.5 6.2.1.2)."""
-        return f"{self.author[:60]}^" if self.author and "^" not in self.author else self.author[:64]
+        name = self.author.replace("\\", "/")  # in DICOM a backslash parts values
+        return f"{name[:60]}^" if name and "^" not in name else name[:64]
 
     def uid(self, *what: str) -> str:
         """Return a UID that follows from the PET series."""

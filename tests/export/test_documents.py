@@ -280,6 +280,11 @@ def test_the_standard_s_checker_finds_no_error(tmp_path, request, which):
         assert errors == [], name
 
 
+def test_an_author_of_a_windows_domain_is_one_name(annotation):
+    named = replace(annotation, author=r"HOSP\jane")
+    assert reread(make_documents(named).segmentation).ContentCreatorName == "HOSP/jane^"
+
+
 @pytest.mark.filterwarnings("error:Failed to encode")
 @pytest.mark.parametrize("character_set", NAMES)
 def test_names_and_texts_read_the_same_whatever_the_pet_s_character_set(annotation, character_set):

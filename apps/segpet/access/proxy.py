@@ -2,15 +2,19 @@
 
 import hmac
 import ipaddress
+import logging
 import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from apps.segpet.access.tokens import digest_of
-from apps.segpet.access.users import Role, User, is_name
+from apps.segpet.access.users import NAME_RULE, Role, User, is_name
 from apps.segpet.options import OptionError, secret
+
+logger = logging.getLogger("segpet")
 
 #: Environment variable with the secret that the proxy sends; `_FILE` at the end names a file with it.
 SECRET = "SEGPET_PROXY_SECRET"
@@ -52,7 +56,8 @@ def read_proxy(conf: Mapping[str, str], environment: Mapping[str, str] = os.envi
 class Forwarded:
     """ASGI middleware: puts into the scope what the proxy says; of others such headers are left out.
 
-    A user that comes with the right secret is `segpet.proxied` in the scope.
+    A user that comes with the right secret is `segpet.proxied` in the scope; whose name or role cannot be
+    one is refused (403), for no form could let them in.
 
     Args:
         app: what is behind it.
@@ -70,6 +75,11 @@ class Forwarded:
             scope["headers"] = [pair for pair in scope["headers"] if not pair[0].startswith(_OURS)]
             if said and not repeated and self._is_proxy(scope.get("client")):
                 self._take(scope, {name.decode(): value.decode("latin-1") for name, value in said.items()})
+                refusal = self._sign_in(scope, {name.decode(): value for name, value in said.items()})
+                if refusal and scope["type"] == "http":
+                    logger.warning("%s", refusal)
+                    await JSONResponse({"detail": refusal}, 403)(scope, receive, send)
+                    return
         await self._app(scope, receive, send)
 
     def _is_proxy(self, client: tuple[str, int] | None) -> bool:
@@ -88,9 +98,17 @@ class Forwarded:
         if host := said.get("x-forwarded-host", "").strip():
             others = [pair for pair in scope["headers"] if pair[0] != b"host"]
             scope["headers"] = [*others, (b"host", host.encode("latin-1"))]
-        name, role = said.get("x-segpet-user", ""), said.get("x-segpet-role") or "annotator"
-        secret_is_right = hmac.compare_digest(
-            digest_of(said.get("x-segpet-secret", "")), self._proxy.secret
-        ) and bool(self._proxy.secret)
-        if secret_is_right and is_name(name) and role in _ROLES:
-            scope["segpet.proxied"] = User(name, _ROLES[role])
+
+    def _sign_in(self, scope: Scope, said: dict[str, bytes]) -> str:
+        """Put the proxy's user into the scope; returns why that cannot be, "" where nothing is amiss."""
+        secret = digest_of(said.get("x-segpet-secret", b"").decode(errors="replace"))
+        name = said.get("x-segpet-user", b"").decode(errors="replace")
+        if not (name and self._proxy.secret and hmac.compare_digest(secret, self._proxy.secret)):
+            return ""
+        role = said.get("x-segpet-role", b"").decode(errors="replace").lower() or Role.ANNOTATOR.word
+        if not is_name(name):
+            return f"The single sign-on gives a name that cannot be a user's: it has {NAME_RULE}."
+        if role not in _ROLES:
+            return f"The single sign-on gives a role that is none of {', '.join(_ROLES)}."
+        scope["segpet.proxied"] = User(name, _ROLES[role])
+        return ""

@@ -96,7 +96,7 @@ def read_file(file: Path) -> dict[str, User]:
     try:
         if file.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise OptionError(f"Others may write the tokens file {file}: run `chmod go-w` on it.")
-        lines = file.read_text().splitlines()
+        lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"The tokens file {file} cannot be read: name another one.") from error
     users: dict[str, User] = {}
