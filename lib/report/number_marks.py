@@ -23,7 +23,8 @@ _NAME_ENDS = re.compile(
 _OPENS = re.compile(r"[:：(（]")
 #: What may stand between a site and the SUV of the clause after it; "up to" is of a list.
 _DIRECTLY = re.compile(
-    r"(?: (?:lesion|metastasis|node|nodule|mass)|病灶|转移灶?|结节|肿块)?[\s,，:：)）]+"
+    r"(?: (?:lesion|metastasis|node|nodule|mass)|病灶|转移灶?|结节|肿块)?(?:\s?[(（][^()（）]*[)）])?"
+    r"[\s,，;；:：)）]+"
     r"(?:with (?:an? )?)?(?:(?:maxim\w+ )?SUV[\s_-]?(?:max)?|最大SUV值?)?(?: (?:of|is|was))?[\s:：=为约]*",
     re.I,
 )
@@ -118,11 +119,13 @@ def _site_before(
 ) -> Entity | None:
     """Return the site of the clause before that a number directly follows: "T4 vertebra, SUVmax 5.8".
 
-    There is none where several sites share the number, nor where numbers stand before their sites.
+    A semicolon may part them. There is none where several sites share the number, nor where numbers stand
+    before their sites.
     """
     if statement.own_sites:
         return None
-    before = [one for one in statements if one.sentence == statement.sentence and one.end <= said.start]
+    parts = (statement.sentence, statement.sentence - 1)
+    before = [one for one in statements if one.sentence in parts and one.end <= said.start]
     last = max((at for one in before for _, at in one.suvs), default=-1)
     sites = [site for one in before if one.own_sites for site in one.sites]
     if not sites or any(at < sites[0].start for one in before for _, at in one.suvs):

@@ -114,7 +114,7 @@ def narrowest(text: str, entities: Iterable[Entity]) -> list[Entity]:
 def _says_narrower(text: str, entity: Entity, other: Entity) -> bool:
     if entity.start < other.start:
         return not _LISTS.search(text[entity.end : other.start])
-    return other.end == entity.start  # 股骨颈 + 骨转移
+    return text[other.end : entity.start] in ("", " (", "(", "（")  # 股骨颈 + 骨转移, T4 (bone metastasis)
 
 
 def is_vague(place: str) -> bool:

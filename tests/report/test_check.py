@@ -316,12 +316,16 @@ APART = {
         ("T4 vertebra: SUVmax {}. Colon: SUVmax 16.7.", "5.8"),
         ("Colon, SUVmax 16.7, T4 vertebra, SUVmax {}.", "5.8"),
         ("Bone metastasis (T4 vertebra), SUVmax {}.", "5.8"),
+        ("T4 vertebra (bone metastasis), SUVmax {}.", "5.8"),
+        ("T4 vertebra; SUVmax {}.", "5.8"),
+        ("Colon, SUVmax 16.7; T4 vertebra; SUVmax {}.", "5.8"),
         ("T4 vertebra, with a maximum SUV of {}.", "5.8"),
         ("第4胸椎，SUVmax {}；气管旁，SUVmax 5.8。", "16.7"),
         ("第4胸椎病灶：SUVmax {}。", "5.8"),
+        ("第4胸椎（骨转移）；SUVmax {}。", "5.8"),
     ],
 )
-def test_a_number_after_a_comma_or_colon_belongs_to_the_site_before_it(text, wrong):
+def test_a_number_after_a_comma_colon_or_semicolon_belongs_to_the_site_before_it(text, wrong):
     findings = findings_text(APART, "zh" if "胸" in text else "en")
     assert marks(text.format("3.3"), findings, APART) == set()
     assert marks(text.format(wrong), findings, APART) == {("number", wrong)}
@@ -332,6 +336,7 @@ def test_a_number_after_a_comma_or_colon_belongs_to_the_site_before_it(text, wro
     [
         "Lesions in trachea, colon and T4 vertebra, SUVmax up to 16.7.",
         "Lesions in colon, T4 vertebra, SUVmax 16.7.",
+        "Lesions in colon, T4 vertebra; SUVmax 16.7.",
         "SUVmax 5.8 (trachea).",
         "SUVmax 5.8, trachea, SUVmax 3.3, T4 vertebra.",
         "T4 vertebra lesion, the hottest lesion has SUVmax 16.7.",
