@@ -16,7 +16,7 @@ _OF_ALL = re.compile(
     r"|(?:总|全身)(?:肿瘤|病灶)?(?:代谢)?(?:体积|MTV|TLG|糖酵解总?量))[^\d.;。；]{0,20}$",
     re.I,
 )
-_NUMBER = re.compile(rf"{DIGITS}(?:[.．](\d+))?")
+_NUMBER = re.compile(rf"{DIGITS}(?:(?:[.．]|,(?=\d{{1,2}}(?!\d)))(\d+))?")
 
 Known = tuple[str, float]
 

@@ -1,7 +1,13 @@
 """Numbers as they are written: in digits, "1,363.7", and in words to ninety-nine, "twenty-five", 二十五."""
 
+import re
+
 #: Whole digits, parted by thousands or not. Atomic: "1,363.7" is never read as 1, nor "3,8" as 38.
 DIGITS = r"(?>[1-9]\d{0,2}(?:,\d{3})+(?!\d)|\d{1,6})"
+
+#: A number's decimals, after a point or a comma: "5,6" is 5.6, but "7,5,4" is a list and "7, 5" another.
+DECIMALS = r"(?:\.\d{1,4}|(?<!,\d)(?<!,\d\d),\d{1,2}(?![.,]?\d))"
+_COMMA = re.compile(r",(?=\d{1,2}$)")
 
 _ONES = {
     "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
@@ -39,7 +45,7 @@ CHINESE_BETWEEN = rf"(?<=[{_DIGITS}两])(?<!十[{_DIGITS}])(?=[{_DIGITS}])"
 
 def value_of(digits: str) -> float:
     """Return the value of a number in digits, with its sign, as the patterns find it."""
-    return float(digits.replace(",", "").replace("−", "-").replace("．", "."))
+    return float(_COMMA.sub(".", digits).replace(",", "").replace("−", "-").replace("．", "."))
 
 
 def number_of(word: str) -> float:

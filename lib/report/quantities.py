@@ -9,6 +9,7 @@ from lib.report.number_words import (
     CHINESE_BEGINS,
     CHINESE_BETWEEN,
     CHINESE_NUMBER,
+    DECIMALS,
     DIGITS,
     ENGLISH_NUMBER,
     number_of,
@@ -44,7 +45,7 @@ class Quantity:
     values: tuple[float, ...] = ()
 
 
-_NUMBER = rf"(?<![\d.]){DIGITS}(?:\.\d{{1,4}})?(?!\d)"
+_NUMBER = rf"(?<![\d.]){DIGITS}{DECIMALS}?(?!\d)"
 #: A minus sign; in "SUVmax 2.1-3.3" and "SUVmax - 3.3" it is a dash.
 _MINUS = r"(?:(?<=[\s:：=为])[-−](?=\d))?"
 _RANGE = r"\s?(?:-|–|—|~|～|−|to|至|到)\s?"
@@ -93,11 +94,15 @@ _PERCENT = re.compile(
     _BOUND + rf"(?P<first>{_NUMBER})(?:\s?[%％]?{_RANGE}(?P<upto>{_NUMBER}))?\s?(?:%|％|percent|per cent)",
     re.I,
 )
+#: Also "IV" and the sign Ⅳ.
+_ROMAN = {"I": 1, "II": 2, "III": 3, "IV": 4, "V": 5, **dict(zip("ⅠⅡⅢⅣⅤ", range(1, 6), strict=True))}
+_SCORE = r"(?:[1-5](?!\.?\d)|(?:I{1,3}|I?V)(?![A-Za-z])|[Ⅰ-Ⅴ])"
 _DEAUVILLE = re.compile(
     r"(?:Deauville|多维尔|D5PS|5-PS)(?:'s)?\s?(?:score|scale|criteria|grade|"
     r"five[- ]point scale|5[- ]point scale|评分|标准|五分法|5分法|分级)?"
-    r"(?:\s?(?:of|is|was|=|:|：|为|约|评分|score|,|\())*\s?(?P<first>[1-5])(?!\.?\d)(?:\s?(?:-|"
-    r"–|to|至|or|/|~)\s?(?P<second>[1-5])(?!\.?\d))?(?:\s?分)?",
+    r"(?:\s?(?:of|is|was|=|:|：|为|约|评分|score|,|\())*\s?"
+    rf"(?P<first>{_SCORE})(?:\s?(?:-|"
+    rf"–|to|至|or|/|~)\s?(?P<second>{_SCORE}))?(?:\s?分)?",
     re.I,
 )  # fmt: skip
 _COUNTED = (
@@ -241,7 +246,8 @@ def _percent(match: re.Match[str], text: str) -> list[Quantity]:
 
 
 def _deauville(match: re.Match[str], text: str) -> list[Quantity]:
-    return _between("deauville", match, None, _numbers(match, "second"))
+    scores = [match[name].upper() for name in ("first", "second") if match[name]]
+    return _between("deauville", match, None, [float(_ROMAN.get(one) or one) for one in scores])
 
 
 def _count(match: re.Match[str], text: str) -> list[Quantity]:

@@ -81,6 +81,30 @@ def test_a_number_is_marked_whole_with_its_thousands_and_its_sign(text, marked):
     assert [text[one.start : one.end] for one in check(text, LARGE).marks] == [marked]
 
 
-def test_a_dash_is_no_sign_and_a_comma_before_other_than_three_digits_parts_no_thousands():
-    texts = ("SUVmax 2.1-3.3", "SUVmax 3,8", "SUVmax 0,125", "SUVmax 5,1234")
-    assert [find_quantities(text)[0].low for text in texts] == [2.1, 3, 0, 5]
+def test_a_dash_is_no_sign_and_a_comma_before_more_than_three_digits_parts_no_thousands():
+    texts = ("SUVmax 2.1-3.3", "SUVmax 0,125", "SUVmax 5,1234")
+    assert [find_quantities(text)[0].low for text in texts] == [2.1, 0, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("SUVmax 5,6", [5.6]),
+        ("SUVmax 5,6 and 12,34", [5.6, 12.34]),
+        ("3,8 x 2,1 cm", [38, 21]),
+        ("MTV 12,5 ml", [12.5]),
+        ("SUVmax 7,5,4", [7]),
+        ("SUVmax 7, 5", [7]),
+        ("SUVmax 7.4,6.1", [7.4]),
+        ("SUVmax 3.4,2.1 cm", [3.4, 21]),
+    ],
+)
+def test_a_comma_before_one_or_two_digits_is_decimal_where_it_can_be_no_list(text, values):
+    assert [one.low for one in find_quantities(text)] == values
+
+
+def test_a_number_with_a_decimal_comma_is_compared_as_far_as_it_was_written():
+    table = {"lesions": [{**LIVER[0], "suv_max": 5.64, "feret_mm": 38.0}]}
+    assert check("Liver lesion, SUVmax 5,6, 3,8 cm.", table).marks == ()
+    text = "Liver lesion, SUVmax 5,4."
+    assert [text[one.start : one.end] for one in check(text, table).marks] == ["5,4"]
