@@ -3,9 +3,10 @@
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
+from lib.report.agreement import is_of_all
 from lib.report.belonging import of_sites, owner
 from lib.report.language import Language
 from lib.report.laterality import Laterality, lateralities
@@ -85,7 +86,8 @@ def find_entities(
     words = words_of(text)
     named, marks = _read(text, words, lexicon)
     quantities = find_quantities(text)
-    entities: list[Entity] = []
+    read: list[list[Entity]] = []
+    loose: list[tuple[int, Quantity]] = []
     at = mark_at = quantity_at = 0
     for start, end in sentences(text):
         first, last = index_of(words.starts, start - 1) + 1, index_of(words.starts, end - 1) + 1
@@ -96,8 +98,37 @@ def find_entities(
             its_quantities.append(quantities[quantity_at])
             quantity_at += 1
         if inside:
-            entities += _of_sentence(text, words, first, last, inside, its_marks, its_quantities, lexicon)
-    return entities
+            of_it = _of_sentence(text, words, first, last, inside, its_marks, its_quantities, lexicon)
+            read.append(list(of_it))
+        else:
+            loose += [(len(read), one) for one in its_quantities if not is_of_all(text, one)]
+    _give(loose, text, read, lexicon)
+    return [entity for sentence in read for entity in sentence]
+
+
+def _give(loose: list[tuple[int, Quantity]], text: str, read: list[list[Entity]], lexicon: Lexicon) -> None:
+    """Give numbers whose sentences name nothing to the one before that does not only deny, else after.
+
+    A Deauville score is of no site. "Residual lymphoma. No effusion. Deauville score 5." is the lymphoma's.
+    """
+    said = [{one.concept.kind for one in sentence if one.polarity != "negated"} for sentence in read]
+    of_any = [place for place, kinds in enumerate(said) if kinds]
+    of_findings = [place for place, kinds in enumerate(said) if kinds - {"anatomy"}]
+    given: dict[tuple[int, int], list[Quantity]] = {}
+    for number, quantity in loose:
+        places = of_findings if quantity.kind == "deauville" else of_any
+        if not places:
+            continue
+        place = places[max(0, bisect_left(places, number) - 1)]
+        sentence = read[place]
+        spans = [(one.start, one.end) for one in sentence]
+        concepts, polarity = [one.concept for one in sentence], [one.polarity for one in sentence]
+        its = owner(quantity, text, spans, concepts, polarity, [0] * len(sentence), 0, lexicon)
+        if its is not None:
+            given.setdefault((place, its), []).append(quantity)
+    for (place, its), numbers in given.items():
+        one = read[place][its]
+        read[place][its] = replace(one, quantities=(*one.quantities, *numbers))
 
 
 def _up_to(named: list[_Named], at: int, last: int) -> tuple[list[_Named], int]:

@@ -46,6 +46,26 @@ def test_a_shared_concept_is_consistent_where_side_polarity_and_numbers_agree(sa
     assert (found.inconsistent == (said,)) == (fcr == 0)
 
 
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ("Residual lymphoma. Deauville score 5.", "Residual lymphoma. Deauville score 2."),
+        ("Deauville score 5. Residual lymphoma.", "Residual lymphoma. No effusion. Deauville score 2."),
+        ("淋巴瘤治疗后。Deauville评分5分。", "淋巴瘤治疗后。Deauville评分1分。"),
+        ("Right hilar node. SUVmax 5.6.", "Right hilar node. SUVmax 6.6."),
+    ],
+)
+def test_a_number_in_a_sentence_of_its_own_is_compared_too(said, wrong):
+    reference = find_entities(said)
+    assert compare(reference, reference, []).counts.fcr == 1
+    assert compare(find_entities(wrong), reference, []).counts.fcr == 0
+
+
+def test_a_number_in_a_sentence_of_its_own_is_of_nothing_that_is_denied():
+    texts = ("No effusion. Deauville score 2.", "Liver metastasis. TMTV 12.0 ml.", "Deauville score 5.")
+    assert [one for text in texts for one in find_entities(text) if one.quantities] == []
+
+
 def test_findings_support_what_the_reference_leaves_out():
     said = entity("lung", "left")
     assert compare([said], [entity("lung", "right")], [entity("lung", "left")]).counts.fcr == 1
