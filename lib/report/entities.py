@@ -38,6 +38,9 @@ _TNM = re.compile(
 )
 _NODES = (("lymph", "node"), ("淋", "巴", "结"))
 _JOINED = frozenset([*",/、及和与或&", "and", "or"])
+_SIDES = frozenset([*"左右双两侧", "left", "right", "bilateral", "both"])
+#: Words that may stand between a site and its nodes.
+_LIKE = frozenset([*"多发个枚数大小见可的", "multiple", "several", "numerous", "small", "prominent"])
 #: Diseases whose names, before another, are a part of it.
 _ADJECTIVES = ("metastasis", "malignancy", "recurrence", "residual_disease", "primary_tumor", "benign")
 _CLAUSE_ENDS = frozenset(",;:")
@@ -293,19 +296,40 @@ def _whole(named: list[_Named], words: Words, lexicon: Lexicon) -> list[_Named]:
 
 
 def _nodes_of_lists(named: list[_Named], words: Words, lexicon: Lexicon) -> list[_Named]:
-    """Read "hilar and mediastinal lymph nodes" as two stations."""
+    """Read "hilar and mediastinal lymphadenopathy" and 肺门及纵隔多发肿大淋巴结 as two stations."""
     found = list(named)
     for index in range(len(found) - 2, -1, -1):
         one, following = found[index], found[index + 1]
-        if one.concept.kind != "anatomy" or "lymph_node" not in lexicon.wider(following.concept.id):
+        if one.concept.kind != "anatomy" or one.concept.id.startswith("node_"):
             continue
-        if one.concept.id.startswith("node_") or not _listed(words.words[one.end : following.first]):
+        is_listed = "lymph_node" in lexicon.wider(following.concept.id) and _listed(words, one, following)
+        head = None if is_listed else _head(found, index, words)
+        if head is None and not is_listed:
             continue
         for tail in _NODES:
             if station := lexicon.phrases.get([*words.words[one.first : one.end], *tail]):
-                found[index] = _Named(station, one.first, one.end)
+                is_whole = head == index + 1 and following.concept.id == "lymph_node"
+                found[index : index + 1 + is_whole] = [
+                    _Named(station, one.first, following.end if is_whole else one.end)
+                ]
+                break
     return found
 
 
-def _listed(between: list[str]) -> bool:
-    return bool(between) and len(between) <= 2 and all(word in _JOINED for word in between)
+def _head(named: list[_Named], index: int, words: Words) -> int | None:
+    """Return the nodes that a site stands before, with no more than what they are like between them."""
+    for place in range(index + 1, len(named)):
+        between = words.words[named[place - 1].end : named[place].first]
+        if not _LIKE.issuperset(between):
+            return None
+        if named[place].concept.id in ("lymph_node", "lymphadenopathy"):
+            is_adjective = words.words[named[place].first : named[place].end] == ["nodal"]
+            return None if is_adjective else place
+        if named[place].concept.kind != "uptake" and named[place].concept.id != "enlargement":
+            return None
+    return None
+
+
+def _listed(words: Words, one: _Named, following: _Named) -> bool:
+    between = words.words[one.end : following.first]
+    return len(between) <= 5 and not _JOINED.isdisjoint(between) and (_JOINED | _SIDES).issuperset(between)

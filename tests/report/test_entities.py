@@ -146,9 +146,29 @@ def test_a_number_belongs_to_the_lesion_it_measures():
     assert [one.low for one in found(text, "spleen").quantities] == [110]
 
 
-def test_a_list_of_stations_is_read_as_stations():
-    ids = [entity.concept.id for entity in find_entities("hilar and mediastinal lymph nodes")]
-    assert ids == ["node_hilar", "node_mediastinal"]
+@pytest.mark.parametrize(
+    ("text", "stations"),
+    [
+        ("hilar and mediastinal lymph nodes", ["node_hilar", "node_mediastinal"]),
+        ("mediastinal and hilar lymphadenopathy", ["node_mediastinal", "node_hilar"]),
+        ("mediastinal, and bilateral hilar avid lymph nodes", ["node_mediastinal", "node_hilar"]),
+        ("纵隔多发淋巴结转移", ["node_mediastinal"]),
+        ("双侧肺门及纵隔多发淋巴结转移", ["node_hilar", "node_mediastinal"]),
+        ("左锁骨上及右侧腋窝多发高代谢肿大淋巴结", ["node_supraclavicular", "node_axillary"]),
+        ("spleen and multiple lymph nodes", []),
+        ("肝脏高代谢，肝门多发淋巴结", ["node_hepatic_hilar"]),
+    ],
+)
+def test_a_list_of_stations_is_read_as_stations(text, stations):
+    ids = [entity.concept.id for entity in find_entities(text)]
+    assert [id for id in ids if id.startswith("node_")] == stations
+
+
+def test_a_station_is_one_entity_whatever_its_nodes_are_like():
+    assert [one.concept.id for one in find_entities("纵隔多发淋巴结转移")] == [
+        "node_mediastinal",
+        "metastasis",
+    ]
 
 
 def test_a_tnm_stage_is_one_entity_of_its_parts():
