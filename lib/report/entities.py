@@ -11,6 +11,7 @@ from lib.report.belonging import of_sites, owner
 from lib.report.language import Language
 from lib.report.laterality import Laterality, lateralities
 from lib.report.lexicon import Concept, Kind, Lexicon, default_lexicon, load_lexicon
+from lib.report.numbered_bones import numbered_bones
 from lib.report.polarity import Mark, Polarity, left_open, polarities, triggers
 from lib.report.quantities import Quantity, find_quantities
 from lib.report.text import Words, index_of, sentences, words_of
@@ -210,7 +211,7 @@ def _resolved(
 
 def _read(text: str, words: Words, lexicon: Lexicon) -> tuple[list[_Named], list[Mark]]:
     """Return the concepts and the triggers of a text; of several that begin at a word the longest counts."""
-    stages = dict(_stages(text, words, lexicon))
+    whole = dict(_bones(text, words, lexicon)) | dict(_stages(text, words, lexicon))
     uptakes = dict(_uptakes(text, words, lexicon))
     opened = {mark.first: mark for mark in left_open(text, words)}
     named: list[_Named] = []
@@ -218,9 +219,9 @@ def _read(text: str, words: Words, lexicon: Lexicon) -> tuple[list[_Named], list
     known = triggers()
     at = 0
     while at < len(words.words):
-        if at in stages:
-            named += stages[at]
-            at = stages[at][-1].end
+        if at in whole:
+            named += whole[at]
+            at = whole[at][-1].end
             continue
         if at in opened:
             marks.append(opened[at])
@@ -251,6 +252,17 @@ def _uptakes(text: str, words: Words, lexicon: Lexicon) -> Iterator[tuple[int, _
         first, last = index_of(words.starts, start), index_of(words.starts, end - 1) + 1
         if id in lexicon.concepts:
             yield first, _Named(lexicon.concepts[id], first, last, negated)
+
+
+def _bones(text: str, words: Words, lexicon: Lexicon) -> Iterator[tuple[int, list[_Named]]]:
+    for bones in numbered_bones(text):
+        named = [
+            _Named(lexicon.concepts[id], index_of(words.starts, start), index_of(words.starts, end - 1) + 1)
+            for start, end, id in bones
+            if id in lexicon.concepts
+        ]
+        if named:
+            yield named[0].first, named
 
 
 def _stages(text: str, words: Words, lexicon: Lexicon) -> Iterator[tuple[int, list[_Named]]]:

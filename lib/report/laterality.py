@@ -177,7 +177,11 @@ def _of_same_side(
     if not earlier:
         return None
     last = earlier[-1]
-    listed = last == index - 1 and all(word in _LISTING for word in between) and "," not in between
+    if concepts[last].id.startswith("rib_") and concepts[index].id.startswith("rib_"):
+        joining = _LISTING | {*",~～至到", "to", "through"}  # "right 3rd, 4th and 6th to 8th ribs"
+    else:
+        joining = _LISTING - {","}
+    listed = last == index - 1 and joining.issuperset(between)
     if listed and concepts[index].paired and found[last]:
         return found[last]
     for at in reversed(earlier):

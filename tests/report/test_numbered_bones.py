@@ -1,0 +1,65 @@
+import pytest
+
+from lib.report.check import check
+from lib.report.entities import find_entities
+
+
+def bones(text):
+    return [(one.concept.id, one.laterality) for one in find_entities(text) if one.concept.kind == "anatomy"]
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "left"),
+    [
+        ("右侧第3、4、5肋骨骨折", [3, 4, 5], []),
+        ("右侧第3-5肋骨", [3, 4, 5], []),
+        ("右侧第3、5及左侧第4、6肋骨骨折", [3, 5], [4, 6]),
+        ("右侧第三、四肋", [3, 4], []),
+        ("右侧第3、4肋骨质破坏", [3, 4], []),
+        ("Right 3rd, 4th and 6th to 8th ribs", [3, 4, 6, 7, 8], []),
+        ("Right third to fifth ribs", [3, 4, 5], []),
+        ("Left ribs 3-5", [], [3, 4, 5]),
+    ],
+)
+def test_ribs_of_a_list_or_a_range_are_read_each_with_its_side(text, right, left):
+    assert bones(text) == [(f"rib_{one}", "right") for one in right] + [
+        (f"rib_{one}", "left") for one in left
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("胸3-5椎体", ["t3", "t4", "t5"]),
+        ("第10、11胸椎", ["t10", "t11"]),
+        ("腰1、2椎体", ["l1", "l2"]),
+        ("T3-T5 vertebrae", ["t3", "t4", "t5"]),
+        ("T11-L2", ["t11", "t12", "l1", "l2"]),
+        ("L4/5", ["l4", "l5"]),
+    ],
+)
+def test_vertebrae_of_a_list_or_a_range_are_read_each(text, found):
+    assert bones(text) == [(f"vertebra_{one}", None) for one in found]
+
+
+@pytest.mark.parametrize("text", ["3 to 5 ribs", "SUVmax 3.2-5.1肋骨", "右侧3根肋骨"])
+def test_a_count_of_ribs_is_no_ribs_number(text):
+    assert [id for id, _ in bones(text)] == ["rib"]
+
+
+@pytest.mark.parametrize("text", ["T2-3N1M0", "T2-3 cm", "胸3，5个月后"])
+def test_what_follows_no_range_of_vertebrae_is_none(text):
+    assert "vertebra_t3" not in dict(bones(text)) or text.startswith("胸")
+    assert "vertebra_t5" not in dict(bones(text))
+
+
+def test_another_rib_of_a_list_is_marked():
+    findings = "右侧第3、5肋骨转移。"
+    assert check("右侧第3、5肋骨转移。", None, findings).marks == ()
+    (mark,) = check("右侧第3、6肋骨转移。", None, findings).marks
+    assert mark.kind == "site" and "6肋骨" in mark.reason
+
+
+def test_a_lesion_within_a_range_is_not_missed():
+    table = {"lesions": [{"id": 1, "organ": "vertebrae_T4", "side": None, "site": "", "suv_max": 3.3}]}
+    assert check("Metastases of T3-T5.", table, "Metastases of T3 to T5.").missing == ()
