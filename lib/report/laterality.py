@@ -44,7 +44,7 @@ _STOPS = frozenset(
     ]
 )
 #: What may stand between a site that is not paired and the side after it ("trachea, right side").
-_LEADS: tuple[list[str], ...] = (["on", "the"], [","], ["("], [])
+_LEADS: tuple[list[str], ...] = (["on", "the"], ["on"], [","], ["("], [])
 _LISTING = frozenset([*",、，及和与或/&以", "and", "or", "as", "well", "the"])
 _MORE_ON = frozenset("为著重显明多高大甚主")
 #: Diseases of the whole body have no side.
@@ -125,7 +125,8 @@ def lateralities(
             found[index] = _of_same_side(words, spans, concepts, found, index, floor, lexicon)
     sites = [index for index, concept in enumerate(concepts) if concept.kind == "anatomy"]
     diseases = [index for index, concept in enumerate(concepts) if concept.kind == "disease"]
-    _after(words, end, sides, spans, concepts, found, sites or diseases, used, of_findings)
+    taken = used if sites else used | of_findings  # 心包积液，左侧胸腔积液
+    _after(words, end, sides, spans, concepts, found, sites or diseases, taken, of_findings)
     for index in reversed(sites):  # "the peripheral zone of the prostate", 前列腺右侧外周带
         later = index + 1
         if found[index] is None and later < len(spans) and concepts[later].kind == "anatomy" and found[later]:
@@ -224,7 +225,7 @@ def _after(
             free = {
                 side
                 for first, stop, side in after[:1]
-                if side != "bilateral"
+                if (side != "bilateral" or list(words[stop : stop + 1]) == ["side"])
                 and list(words[begin:first]) in _LEADS
                 and (stop >= end or words[stop] in ("side", "侧") or words[stop] in _STOPS)
             }
