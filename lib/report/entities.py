@@ -203,7 +203,8 @@ def _resolved(
         before, after = range(clause[0], index), range(index + 1, clause[1])
         leads = name[0] == "no" or name[-1] == "resolved"
         is_first = not any(named[at].concept.kind in ("disease", "uptake") for at in before)
-        if words.words[one.end : one.end + 1] == ["of"] or (leads and is_first):
+        of_it = name[-1] == "of" or words.words[one.end : one.end + 1] == ["of"]
+        if of_it or (leads and is_first):
             yield from takewhile(lambda at: named[at].concept.id != "new_lesion", after)
         else:
             yield from before

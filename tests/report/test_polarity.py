@@ -100,6 +100,7 @@ def test_non_bears_on_the_next_word_alone():
     [
         "Interval resolution of the hepatic metastases.",
         "Complete metabolic resolution of the hepatic metastases.",
+        "Resolution of the hepatic metastases.",
         "Interval disappearance of the hepatic metastases.",
         "No longer FDG-avid hepatic metastases.",
         "The hepatic metastases are no longer FDG-avid.",
