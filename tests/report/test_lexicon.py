@@ -32,6 +32,15 @@ def test_no_name_means_two_things():
     assert len(owners) <= len(names)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("双侧乳腺增生", "双侧乳腺炎"), ("前列腺增生", "前列腺炎"), ("Fibroadenoma", "Mastitis")],
+)
+def test_a_growth_is_not_the_inflammation_of_the_same_organ(one, other):
+    ids = [{entity.concept.id for entity in find_entities(text)} for text in (one, other)]
+    assert all(ids) and not ids[0] & ids[1]
+
+
 @pytest.mark.parametrize("organ", [name for name, _ in organ_table().values()])
 def test_every_organ_of_totalsegmentator_is_a_concept(organ):
     concept = LEXICON.of_organ[organ]
