@@ -231,6 +231,9 @@ def _read(text: str, words: Words, lexicon: Lexicon) -> tuple[list[_Named], list
         concept = lexicon.phrases.longest(words.words, at, text, words.starts, words.ends)
         if concept and concept[1] > at + 1 and words.words[concept[1] - 1 : concept[1] + 1] == ["骨", "质"]:
             concept = concept[0], concept[1] - 1  # 髂|骨质破坏
+        if concept and at and words.words[at] == "侧" and words.words[at - 1] in _SIDES:
+            other = lexicon.phrases.longest(words.words, at + 1, text, words.starts, words.ends)
+            concept = None if other and other[1] > concept[1] else concept  # 左侧|腹股沟, no 侧腹
         trigger = known.longest(words.words, at, text, words.starts, words.ends)
         uptake = uptakes.get(at)
         if uptake and all(other is None or other[1] <= uptake.end for other in (concept, trigger)):
