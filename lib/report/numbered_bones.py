@@ -16,9 +16,10 @@ _RANGE = re.compile(r"[-‐‑–—−~～至到]|to|through", re.I)
 _TO = rf"\s?(?:{_RANGE.pattern})\s?"
 _AND = rf"(?:{_TO}|\s?(?:[,，、及和与/&]|,?\s?and\b)\s?)"
 _N = rf"第?(?:\d{{1,2}}|{CHINESE_NUMBER})(?!\.?\d)"
-_LIST = rf"{_N}(?:{_AND}{_N})*"
+#: No body has more ribs; without a bound, time would grow with the square of a list.
+_LIST = rf"{_N}(?:{_AND}{_N}){{0,12}}"
 #: What follows a list whose noun stands after another one, on a side of its own: 右侧第3、5及左侧第4、6肋骨.
-_SHARED = rf"[,，、及和与]\s?(?:[左右双]侧?)?{_LIST}"
+_SHARED = rf"[,，、及和与]\s?[左右双]侧?{_LIST}"
 _ORDINAL_WORDS = "|".join(_ORDINALS)
 _ORDINAL = rf"\b(?:\d{{1,2}}(?:st|nd|rd|th)?|{_ORDINAL_WORDS})\b"
 _HOW = r"(?:\s(?:anterior|posterior|lateral|left|right))?"
@@ -28,11 +29,11 @@ _RIB = "[前后侧腋]?肋(?:骨(?!质))?"
 _PHRASES = tuple(
     re.compile(pattern, re.I)
     for pattern in (
-        rf"(?<![\d.])(?P<ribs>{_LIST})(?:{_RIB}|(?=(?:{_SHARED})+{_RIB}))",
-        rf"(?P<ribs>{_ORDINAL}(?:{_AND}{_ORDINAL})*{_AND}(?:\d{{1,2}}(?:st|nd|rd|th)|{_ORDINAL_WORDS})){_HOW}\sribs?\b",
-        rf"\bribs?\s(?P<ribs>\d{{1,2}}(?:{_AND}\d{{1,2}})+)\b(?!\.?\d|\s?(?:[cm]m\b|%|x\b|lesion|foc|meta))",
+        rf"(?<![\d.])(?P<ribs>{_LIST})(?:{_RIB}|(?=(?:{_SHARED}){{1,2}}{_RIB}))",
+        rf"(?P<ribs>{_ORDINAL}(?:{_AND}{_ORDINAL}){{0,12}}{_AND}(?:\d{{1,2}}(?:st|nd|rd|th)|{_ORDINAL_WORDS})){_HOW}\sribs?\b",
+        rf"\bribs?\s(?P<ribs>\d{{1,2}}(?:{_AND}\d{{1,2}}){{1,12}})\b(?!\.?\d|\s?(?:[cm]m\b|%|x\b|lesion|foc|meta))",
         rf"(?<![\d.])(?P<spine>{_LIST}(?P<of>[颈胸腰骶])椎)体?",
-        rf"(?P<spine>(?P<of>[颈胸腰骶])椎?{_N}(?:{_AND}[颈胸腰骶]?椎?{_N})+)椎体?",
+        rf"(?P<spine>(?P<of>[颈胸腰骶])椎?{_N}(?:{_AND}[颈胸腰骶]?椎?{_N}){{1,12}})椎体?",
         rf"(?<![A-Za-z\d])(?P<spine>(?P<of>[CTLS])\d{{1,2}}(?:{_TO}|/)[CTLS]?\d{{1,2}})"
         r"(?!\.?\d|\s?[NM][0-3x]|\s?[cm]m\b|%)(?:\svertebra(?:e|l bod(?:y|ies))?\b|椎体?)?",
     )

@@ -197,7 +197,8 @@ def test_sentences_end_at_full_stops_alone():
 
 
 @pytest.mark.parametrize(
-    "text", ["", " \n", "\ufffd\x00\ud800", "no " * 5000, "，" * 5000, "1" * 20_000, "右" * 5000]
+    "text",
+    ["", " \n", "\ufffd\x00\ud800", "no " * 5000, "，" * 5000, "1" * 20_000, "右" * 5000, "第3、" * 5000],
 )
 def test_a_strange_text_is_read_without_failing(text):
     assert find_entities(text) == [] or all(entity.end <= len(text) for entity in find_entities(text))

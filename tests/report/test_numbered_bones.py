@@ -47,10 +47,9 @@ def test_a_count_of_ribs_is_no_ribs_number(text):
     assert [id for id, _ in bones(text)] == ["rib"]
 
 
-@pytest.mark.parametrize("text", ["T2-3N1M0", "T2-3 cm", "胸3，5个月后"])
-def test_what_follows_no_range_of_vertebrae_is_none(text):
-    assert "vertebra_t3" not in dict(bones(text)) or text.startswith("胸")
-    assert "vertebra_t5" not in dict(bones(text))
+@pytest.mark.parametrize(("text", "bone"), [("T2-3 cm", "vertebra_t2"), ("胸3，5个月后", "vertebra_t3")])
+def test_a_length_or_a_time_after_a_vertebra_is_no_other_vertebra(text, bone):
+    assert bones(text) == [(bone, None)]
 
 
 def test_another_rib_of_a_list_is_marked():
