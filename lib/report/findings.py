@@ -5,6 +5,7 @@ from typing import Any
 
 from lib.pet.organ_map import organ_text, side_of
 from lib.pet.preflight import Preflight
+from lib.report.entities import find_entities
 from lib.report.evidence import measured_lesions
 from lib.report.language import Language
 from lib.report.lexicon import default_lexicon
@@ -90,16 +91,28 @@ def site_text(entry: Mapping[str, Any], language: Language) -> str:
         return words.no_site
     name = str(organ)
     own = side_of(name)
-    if language == "en":
-        text = f"the {organ_text(name)}"
-    else:
-        concept = default_lexicon().of_organ.get(name)
-        text = concept.name("zh") if concept else organ_text(name)
-        if own and concept and concept.side is None:
-            text = words.sides[own] + text
+    text = _organ_in_chinese(name) if language == "zh" else f"the {organ_text(name)}"
     aside = words.aside.format(words.sides[entry["side"]]) if entry.get("side") and not own else ""
     relation = words.beside if entry.get("relation") == "beside" else words.within
     return relation.format(text + aside)
+
+
+def _organ_in_chinese(name: str) -> str:
+    """Return an organ's Chinese name: the lexicon's, else made of all its English words, else in English."""
+    text, side = organ_text(name), side_of(name)
+    concept = default_lexicon().of_organ.get(name)
+    if concept:
+        concepts = [concept]
+    else:
+        entities = find_entities(text)
+        concepts = [entity.concept for entity in entities]
+        unread = list(text)
+        for entity in entities:
+            unread[entity.start : entity.end] = " " * (entity.end - entity.start)
+        if not concepts or set("".join(unread).split()) - {side}:
+            return text
+    aside = PHRASES["zh"].sides[side] if side and concepts[0].side is None else ""
+    return aside + "".join(one.name("zh") for one in concepts)
 
 
 def _patient(table: Mapping[str, Any], words: Phrases) -> str:

@@ -1,7 +1,13 @@
+import re
+
 import pytest
 
+from lib.pet.organ_map import organ_table, side_of
+from lib.pet.phantom.classes import CLASSES, LESION_CLASS
 from lib.pet.preflight import Preflight
-from lib.report.findings import findings_text
+from lib.report.check import check
+from lib.report.entities import find_entities
+from lib.report.findings import findings_text, site_text
 from lib.report.language import ReportError
 
 LESION = {
@@ -27,6 +33,17 @@ TABLE = {
     "tracer": "FDG",
 }
 
+#: TotalSegmentator's task "head_glands_cavities".
+HEAD = (
+    "nasopharynx", "oropharynx", "hypopharynx", "soft_palate", "hard_palate",
+    "eye_left", "eye_right", "eye_lens_left", "eye_lens_right", "optic_nerve_left", "optic_nerve_right",
+    "parotid_gland_left", "parotid_gland_right", "submandibular_gland_left", "submandibular_gland_right",
+    "nasal_cavity_left", "nasal_cavity_right", "auditory_canal_left", "auditory_canal_right",
+)  # fmt: skip
+MAPPED = sorted(
+    {name for name, _ in organ_table().values()} | {*CLASSES.values(), *HEAD} - {CLASSES[LESION_CLASS]}
+)
+
 
 def test_the_findings_hold_site_and_numbers_in_english():
     assert findings_text(TABLE) == (
@@ -40,6 +57,36 @@ def test_the_findings_hold_the_same_in_chinese():
     text = findings_text(TABLE, "zh")
     assert "病灶1，位于左肾" in text and "SUVmax 8.5" in text and "TMTV 12.3 ml" in text
     assert text.endswith("\n") and "Lesion" not in text and "kidney" not in text
+
+
+@pytest.mark.parametrize("organ", MAPPED)
+def test_an_organ_of_a_map_has_a_chinese_name_that_reads_as_its_english_one(organ):
+    read = {}
+    for language in ("en", "zh"):
+        found = find_entities(site_text({"organ": organ}, language))
+        read[language] = [(one.concept.id, one.laterality) for one in found]
+    assert read["zh"] == read["en"] and {side for _, side in read["zh"]} == {side_of(organ)}
+    assert not re.search(r"[a-z]", site_text({"organ": organ}, "zh"))
+
+
+@pytest.mark.parametrize(
+    ("organ", "name"),
+    [
+        ("kidney_cyst_left", "左肾囊肿"),
+        ("portal_vein_and_splenic_vein", "门静脉或脾静脉"),
+        ("parotid_gland_right", "右腮腺"),
+        ("left_deltoid_insertion", "left deltoid insertion"),
+    ],
+)
+def test_a_chinese_name_says_no_less_than_the_map(organ, name):
+    assert site_text({"organ": organ}, "zh") == name
+
+
+def test_a_renal_cyst_is_in_the_kidney_to_the_check():
+    cyst = {**LESION, "organ": "kidney_cyst_left", "site": "in the left renal cyst", "suv_max": 6.0}
+    table = {**TABLE, "lesions": [cyst]}
+    assert check("左肾囊肿代谢增高，SUVmax 6.0。", table).marks == ()
+    assert [one.kind for one in check("右肾囊肿代谢增高，SUVmax 6.0。", table).marks] == ["side"]
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

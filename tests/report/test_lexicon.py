@@ -3,7 +3,6 @@ import csv
 import pytest
 from pydicom.sr.codedict import codes
 
-from lib.pet.organ_map import organ_table
 from lib.report.entities import find_entities
 from lib.report.lexicon import KINDS, LexiconError, default_lexicon, load_lexicon
 from lib.report.text import words_of
@@ -39,13 +38,6 @@ def test_no_name_means_two_things():
 def test_a_growth_is_not_the_inflammation_of_the_same_organ(one, other):
     ids = [{entity.concept.id for entity in find_entities(text)} for text in (one, other)]
     assert all(ids) and not ids[0] & ids[1]
-
-
-@pytest.mark.parametrize("organ", [name for name, _ in organ_table().values()])
-def test_every_organ_of_totalsegmentator_is_a_concept(organ):
-    concept = LEXICON.of_organ[organ]
-    assert concept.kind in ("anatomy", "disease")
-    assert find_entities(concept.en[0])[0].concept == concept
 
 
 def test_each_snomed_code_is_one_that_pydicom_knows():
