@@ -17,6 +17,7 @@ from serving import ROOT, Server, save_image
 
 from apps.segpet import viewer_package
 from apps.segpet.viewer_package import ViewerError, check_viewer, fetch_viewer, kept_files
+from lib.report.findings import site_text
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -321,3 +322,10 @@ def test_serve_says_where_the_viewer_is(own_server, viewer, tmp_path):
         process.terminate()
         process.wait(30)
     assert said == f"Viewer: http://127.0.0.1:{command[-1]}/ (open it in a browser)\n"
+
+
+def test_the_chinese_panel_calls_organs_as_the_findings_do():
+    texts = (ROOT / "apps/segpet/viewer/texts.js").read_text(encoding="utf-8")
+    named = dict(re.findall(r"'label\.(\w+)': \['[^']*', '([^']*)'\]", texts))
+    assert named.pop("lesion") == "病灶" and len(named) > 10
+    assert named == {organ: site_text({"organ": organ}, "zh") for organ in named}

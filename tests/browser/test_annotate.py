@@ -307,7 +307,7 @@ def test_two_tabs_of_one_annotator_cannot_overwrite_each_other(viewer, phantom):
 
 def test_the_panel_speaks_chinese_and_lists_its_keys(viewer):
     browser = viewer(locale="zh-CN").open("second")
-    assert "阳性" in browser.said("sign")
+    assert "正向" in browser.said("sign")
     browser.page.keyboard.press("?")
     assert "新目标" in browser.said("help")
     missing = browser.page.evaluate(
