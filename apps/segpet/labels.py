@@ -9,6 +9,7 @@ import numpy as np
 from fastapi import HTTPException
 from numpy.typing import NDArray
 
+from apps.segpet.label_names import as_in_the_mask, names_of_values, read_names, values_of
 from infer_tasks.instances import instances
 from infer_tasks.sessions import Clicked
 from infer_tasks.workspace import Workspace
@@ -39,16 +40,17 @@ class LabelKeeper:
         tag: str,
         params: dict[str, Any],
         clicked: Sequence[Clicked] | None = None,
-    ) -> Iterator[None]:
+    ) -> Iterator[list[dict[str, Any]] | None]:
         """Check the label's grid and keep it as a version (`original`, a model's own, is none); then journal.
 
         A save that fails is not in the journal. Its version may be there, where the disk failed after that.
-        The objects are those `clicked`; without them, what the client clicked in MONAI Label's tasks.
+        The objects are those `clicked`; without them, what the client clicked in MONAI Label's tasks. Gives
+        the names that the label or the client told, with the values that the mask has for them.
 
         Raises:
             VolumeError: the label or the image cannot be read.
-            HTTPException: the server is read only, the label is not on the image's grid, or has a value that
-                is no label.
+            HTTPException: the server is read only, the label is not on the image's grid, has a value that
+                is no label, or its names cannot be understood.
             StoreError: the state folder cannot be written.
         """
         if self._read_only:
@@ -60,8 +62,12 @@ class LabelKeeper:
         _check_place(affine, volume)
         client = str(params.get("client_id") or "")
         event = {"event": "save", "tag": tag, "client": client, "voxels": int(np.count_nonzero(mask))}
-        names = names_of_values(params.get("label_info"), self._workspace.labels)
-        _check_values(mask, names)
+        labels, values, label_info = self._workspace.labels, values_of(mask), params.get("label_info")
+        told = as_in_the_mask(read_names(label_info), values, labels)
+        names = names_of_values(told, labels)
+        _check_values(values, names)
+        if label_info is not None:
+            label_info = [{"name": name, "idx": value} for value, name in told]
         if tag != "original":
             if clicked is None:
                 clicked = self._workspace.sessions.objects_of(study, client, volume.digest)
@@ -71,7 +77,7 @@ class LabelKeeper:
                 event["version"] = self._workspace.versions.save(
                     study,
                     label,
-                    {"objects": objects, "label_info": params.get("label_info")},
+                    {"objects": objects, "label_info": label_info},
                     author=client or None,
                     status=cast(Any, tag),
                     instance_file=file,
@@ -79,7 +85,7 @@ class LabelKeeper:
                 )
             finally:
                 file.unlink(missing_ok=True)
-        yield
+        yield label_info
         self._workspace.journal.append(study, event)
         version = event.get("version")
         self._workspace.audit.append("save", client or "(unknown)", study, status=tag, version=version)
@@ -98,34 +104,8 @@ def give_place(label: Path, volume: Volume) -> None:
         write_mask(label, read_mask(label)[0], volume.affine)
 
 
-def names_of_values(label_info: Any, labels: Sequence[str]) -> dict[int, str]:
-    """Return the names of a mask's values: the viewer's own, where it tells them, else the server's."""
-    names = dict(enumerate(labels))
-    told: list[tuple[int, str]] = []
-    for entry in label_info if isinstance(label_info, list) else []:
-        match entry:
-            case {"idx": int(value), "name": str(name)}:
-                told.append((value, name))
-    if _counts_background(told, labels):
-        told = [(place, name) for place, (_, name) in enumerate(told, start=1)]
-    return names | dict(told)
-
-
-def _counts_background(told: Sequence[tuple[int, str]], labels: Sequence[str]) -> bool:
-    """Whether 3D Slicer told the names: it numbers segments with `background`, but values without.
-
-    So lesion is said to be 2 where the mask has 1. By their places in the list, the names are the server's.
-    """
-    known = [(place, name) for place, (_, name) in enumerate(told, start=1) if name in labels]
-    return (
-        bool(known)
-        and all(value == place + 1 for place, (value, _) in enumerate(told, start=1))
-        and all(labels.index(name) == place for place, name in known)
-    )
-
-
-def _check_values(mask: NDArray[np.unsignedinteger], names: dict[int, str]) -> None:
-    unknown = sorted(set(np.flatnonzero(np.bincount(mask.ravel(order="K"))).tolist()) - set(names))
+def _check_values(values: set[int], names: dict[int, str]) -> None:
+    unknown = sorted(values - names.keys())
     if unknown:
         raise HTTPException(
             422,

@@ -28,9 +28,10 @@ TAGS = ("final", "original", "draft", "submitted", "reviewed")
 
 #: Surrounds the moment in which a label takes its place: the image's id and path, the label's file, its tag,
 #: a client's parameters, and the objects in the label where the caller knows them. What it raises on entering
-#: keeps the label from being saved.
+#: keeps the label from being saved; else it gives `label_info` as the mask has it, None where there is none.
 Saving = Callable[
-    [str, Path, Path, str, dict[str, Any], Sequence[Clicked] | None], AbstractContextManager[None]
+    [str, Path, Path, str, dict[str, Any], Sequence[Clicked] | None],
+    AbstractContextManager[list[dict[str, Any]] | None],
 ]
 
 _PART = ".saving-"
@@ -100,11 +101,13 @@ class Studies(LocalDatastore):
             told_to_client(),
             self._saves[image_id],
             self._part(label, folder) as part,
-            self._saving(image_id, path, label, tag, label_info, clicked),
+            self._saving(image_id, path, label, tag, label_info, clicked) as named,
             self._turn,
         ):
             part.replace(folder / f"{image_id}{ending}")
             info = {**label_info, "ts": int(time.time()), "name": f"{image_id}{ending}"}
+            if named is not None:
+                info["label_info"] = named
             self._datastore.objects[image_id].labels[tag] = DataModel(info=info, ext=ending)
             self._update_datastore_file()
             for other in set(EXTENSIONS) - {ending}:  # the label's former file, in another format

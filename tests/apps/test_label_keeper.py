@@ -1,6 +1,5 @@
 """Saving with everything that belongs to it: the studies folder, versions, and the journal."""
 
-import json
 import threading
 from pathlib import Path
 
@@ -115,18 +114,29 @@ def test_a_version_holds_the_instance_map_and_its_objects(tmp_path, studies, wor
     assert list(workspace.state.folder("results").iterdir()) == []
 
 
+def kept_of(workspace) -> dict:
+    return workspace.versions.current("a").objects()
+
+
 @pytest.mark.parametrize(
-    ("label_info", "name"),
-    [
-        ([{"name": "node", "idx": 2}], "node"),
-        (None, "liver"),
-        ("liver", "liver"),
-        ([7, {"idx": "2", "name": "x"}, {"idx": 2, "name": 3}], "liver"),
-    ],
+    ("label_info", "name"), [([{"name": "node", "idx": 2}], "node"), (None, "liver"), ([], "liver")]
 )
 def test_the_viewers_names_of_values_count(tmp_path, studies, workspace, label_info, name):
     studies.save_label("a", mask_file(tmp_path, 2), "draft", {"label_info": label_info})
-    kept = json.loads((workspace.versions.current("a").mask.parent / "objects.json").read_text())
-    assert {obj["label"] for obj in kept["objects"]} == {name}
-    assert len(kept["objects"]) == 2
-    assert kept["label_info"] == label_info
+    assert [obj["label"] for obj in kept_of(workspace)["objects"]] == [name] * 2
+    assert kept_of(workspace)["label_info"] == label_info
+
+
+@pytest.mark.parametrize("label_info", ["liver", {"node": 2}, [{"name": "node", "id": 2}]])
+def test_names_that_are_not_understood_store_no_other_organ(tmp_path, studies, workspace, label_info):
+    with pytest.raises(HTTPException, match="label_info") as error:
+        studies.save_label("a", mask_file(tmp_path, 2), "final", {"label_info": label_info})
+    assert error.value.status_code == 422 and workspace.versions.current("a") is None
+
+
+def test_what_is_known_of_a_label_has_the_values_of_its_file(tmp_path, studies, workspace):
+    slicers = [{"name": "lesion", "idx": 2}, {"name": "liver", "idx": 3}]
+    studies.save_label("a", mask_file(tmp_path, 2), "final", {"label_info": slicers, "model": "segpet"})
+    known = studies.get_label_info("a", "final")
+    assert known["label_info"] == [{"name": "lesion", "idx": 1}, {"name": "liver", "idx": 2}]
+    assert kept_of(workspace)["label_info"] == known["label_info"] and known["model"] == "segpet"

@@ -10,7 +10,7 @@ import numpy as np
 from fastapi import HTTPException
 from numpy.typing import NDArray
 
-from apps.segpet.labels import names_of_values
+from apps.segpet.label_names import as_in_the_mask, names_of_values, read_names, values_of
 from apps.segpet.studies import Studies
 from infer_tasks.annotated import MOST_OBJECTS, Item, Method, Snapshot
 from infer_tasks.annotations import Saved
@@ -179,8 +179,7 @@ class SavedLabels:
     ) -> tuple[NDArray[np.unsignedinteger], list[Mapping[str, Any]]]:
         objects = version.objects()
         if version.instances is None:
-            names = names_of_values(objects.get("label_info"), self._workspace.labels)
-            return self._divided(version.mask, volume, [], names)
+            return self._divided(version.mask, volume, [], objects.get("label_info"))
         return self._read(version.instances, volume), objects["objects"]
 
     def _divided(
@@ -188,11 +187,12 @@ class SavedLabels:
         path: Path,
         volume: Volume,
         clicked: list[Clicked],
-        names: Mapping[int, str] | None = None,
+        label_info: Any = None,
     ) -> tuple[NDArray[np.unsignedinteger], list[Mapping[str, Any]]]:
         mask = self._read(path, volume)
-        known = dict(enumerate(self._workspace.labels)) if names is None else names
-        grid, stored = instances(mask, known, clicked, volume.spacing)
+        labels = self._workspace.labels
+        names = names_of_values(as_in_the_mask(read_names(label_info), values_of(mask), labels), labels)
+        grid, stored = instances(mask, names, clicked, volume.spacing)
         return grid, list(stored)
 
     def _read(self, path: Path, volume: Volume) -> NDArray[np.unsignedinteger]:
