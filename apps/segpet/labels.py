@@ -14,7 +14,7 @@ from infer_tasks.instances import instances
 from infer_tasks.sessions import Clicked
 from infer_tasks.workspace import Workspace
 from lib.pet import Volume, read_mask, write_mask
-from lib.pet.image_files import check_image_header, read_grid
+from lib.pet.image_files import check_image_header, read_grid, read_segments
 from lib.pet.resample import misplaced_mm
 
 READ_ONLY = "This server is read only: studies and labels can be viewed, and nothing is saved."
@@ -62,8 +62,10 @@ class LabelKeeper:
         _check_place(affine, volume)
         client = str(params.get("client_id") or "")
         event = {"event": "save", "tag": tag, "client": client, "voxels": int(np.count_nonzero(mask))}
-        labels, values, label_info = self._workspace.labels, values_of(mask), params.get("label_info")
-        told = as_in_the_mask(read_names(label_info), values, labels)
+        labels, values = self._workspace.labels, values_of(mask)
+        own = [{"name": name, "idx": value} for value, name in read_segments(label)]
+        label_info = own or params.get("label_info")
+        told = read_names(label_info) if own else as_in_the_mask(read_names(label_info), values, labels)
         names = names_of_values(told, labels)
         _check_values(values, names)
         if label_info is not None:
@@ -94,13 +96,15 @@ class LabelKeeper:
 def give_place(label: Path, volume: Volume) -> None:
     """Write the study's affine into a label that says nothing of where it lies, as some clients send it.
 
+    What names segments is not one of these, and written anew would lose the names.
+
     Raises:
         VolumeError: the label cannot be read.
         HTTPException: it has other voxels than the study.
     """
     size, affine = read_grid(label)
     _check_size(size, volume)
-    if np.array_equal(affine, np.eye(4)):
+    if np.array_equal(affine, np.eye(4)) and not read_segments(label):
         write_mask(label, read_mask(label)[0], volume.affine)
 
 

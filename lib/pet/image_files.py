@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import io
 import math
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ _MILLIMETRES = {
     **dict.fromkeys(("millimeter", "mm", "", "???"), 1.0),  # the last two are NRRD's for an unknown unit
     **dict.fromkeys(("micron", "um"), 0.001),
 }
+_SEGMENT_NAME = re.compile(r"Segment\d+_Name")
 _DEFLATE_RATIO = 1100  # a little above the highest that deflate reaches, 1032 : 1
 _SLAB_BYTES = 32 << 20
 #: More than any scanner's image has; a header that claims more is not believed.
@@ -98,6 +100,25 @@ def read_grid(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
             header = nrrd.read_header(file)
         order, affine = _nrrd_axes(path, header)
         return _three_axes(tuple(int(header["sizes"][axis]) for axis in order)), affine
+
+
+def read_segments(path: Path) -> list[tuple[int, str]]:
+    """Return value and name of each segment that 3D Slicer's header (.seg.nrrd) tells; none for other files.
+
+    Raises:
+        VolumeError: the header cannot be read.
+    """
+    with _parsed(path) as is_nifti:
+        if is_nifti:
+            return []
+        with path.open("rb") as file:
+            header = nrrd.read_header(file)
+        segments = (key.removesuffix("_Name") for key in header if _SEGMENT_NAME.fullmatch(key))
+        return [
+            (int(header[f"{one}_LabelValue"]), header[f"{one}_Name"])
+            for one in segments
+            if f"{one}_LabelValue" in header
+        ]
 
 
 @contextlib.contextmanager
