@@ -16,6 +16,7 @@ from infer_tasks.workspace import Workspace
 from lib.pet import Volume, read_mask, write_mask
 from lib.pet.image_files import check_image_header, read_grid, read_segments
 from lib.pet.resample import misplaced_mm
+from lib.store.labels import LabelVersion
 
 READ_ONLY = "This server is read only: studies and labels can be viewed, and nothing is saved."
 
@@ -45,7 +46,8 @@ class LabelKeeper:
 
         A save that fails is not in the journal. Its version may be there, where the disk failed after that.
         The objects are those `clicked`; without them, what the client clicked in MONAI Label's tasks. Gives
-        the names that the label or the client told, with the values that the mask has for them.
+        the names that the label or the client told, with the values that the mask has for them. `version` in
+        `params` says that the mask is that of a version, whose objects and names come back with it.
 
         Raises:
             VolumeError: the label or the image cannot be read.
@@ -62,18 +64,18 @@ class LabelKeeper:
         _check_place(affine, volume)
         client = str(params.get("client_id") or "")
         event = {"event": "save", "tag": tag, "client": client, "voxels": int(np.count_nonzero(mask))}
-        labels, values = self._workspace.labels, values_of(mask)
-        own = [{"name": name, "idx": value} for value, name in read_segments(label)]
-        label_info = own or params.get("label_info")
-        told = read_names(label_info) if own else as_in_the_mask(read_names(label_info), values, labels)
-        names = names_of_values(told, labels)
-        _check_values(values, names)
-        if label_info is not None:
-            label_info = [{"name": name, "idx": value} for value, name in told]
+        restored = self._restored(study, params["version"], mask) if "version" in params else None
+        label_info = restored.objects().get("label_info") if restored else params.get("label_info")
+        if restored is None:
+            names, label_info = self._names(label, label_info, mask)
         if tag != "original":
-            if clicked is None:
-                clicked = self._workspace.sessions.objects_of(study, client, volume.digest)
-            grid, objects = instances(mask, names, clicked, volume.spacing)
+            if restored:
+                assert restored.instances is not None, "as `_restored` gives it"
+                grid, objects = read_mask(restored.instances)[0], restored.objects()["objects"]
+            else:
+                if clicked is None:
+                    clicked = self._workspace.sessions.objects_of(study, client, volume.digest)
+                grid, objects = instances(mask, names, clicked, volume.spacing)
             file = self._workspace.write_result(grid, volume.affine, ".nii.gz")
             try:
                 event["version"] = self._workspace.versions.save(
@@ -91,6 +93,33 @@ class LabelKeeper:
         self._workspace.journal.append(study, event)
         version = event.get("version")
         self._workspace.audit.append("save", client or "(unknown)", study, status=tag, version=version)
+
+    def _names(
+        self, label: Path, label_info: Any, mask: NDArray[np.unsignedinteger]
+    ) -> tuple[dict[int, str], list[dict[str, Any]] | None]:
+        """Return the names of a mask's values, and those that its header or else `label_info` told."""
+        labels, values = self._workspace.labels, values_of(mask)
+        if own := read_segments(label):
+            told = read_names([{"name": name, "idx": value} for value, name in own])
+        else:
+            told = as_in_the_mask(read_names(label_info), values, labels)
+        names = names_of_values(told, labels)
+        _check_values(values, names)
+        if not own and label_info is None:
+            return names, None
+        return names, [{"name": name, "idx": value} for value, name in told]
+
+    def _restored(self, study: str, number: Any, mask: NDArray[np.unsignedinteger]) -> LabelVersion:
+        """Return a version with its objects; HTTPException where there is none of which the mask is."""
+        whole = isinstance(number, int) and not isinstance(number, bool)
+        version = self._workspace.versions.get(study, number) if whole else None
+        if version is None:
+            raise HTTPException(404, "This study's label has no version of that number.")
+        if version.instances is None:
+            raise HTTPException(422, f"Version {number} was kept without its objects: save its mask alone.")
+        if not np.array_equal(mask, read_mask(version.mask)[0]):
+            raise HTTPException(422, f"The label is not that of version {number}: send its mask.")
+        return version
 
 
 def give_place(label: Path, volume: Volume) -> None:

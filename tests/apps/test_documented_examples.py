@@ -94,13 +94,23 @@ def test_an_earlier_version_is_listed_and_restored_as_documented(own_server, tmp
     volume = make_phantom(PATIENTS[0][1], tracer=PATIENTS[0][2]).volume
     versions = own_server.state / "labels/phantom-1"
     saved = []
-    for value in (1, 2):
-        write_mask(tmp_path / "mask.nii.gz", np.full(volume.shape, value, np.uint8), volume.affine)
+    for names in ([{"name": "lesion", "idx": 2}], []):
+        write_mask(tmp_path / "mask.nii.gz", np.full(volume.shape, 2, np.uint8), volume.affine)
         saved.append((tmp_path / "mask.nii.gz").read_bytes())
-        assert requests.put(url, files={"label": ("mask.nii.gz", saved[-1])}, timeout=60).ok
-    numbers = [json.loads(path.read_text())["number"] for path in versions.glob("*/version.json")]
-    earlier = (versions / str(max(numbers) - 1) / "mask.nii.gz").read_bytes()
-    assert earlier == saved[0]
-    assert requests.put(url, files={"label": ("mask.nii.gz", earlier)}, timeout=60).ok
-    assert (own_server.studies / "labels/final/phantom-1.nii.gz").read_bytes() == saved[0]
-    assert json.loads((versions / "current.json").read_text())["number"] == max(numbers) + 1
+        params = {"params": json.dumps({"label_info": names})}
+        assert requests.put(url, params, files={"label": ("mask.nii.gz", saved[-1])}, timeout=60).ok
+    earlier = max(int(path.parent.name) for path in versions.glob("*/version.json")) - 1
+    (line,) = re.findall(r"    curl (-X PUT .*\\\n.*)\n", (ROOT / "docs/labels.md").read_text())
+    line = (
+        line.replace("\\\n", "")
+        .replace("patient-7", "phantom-1")
+        .replace("/data/.segpet/pet/", f"{own_server.state}/")
+    )
+    line = line.replace("/2/", f"/{earlier}/").replace('"version": 2', f'"version": {earlier}')
+    reply = send(shlex.split(line), own_server.url, tmp_path)
+    assert reply.ok, reply.text
+    before, after = (
+        json.loads((versions / str(at) / "objects.json").read_text()) for at in (earlier, earlier + 2)
+    )
+    assert after == before and before["objects"][0]["label"] == "lesion"
+    assert json.loads((versions / "current.json").read_text())["number"] == earlier + 2

@@ -1,6 +1,7 @@
 """Saving with everything that belongs to it: the studies folder, versions, and the journal."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,10 @@ from serving import save_image
 
 from apps.segpet.labels import LabelKeeper
 from apps.segpet.studies import Studies
-from infer_tasks.sessions import SessionKey
+from infer_tasks.sessions import Clicked, SessionKey
 from infer_tasks.workspace import Workspace
-from lib.interaction import Engine, Prompts, RegionGrower
-from lib.pet import read_mask, write_mask
+from lib.interaction import AnnotatedObject, Engine, Prompts, RegionGrower
+from lib.pet import Crop, read_mask, write_mask
 from lib.store import StateFolder
 
 GRID = np.diag([4.0, 4.0, 4.0, 1.0])
@@ -156,3 +157,29 @@ def test_a_segmentation_of_slicer_names_its_own_values(tmp_path, studies, worksp
     studies.save_label("a", str(label), "final", {"label_info": slicers})
     assert [obj["label"] for obj in kept_of(workspace)["objects"]] == ["lesion"] * 2
     assert {"name": "lesion", "idx": 2} in studies.get_label_info("a", "final")["label_info"]
+
+
+def test_a_version_is_restored_with_objects_that_touch_and_its_names(tmp_path, studies, workspace):
+    touching = np.zeros((20, 20, 32), np.uint8)
+    touching[8:12, 8:12, 6:26] = 2
+    write_mask(tmp_path / "mask.nrrd", touching, GRID)
+    node = AnnotatedObject.new(1, "node", None)
+    halves = [Crop.from_grid(touching * (np.arange(32) // 16 == half) > 0) for half in (0, 1)]
+    clicked = [Clicked(replace(node, id=at), "segpet", "", half) for at, half in enumerate(halves, start=1)]
+    told = {"label_info": [{"name": "node", "idx": 2}]}
+    studies.save_label("a", str(tmp_path / "mask.nrrd"), "final", told, clicked)
+    studies.save_label("a", mask_file(tmp_path, name="other.nrrd"), "final", {})
+    first = workspace.versions.get("a", 1)
+    studies.save_label("a", str(first.mask), "final", {"version": 1})
+    assert kept_of(workspace) == first.objects() and len(first.objects()["objects"]) == 2
+    restored = read_mask(workspace.versions.current("a").instances)[0]
+    np.testing.assert_array_equal(restored, read_mask(first.instances)[0])
+    assert studies.get_label_info("a", "final")["label_info"] == told["label_info"]
+
+
+@pytest.mark.parametrize(("version", "status"), [(1, 422), (9, 404), ("1", 404), (True, 404)])
+def test_a_version_is_restored_by_its_own_mask_alone(tmp_path, studies, version, status):
+    studies.save_label("a", mask_file(tmp_path), "final", {})
+    with pytest.raises(HTTPException) as error:
+        studies.save_label("a", mask_file(tmp_path, 2), "final", {"version": version})
+    assert error.value.status_code == status
