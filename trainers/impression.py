@@ -1,6 +1,5 @@
 """The trainer `impression`: an adapter for the language model, from pairs of findings and impression."""
 
-import json
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -9,12 +8,13 @@ import torch
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 
-from lib.report.adapter_job import TRAINING, AdapterJob, train_adapter
+from lib.report.adapter_job import AdapterJob, train_adapter
 from lib.report.backends import Backend
 from lib.report.backends.local import LocalBackend
 from lib.report.language import ReportError
 from lib.report.recipe import Recipe
 from lib.store import StateFolder
+from trainers.progress import stats_of
 from trainers.requests import check_keys
 
 #: Of a request; MONAI Label's clients send `max_epochs`.
@@ -49,12 +49,8 @@ class ImpressionTrainer(TrainTask):
         return {name: getattr(recipe, "epochs" if name == "max_epochs" else name) for name in _OPTIONS}
 
     def stats(self) -> dict[str, Any]:
-        """Return how far the last training is; {} where there was none."""
-        try:
-            stats: dict[str, Any] = json.loads((self._state.path / TRAINING / "progress.json").read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return stats
+        """Return how far its last training is; see `stats_of`."""
+        return stats_of(self._state, self.name)
 
     def job(self, request: Mapping[str, Any]) -> AdapterJob:
         """Return what a request asks for.

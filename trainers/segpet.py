@@ -1,6 +1,5 @@
 """The trainer `segpet`: fine-tunes the network on the studies' saved labels."""
 
-import json
 import signal
 import sys
 import threading
@@ -17,6 +16,7 @@ from lib.learning.tuned_parts import MODES
 from lib.learning.tuning_job import LABELS, Job, train_segmentation
 from lib.learning.tuning_recipe import FineTuning
 from lib.store import StateFolder
+from trainers.progress import stats_of
 from trainers.requests import TrainRequestError, check_keys
 
 _OPTIONS = ("mode", "labels", "confident", "max_epochs", "tracer", "seed")
@@ -65,12 +65,8 @@ class SegPETTrainer(TrainTask):
         }
 
     def stats(self) -> dict[str, Any]:
-        """Return how far the last training is, as its progress file says; {} where there was none."""
-        try:
-            stats: dict[str, Any] = json.loads((self._state.path / "training" / "progress.json").read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return stats
+        """Return how far its last training is; see `stats_of`."""
+        return stats_of(self._state, self.name)
 
     def job(self, request: Mapping[str, Any]) -> Job:
         """Return what a request asks for.
