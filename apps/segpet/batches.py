@@ -16,6 +16,8 @@ from apps.segpet.turns import Turns
 from infer_tasks.sessions import BATCH
 
 ORIGINAL = "original"
+#: Seconds that a new batch waits for one that was stopped.
+_ENDS_WITHIN = 5.0
 _IMAGES = ("all", "labeled", "unlabeled")
 
 
@@ -99,8 +101,13 @@ class Batches:
         return self._work(batch)
 
     def _begin(self, batch: Batch) -> None:
-        if not self._running.acquire(blocking=False):
-            raise HTTPException(429, "A batch is running already; wait for it, or stop it first.")
+        # One that was stopped is waited for: scripts stop a batch and start the next in one go.
+        if not self._running.acquire(timeout=_ENDS_WITHIN if self._stopped.is_set() else 0):
+            if self._stopped.is_set():
+                detail, seconds = "A batch is stopping; start the next one when its study is done.", 5
+            else:
+                detail, seconds = "A batch is running already; wait for it, or stop it first.", 30
+            raise HTTPException(429, detail, {"Retry-After": str(seconds)})
         self._stopped.clear()
         self._state = {
             "id": str(uuid.uuid4()),

@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 _NICENESS = 15
 #: A file that says that the training was stopped with the server, which takes it up again.
 _PAUSED = "paused"
-#: Seconds that a server waits, when it stops and when it starts again, for a training to have stopped.
+#: Seconds that a server waits for a training to have stopped: when it stops or the next training is to
+#: start, and when it starts again.
 _ENDS_WITHIN, _HAS_ENDED_WITHIN = 5.0, 600.0
 #: A file that says which process was started last.
 _STARTED = "started.json"
@@ -68,12 +69,22 @@ class Trainings:
     def start(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Start a training; where one with the same parameters was stopped or killed, it goes on.
 
+        3D Slicer stops a training and starts the next in one go: one that is stopping is waited for, some
+        seconds.
+
         Raises:
             HTTPException: 429 while one runs, 422 for parameters that cannot be used.
         """
+        until = time.monotonic() + _ENDS_WITHIN
+        while self._is_stopped and self.is_running and time.monotonic() < until:
+            time.sleep(0.1)
         with self._turn:
             if self.is_running:
-                raise HTTPException(429, "A training is running already; wait for it, or stop it first.")
+                if self._is_stopped:
+                    detail, seconds = "A training is stopping; start the next one when it has.", 5
+                else:
+                    detail, seconds = "A training is running already; wait for it, or stop it first.", 60
+                raise HTTPException(429, detail, {"Retry-After": str(seconds)})
             try:
                 command = self._command(request)
             except ValueError as error:

@@ -98,7 +98,19 @@ def test_a_training_runs_at_low_priority_and_in_a_session_of_its_own(trainings, 
     assert "pid" not in told
     with pytest.raises(HTTPException) as refused:
         trainings.start({"mode": "lora"})
-    assert refused.value.status_code == 429
+    assert refused.value.status_code == 429 and int(refused.value.headers["Retry-After"]) > 0
+
+
+def test_one_that_is_stopping_is_waited_for_by_the_next(trainings, monkeypatch):
+    begun(trainings, "late")
+    trainings.stop()
+    assert trainings.start({"mode": "late"})["status"] == "running"
+    until(trainings, lambda told: told["stage"] == "training")
+    monkeypatch.setattr("apps.segpet.trainings._ENDS_WITHIN", 0.0)
+    trainings.stop()
+    with pytest.raises(HTTPException, match="is stopping") as refused:
+        trainings.start({"mode": "late"})
+    assert refused.value.status_code == 429 and int(refused.value.headers["Retry-After"]) > 0
 
 
 def test_a_server_that_starts_later_finds_the_training_and_can_stop_it(trainings, state):
