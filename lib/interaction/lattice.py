@@ -16,6 +16,10 @@ from lib.pet import Volume
 
 Logits = NDArray[np.float32]
 
+#: Lattice voxels. NIfTI's header rounds a spacing to float32, and 139.99999 of 140 voxels are 140, as in the
+#: DICOM series that it was made from; TorchIO would take 139.
+_ROUNDING = 1e-4
+
 
 class Lattice:
     """The lattice of a volume for a network.
@@ -36,10 +40,9 @@ class Lattice:
         self._source_axis = np.argsort(orientation[:, 0])
         self._direction = orientation[self._source_axis, 1]
         source_shape = np.array(volume.shape)[self._source_axis]
-        # TorchIO's own expressions: a product that is whole but for the last bit must fall on the same side
-        # of floor.
         source_spacing = np.sqrt(np.sum(volume.affine[:3, :3] ** 2, axis=0))[self._source_axis]
-        fitting = np.maximum(np.floor(source_shape * source_spacing / spacing), 1).astype(int)
+        fitting = np.floor(source_shape * source_spacing / spacing + _ROUNDING)
+        fitting = np.maximum(fitting, 1).astype(int)
         #: lattice voxels along R, A, S
         self.shape = np.where(source_shape == 1, 1, fitting)
         self._source_middle = (source_shape - 1) / 2

@@ -138,6 +138,12 @@ def test_a_single_slice_stays_a_single_slice():
     assert lattice.cut(lattice.cube_at((15, 15, 0))).any()
 
 
+@pytest.mark.parametrize("spacing", [(5.0, 5.0, 5.0), (5.00000017, 4.99999979, 4.99999979)])
+def test_a_spacing_that_a_header_rounds_gives_the_same_lattice(spacing):
+    lattice = Lattice(random_volume(shape=(42, 42, 48), spacing=spacing), 1.5, 32)
+    assert tuple(lattice.shape) == (140, 140, 160)
+
+
 def test_logits_are_handed_to_another_lattice_by_where_they_lie():
     volume = random_volume()
     far, near = Lattice(volume, 8.0, 8), Lattice(volume, 4.0, 8)
