@@ -97,6 +97,12 @@ for router in routers:
     api.include_router(router)
 
 
+_OTHER_BOUNDARY = (
+    "The form is damaged, or has another boundary than its Content-Type says, as from MONAI Label's Python "
+    "client with a token after its first form: make a new client for each upload."
+)
+
+
 @api.exception_handler(RequestValidationError)
 def malformed(_: Request, error: Any) -> JSONResponse:
     """Say in one sentence what FastAPI found wrong with a request."""
@@ -110,6 +116,8 @@ async def unread(request: Request, error: Any) -> Response:
     if isinstance(error.__cause__, OSError):
         log_unexpected(error.__cause__)
         return unexpected(request, error.__cause__)
+    if error.detail == "Invalid multipart data.":  # Starlette's
+        error.detail = _OTHER_BOUNDARY
     return await http_exception_handler(request, error)
 
 

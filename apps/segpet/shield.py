@@ -20,7 +20,7 @@ _OTHER_NAME = (
 )
 #: Bytes that a request's body may have, by the beginning of its path; the first that fits counts.
 _LIMITS = (
-    (re.compile("/session"), 4 << 30),
+    (re.compile("/session|/datastore/$"), 4 << 30),  # the latter reads none, and says what to do instead
     (re.compile("/datastore/label"), 1 << 30),
     (re.compile("/segpet/.*/slices$"), 64 << 20),
     (re.compile("/(activelearning|batch|train)/"), 64 << 10),

@@ -257,3 +257,15 @@ def test_a_label_that_says_nothing_of_where_it_lies_is_stored_on_its_studys_grid
     stored, affine = read_mask(server.studies / f"labels/reviewed/rotated{ending}")
     np.testing.assert_array_equal(stored, mask)
     np.testing.assert_allclose(affine, read_volume(server.studies / "rotated.nii.gz").affine, atol=1e-6)
+
+
+def test_slicers_button_to_upload_a_study_is_told_what_to_do_instead(server):
+    image = {"file": ("large.nii.gz", bytes(5 << 20))}
+    reply = requests.put(f"{server.url}/datastore/?image=mine", {"params": "{}"}, files=image)
+    assert reply.status_code == 405 and "studies folder" in reply.json()["detail"]
+
+
+def test_a_form_with_another_boundary_than_its_header_says_is_told_so(server):
+    spoilt = {"Content-Type": "multipart/form-data; boundary=other"}  # as MONAI Label's client keeps it
+    reply = requests.put(f"{server.url}/session/", files={"files": ("a.nii", b"x")}, headers=spoilt)
+    assert reply.status_code == 400 and "make a new client" in reply.json()["detail"]

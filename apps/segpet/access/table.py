@@ -27,7 +27,7 @@ reviewer   DELETE           /batch/infer
 annotator  GET              /train/
 admin      POST DELETE      /train/
 admin      POST             /train/{model}
-annotator  GET              /datastore/
+annotator  GET PUT          /datastore/
 annotator  GET HEAD         /datastore/image
 annotator  GET              /datastore/image/info
 reviewer   PUT              /datastore/image/info

@@ -39,6 +39,17 @@ def list_studies(output: Listing = Listing.stats) -> dict[str, Any]:
     return datastore.json() if output is Listing.all else datastore.status()
 
 
+@router.put("/", include_in_schema=False)
+def add_image() -> None:
+    """Say what to do instead: 3D Slicer has a button for it."""
+    raise HTTPException(
+        405,
+        "Studies are not uploaded but copied into the studies folder; an image without a label is sent by "
+        "Update in 3D Slicer, once a point is placed, or by PUT /session/.",
+        {"Allow": "GET"},
+    )
+
+
 @router.head("/image", summary="Is there such an image?", response_class=Octets)
 @router.get("/image", summary="Download an image", response_class=Octets)
 def get_image(image: str, check_sum: str = "") -> Response:
