@@ -191,6 +191,7 @@ def segmentation(
         "protocol": protocol.value,
         "annotator": annotator.value if protocol is Protocol.corrective else None,
         "proposals": proposals or None,
+        "nnunet_channel": cases[0].channel,
         "embed": embed,
         "surface_tolerance_mm": tolerance,
         "seed": seed,

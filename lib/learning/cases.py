@@ -1,6 +1,7 @@
 """Cases: images with their outlined lesions, as annotation teams keep them on disk."""
 
 import json
+import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,8 +25,16 @@ from lib.pet.tracers import tracer_of
 SUFFIXES = (".nii.gz", ".nii", ".nrrd")
 
 
+#: In the name of an nnU-Net channel: it holds PET.
+PET_WORDS = {"pet", "pt", "suv", "suvbw"}
+
+
 class CaseError(ValueError):
     """Cases that cannot be used; the message is one sentence that says why."""
+
+
+class NoCaseError(CaseError):
+    """A folder holds no case in any of the layouts."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,7 @@ class CaseFiles:
         mask: its lesions: a class map or an instance map.
         organs: its organ map; None where there is none.
         instances: what one lesion of the mask is, where nobody says it.
+        channel: the image's number among nnU-Net's channels; None in other layouts.
     """
 
     name: str
@@ -45,6 +55,7 @@ class CaseFiles:
     mask: Path
     organs: Path | None = None
     instances: Instances = "auto"
+    channel: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +95,8 @@ def find_cases(folder: str | Path, mask: str = "PET_mask.nii.gz") -> list[CaseFi
             as well.
 
     Raises:
-        CaseError: no such folder, or no case in it.
+        CaseError: no such folder, or nobody says which of nnU-Net's channels is the PET.
+        NoCaseError: no case in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -92,7 +104,7 @@ def find_cases(folder: str | Path, mask: str = "PET_mask.nii.gz") -> list[CaseFi
     for found in (_nnunet(folder), _monai_label(folder), _folders(folder, mask)):
         if cases := sorted(found, key=lambda case: case.name):
             return cases
-    raise CaseError(
+    raise NoCaseError(
         f"There is no case in {folder.name}: it must hold NAME/PET_image.nii.gz with NAME/{mask}, "
         "imagesTr with labelsTr, or images with labels/final."
     )
@@ -234,25 +246,42 @@ def without_mask(folder: Path, mask_name: str) -> list[str]:
 
 
 def _nnunet(folder: Path) -> Iterable[CaseFiles]:
-    ending = f"_{_pet_channel(folder / 'dataset.json'):04d}"
+    found = []
     for image in _images(folder / "imagesTr"):
-        stem = _stem(image)
-        mask = folder / "labelsTr" / f"{stem.removesuffix(ending)}{suffix_of(image)}"
-        if stem.endswith(ending) and mask.is_file():
-            yield CaseFiles(stem.removesuffix(ending), image, mask)
+        if ending := re.search(r"_(\d{4})$", _stem(image)):
+            name = _stem(image)[: ending.start()]
+            mask = folder / "labelsTr" / f"{name}{suffix_of(image)}"
+            if mask.is_file():
+                found.append(CaseFiles(name, image, mask, channel=int(ending[1])))
+    if found:
+        pet = _pet_channel(folder / "dataset.json", {files.channel or 0 for files in found})
+        yield from (files for files in found if files.channel == pet)
 
 
-def _pet_channel(description: Path) -> int:
-    """Return the number of the PET channel: 0 where nothing else is said."""
-    if not description.is_file():
-        return 0
-    try:
-        content = json.loads(description.read_text(encoding="utf-8"))
-        names = content.get("channel_names", content.get("modality", {}))
-        named = [int(number) for number, name in names.items() if {"pet", "suv"} & set(name.lower().split())]
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise CaseError("The dataset.json is not nnU-Net's: mend it or remove it.") from error
-    return named[0] if named else 0
+def _pet_channel(description: Path, channels: Iterable[int]) -> int:
+    """Return the number of the PET channel: the only one, or the only one whose name says PET.
+
+    Raises:
+        CaseError: not one of several channels says so; CT would be measured as SUV.
+    """
+    names = dict.fromkeys(channels, "")
+    if description.is_file():
+        try:
+            content = json.loads(description.read_text(encoding="utf-8"))
+            told = content.get("channel_names", content.get("modality", {}))
+            names |= {int(number): name.lower() for number, name in told.items()}
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise CaseError("The dataset.json is not nnU-Net's: mend it or remove it.") from error
+    if len(names) < 2:
+        return next(iter(names))
+    named = [number for number, name in names.items() if PET_WORDS & set(re.split("[^a-z]+", name))]
+    if len(named) != 1:
+        raise CaseError(
+            f"imagesTr has {len(names)} channels, and dataset.json calls {len(named) or 'none'} of them PET: "
+            'its "channel_names" must name the PET alone so, such as {"0": "CT", "1": "PET"} (nnU-Net '
+            "normalises by them: give links to imagesTr and labelsTr with a dataset.json of their own)."
+        )
+    return named[0]
 
 
 def _monai_label(folder: Path) -> Iterable[CaseFiles]:

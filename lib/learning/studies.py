@@ -7,7 +7,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from lib.learning.cases import Case, CaseError, CaseFiles, find_cases, images_of, label_of, read_case
+from lib.learning.cases import (
+    Case,
+    CaseError,
+    CaseFiles,
+    NoCaseError,
+    find_cases,
+    images_of,
+    label_of,
+    read_case,
+)
 from lib.pet import VolumeError
 from lib.pet.choice import choose
 from lib.pet.components import Instances
@@ -133,7 +142,7 @@ def labelled_studies(
         others: statuses beside final that may be learnt from: draft, submitted, reviewed, original.
 
     Raises:
-        CaseError: no such folder, or no labelled study in it.
+        CaseError: no such folder, or no labelled study in it; also as `find_cases`.
     """
     if not folder.is_dir():
         raise CaseError(f"There is no folder {folder}.")
@@ -148,7 +157,7 @@ def labelled_studies(
             found = [
                 TrainingStudy(case.name, case.image, case.mask, unit=unit) for case in find_cases(folder)
             ]
-        except CaseError as error:
+        except NoCaseError as error:
             raise CaseError(
                 f"No study of {folder} has a final label yet: save some labels first "
                 "(the panel's Save, Slicer's Submit Label)."

@@ -8,6 +8,7 @@ import pytest
 from dicom_series import write_series
 
 from lib.learning.cases import CaseError, find_cases, missing_values, read_case, seeds_of
+from lib.learning.studies import labelled_studies
 from lib.pet import VolumeError, read_volume
 
 AFFINE = np.diag([4.0, 4.0, 3.0, 1.0])
@@ -100,11 +101,48 @@ def test_an_image_that_nobody_outlined_is_no_case(tmp_path, image, mask):
     assert [case.name for case in find_cases(tmp_path)] == ["done"]
 
 
-def test_the_pet_channel_of_nnunet_is_the_one_that_says_so(tmp_path, image, mask):
+@pytest.fixture
+def two_channels(tmp_path, image, mask):
+    """nnU-Net's layout with CT first, and a way to name the channels."""
     as_nnunet(tmp_path, "case", image * 0, mask)
     save(tmp_path / "imagesTr" / "case_0001.nii.gz", image)
-    (tmp_path / "dataset.json").write_text(json.dumps({"channel_names": {"0": "CT", "1": "PET (SUV)"}}))
-    np.testing.assert_array_equal(read_case(find_cases(tmp_path)[0]).volume.array, image)
+
+    def named(*names):
+        channels = {str(number): name for number, name in enumerate(names)}
+        (tmp_path / "dataset.json").write_text(json.dumps({"channel_names": channels}))
+        return tmp_path
+
+    return named
+
+
+@pytest.mark.parametrize("name", ["PET (SUV)", "FDG-PET", "SUVbw", "pt", "PET/CT"])
+def test_the_pet_channel_of_nnunet_is_the_one_that_says_so(two_channels, image, name):
+    (files,) = find_cases(two_channels("CT", name))
+    assert files.channel == 1
+    np.testing.assert_array_equal(read_case(files).volume.array, image)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [(["CT", "CT"], "none of them"), (["PET", "SUV"], "2 of them"), (["CT", "carpet"], "none of them")],
+)
+def test_of_several_channels_none_is_guessed(two_channels, names, said):
+    with pytest.raises(CaseError, match=f"2 channels, and dataset.json calls {said}"):
+        find_cases(two_channels(*names))
+
+
+def test_several_channels_that_nobody_names_are_refused_in_training_too(two_channels):
+    folder = two_channels()
+    (folder / "dataset.json").unlink()
+    with pytest.raises(CaseError, match="2 channels"):
+        labelled_studies(folder, None)
+
+
+def test_the_only_channel_is_taken_whatever_its_name(tmp_path, image, mask):
+    as_nnunet(tmp_path, "case_0001", image, mask)
+    (tmp_path / "dataset.json").write_text(json.dumps({"channel_names": {"0": "CT"}}))
+    (files,) = find_cases(tmp_path)
+    assert (files.name, files.channel) == ("case_0001", 0)
 
 
 def test_values_of_an_instance_map_are_lesions_of_their_own(tmp_path, image):
