@@ -108,8 +108,8 @@ def segmentation(
     read_clicks: Annotated[
         Path | None,
         typer.Option(
-            help="autopet: folder with NAME_clicks.json for each case, such as the one of a method, "
-            "clicks/METHOD, in another run's output; made by the challenge's rules if not given."
+            help="autopet: folder with NAME_clicks.json for each case, such as clicks/METHOD in another "
+            "autopet run's output; made by the challenge's rules if not given."
         ),
     ] = None,
     proposals: Annotated[
@@ -142,7 +142,7 @@ def segmentation(
             "--output",
             "-o",
             help="Folder for report.html, summary.json, cases.csv, lesions.csv (corrective), left_out.csv, "
-            "clicks/; what an earlier run wrote there is removed.",
+            "clicks/ (autopet); what an earlier run wrote there is removed.",
         ),
     ] = None,
     masks: Annotated[

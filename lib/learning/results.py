@@ -28,9 +28,10 @@ class Results:
     """Collects runs; memory does not grow with the images, and every case is on disk when it is done.
 
     Into the folder go `cases.csv` (a line for each case, method and number of clicks), `lesions.csv` (the
-    same for each lesion, where each is clicked on its own), `left_out.csv`, `clicks/METHOD/NAME_clicks.json`,
-    on demand `masks/METHOD/NAME.nii.gz`, and with `write` also `summary.json` and `report.html`, which have
-    no case's name. What an earlier run wrote there is removed first.
+    same for each lesion, where each is clicked on its own), `left_out.csv`, with autoPET's protocol
+    `clicks/METHOD/NAME_clicks.json`, on demand `masks/METHOD/NAME.nii.gz`, and with `write` also
+    `summary.json` and `report.html`, which have no case's name. What an earlier run wrote there is removed
+    first.
 
     Args:
         models: the methods that are evaluated; the first has its worst cases drawn.
@@ -80,8 +81,10 @@ class Results:
             if self.folder:
                 _append(self.folder / "cases.csv", rows(run, number, seeds))
                 _append(self.folder / "lesions.csv", lesion_rows(run, number))
-                clicks = _made(self.folder / "clicks" / run.method)
-                write_clicks(clicks / f"{run.case}_clicks.json", run.tumor, run.background)
+                # Corrective clicks are each lesion's own: one's negative click may lie in another.
+                if self.settings.get("protocol") == "autopet":
+                    clicks = _made(self.folder / "clicks" / run.method)
+                    write_clicks(clicks / f"{run.case}_clicks.json", run.tumor, run.background)
                 if self.masks:
                     path = _made(self.folder / "masks" / run.method) / f"{run.case}.nii.gz"
                     write_mask(path, run.mask.to_grid(case.volume.shape), case.volume.affine)

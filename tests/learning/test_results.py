@@ -33,7 +33,7 @@ def test_ctrl_c_while_a_case_is_written_lets_it_count_for_all_methods(tmp_path, 
     methods = [SimpleNamespace(name=name) for name in names]
     try:
         with pytest.raises(KeyboardInterrupt):
-            results.Results(methods[:1], methods[1:], {}, tmp_path).add(1, case, runs)
+            results.Results(methods[:1], methods[1:], {"protocol": "autopet"}, tmp_path).add(1, case, runs)
     finally:
         signal.signal(signal.SIGINT, before)
     with (tmp_path / "cases.csv").open(newline="") as file:

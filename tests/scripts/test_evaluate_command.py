@@ -114,19 +114,17 @@ def test_the_page_opens_offline_and_names_nobody(with_region_growing):
     assert not re.search("Doe|Roe|Jane|Richard", text)
 
 
-def test_the_clicks_are_written_as_autopet_has_them_and_can_be_read(with_region_growing, cases, tmp_path):
-    folder, _ = with_region_growing
-    file = folder / "clicks" / "suv_region" / f"{NAMES[0]}_clicks.json"
-    clicks = json.loads(file.read_text())
-    assert clicks.keys() == {"tumor", "background"}
-    again = evaluate(
-        cases, "--unit", "SUVbw", "--protocol", "autopet", "--read-clicks", file.parent, "--clicks", "0,2",
-        "--method", "suv_region", "-o", tmp_path, "--json",
-    )  # fmt: skip
+def test_clicks_made_by_autopets_rules_are_written_and_give_the_same_masks_again(cases, tmp_path):
+    options = ["--unit", "SUVbw", "--protocol", "autopet", "--clicks", "0,2", "--method", "suv_region"]
+    made = evaluate(cases, *options, "-o", tmp_path / "made", "--json")
+    again = evaluate(cases, *options, "--read-clicks", tmp_path / "made/clicks/suv_region", "--json")
     assert again.exit_code == 0, again.stderr
-    assert list(json.loads(again.stdout)["clicks"]) == ["0", "2"]
-    read = json.loads((tmp_path / "clicks" / "suv_region" / f"{NAMES[0]}_clicks.json").read_text())
-    assert read["tumor"] == clicks["tumor"][:2]
+    one, other = (json.loads(result.stdout)["clicks"]["2"]["dice"] for result in (made, again))
+    assert one == other
+
+
+def test_corrective_clicks_of_one_lesion_are_not_written_as_clicks_of_the_case(with_region_growing):
+    assert not (with_region_growing[0] / "clicks").exists()
 
 
 def test_autopets_protocol_has_eleven_states_on_the_same_clicks(cases, tmp_path):
@@ -222,7 +220,7 @@ def test_masks_are_written_on_the_grid_of_the_image(cases, tmp_path):
 
 
 def test_nothing_of_an_earlier_run_is_left_in_its_folder_and_all_else_stays(cases, tmp_path, monkeypatch):
-    options = ["--unit", "SUVbw", "--clicks", "1", "-o", tmp_path]
+    options = ["--unit", "SUVbw", "--protocol", "autopet", "--clicks", "1", "-o", tmp_path]
     assert evaluate(cases, *options, "--method", "suv_fixed", "--masks").exit_code == 0
     others = [tmp_path / "notes.txt", tmp_path / "clicks" / "suv_fixed" / "my_clicks.json"]
     for path in others:
