@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lib.learning.evaluation import Method
     from lib.learning.protocols import Corrective, Given
     from lib.learning.results import Results
+    from lib.pet import Volume
 
 evaluate = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Measure on your own cases.")
 app.add_typer(evaluate, name="evaluate")
@@ -243,17 +244,17 @@ def _run(
         for number, files in enumerate(cases, start=1):
             try:
                 case = read_case(files, **reading, organs=rules.proposals)
+                methods, unmeasured = _measurable(results, case.volume)
+                if not methods:
+                    raise CaseError(unmeasured)
                 warnings = list(case.warnings)
                 if case.volume.preflight and case.volume.preflight.overruled:
                     warnings.append(str(unit_warning(case.volume)))
+                if unmeasured:
+                    warnings.append(unmeasured)
                 for warning in warnings:
                     results.warn(number, warning)
                     progress.console.print(f"Case {number}: {warning}", markup=False)
-                methods = [
-                    method
-                    for method in (*results.models, *results.baselines)
-                    if case.volume.unit == "SUVbw" or not _needs_suv(method)
-                ]
                 # Added when all are done: an interrupted case must not count for some methods alone.
                 runs: list[Run] = []
                 for method in methods:
@@ -273,6 +274,17 @@ def _run(
 def _which(results: "Results") -> str:
     """Return where the names of left-out cases are, which nobody else is to read."""
     return f"{'' if results.folder else 'with --output '}left_out.csv says which"
+
+
+def _measurable(results: "Results", volume: "Volume") -> "tuple[list[Method], str]":
+    """Return the methods that can run on an image, and what must be said of the others."""
+    methods = [*results.models, *results.baselines]
+    if volume.unit == "SUVbw":
+        return methods, ""
+    unit = "of unknown unit" if volume.unit == "unknown" else f"in {volume.unit}"
+    without = " and ".join(method.name for method in methods if _needs_suv(method))
+    said = f"Its values are {unit}: it was not measured with {without}." if without else ""
+    return [method for method in methods if not _needs_suv(method)], said
 
 
 def _needs_suv(method: "Method") -> bool:

@@ -49,11 +49,11 @@ def _said(summary: dict[str, Any]) -> str:
     return ", ".join(f"{title} {value}" for title, value in settings.items() if value is not None)
 
 
-def _below(summary: dict[str, Any]) -> str | None:
-    """Return what stands below the table: cases without a lesion, and how seeds met the lesions."""
-    from lib.learning.results import methods_of
+def _below(summary: dict[str, Any]) -> str:
+    """Return what stands below the table: cases and those without a lesion, and how seeds met the lesions."""
+    from lib.learning.results import counted_cases, methods_of
 
-    lines = []
+    lines = [f"Cases: {counted_cases(methods_of(summary))}."]
     if without := max(method["without_lesion"] for method in methods_of(summary)):
         lines.append(f"Cases without a lesion: {without}; they count where something is clicked or proposed.")
     if seeds := summary.get("seeds"):
@@ -61,7 +61,7 @@ def _below(summary: dict[str, Any]) -> str | None:
             f"Seeds, mean over cases: recall {_cell(seeds['recall'])}, false {_cell(seeds['false'])}; "
             f"{seeds['found']} of {seeds['lesions']} lesions have one."
         )
-    return "\n".join(lines) or None
+    return "\n".join(lines)
 
 
 def _cell(mean: dict[str, Any]) -> str:

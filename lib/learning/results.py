@@ -161,7 +161,7 @@ class Results:
         (self.folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
         methods = methods_of(summary)
         settings = {
-            "cases": max(method["cases"] for method in methods),
+            "cases": counted_cases(methods),
             "without a lesion": max(method["without_lesion"] for method in methods),
             "left out": len(self.left_out),
             "date": summary["date"],
@@ -177,6 +177,13 @@ class Results:
 def methods_of(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return every method's numbers in a summary, the models first."""
     return [*summary.get("models", [summary]), *summary["baselines"]]
+
+
+def counted_cases(methods: Sequence[Mapping[str, Any]]) -> str:
+    """Return how many cases were measured, and with which methods fewer were."""
+    most = max(method["cases"] for method in methods)
+    fewer = [f"{method['weights']} {method['cases']}" for method in methods if method["cases"] < most]
+    return f"{most} ({', '.join(fewer)})" if fewer else str(most)
 
 
 def _remove_earlier(folder: Path) -> None:

@@ -1,0 +1,34 @@
+"""Which cases `segpet evaluate segmentation` measures, with which methods, and what it says of the others."""
+
+import json
+
+from typer.testing import CliRunner
+
+from scripts.__main__ import app
+from tests.learning.small_studies import write_studies
+
+
+def evaluate(folder, *options, clicks="1"):
+    asked = ["--model", "none", "--clicks", clicks, *map(str, options)]
+    return CliRunner().invoke(app, ["evaluate", "segmentation", str(folder), *asked])
+
+
+def test_where_a_method_leaves_cases_out_everybody_is_told(tmp_path):
+    write_studies(tmp_path / "cases", 2)
+    (tmp_path / "cases/p1.json").write_text('{"Units": "Bq/mL"}')
+    done = evaluate(tmp_path / "cases", "-o", tmp_path / "out")
+    assert "Cases: 2 (suv_fixed 1)." in done.stdout
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert (summary["cases"], summary["baselines"][0]["cases"]) == (2, 1)
+    said = "Its values are in Bq/ml: it was not measured with suv_fixed."
+    assert summary["warnings"] == [{"number": 2, "warning": said}]
+    assert f"Case 2: {said}" in " ".join(done.stderr.split())
+    assert "cases: 2 (suv_fixed 1); without" in (tmp_path / "out/report.html").read_text()
+
+
+def test_a_run_in_which_no_method_can_measure_says_why(tmp_path):
+    write_studies(tmp_path, 1)
+    (tmp_path / "p0.json").unlink()
+    done = evaluate(tmp_path, "--method", "suv_fixed")
+    assert done.exit_code == 2
+    assert "Case 1: Its values are of unknown unit: it was not measured with suv_fixed." in done.stderr
