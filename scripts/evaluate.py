@@ -164,7 +164,7 @@ def segmentation(
 
     `segpet evaluate segmentation cases/ --unit SUVbw --model weights.safetensors -o results/`
     """
-    from lib.learning.cases import find_cases, missing_values, without_mask
+    from lib.learning.cases import find_cases, hidden_images, missing_values, without_mask
     from lib.learning.protocols import Corrective
     from lib.learning.results import Results
 
@@ -204,6 +204,11 @@ def segmentation(
             results.leave_out(None, name, f"There is no {mask} in its folder.")
         count = "1 folder has" if len(names) == 1 else f"{len(names)} folders have"
         typer.echo(f"{count} an image and no {mask}, left out ({_which(results)}).", err=True)
+    if hidden := hidden_images(studies):
+        for image in hidden:
+            results.leave_out(None, image.name, "Another image of the same name counts (rename one).")
+        count = "1 image has" if len(hidden) == 1 else f"{len(hidden)} images have"
+        typer.echo(f"{count} the name of another one, left out ({_which(results)}).", err=True)
     stopped = False
     try:
         _run(results, cases, reading, rules, counts, tolerance)

@@ -25,6 +25,8 @@ from lib.pet.tracers import tracer_of
 SUFFIXES = (".nii.gz", ".nii", ".nrrd")
 
 
+#: Of images in MONAI Label's layout, in the server's order.
+SERVED = (".nrrd", ".nii.gz", ".nii")
 #: In the name of an nnU-Net channel: it holds PET.
 PET_WORDS = {"pet", "pt", "suv", "suvbw"}
 
@@ -216,13 +218,35 @@ def _on_grid(
     return moved, warning
 
 
-def images_of(folder: Path) -> Iterable[tuple[str, Path]]:
-    """Return the names and images of a folder in MONAI Label's layout: files, and folders with DICOM."""
-    for path in folder.iterdir():
+def images_of(folder: Path) -> list[tuple[str, Path]]:
+    """Return the names and images of a folder in MONAI Label's layout: files, and folders with DICOM.
+
+    Of several images of one name it is the one that the server shows.
+    """
+    return [(name, paths[0]) for name, paths in _images_by_name(folder).items()]
+
+
+def hidden_images(folder: Path) -> list[Path]:
+    """Return the images in MONAI Label's layout that have a final label, which is another image's by name."""
+    named = _images_by_name(folder).items()
+    return sorted(path for name, paths in named if label_of(folder, "final", name) for path in paths[1:])
+
+
+def _images_by_name(folder: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir(), key=_place):
         if path.is_dir() and path.name not in ("labels", "organs") and not path.name.startswith("."):
-            yield path.name, path
+            found.setdefault(path.name, []).append(path)
         elif suffix_of(path):
-            yield _stem(path), path
+            found.setdefault(_stem(path), []).append(path)
+    return found
+
+
+def _place(path: Path) -> tuple[int, str]:
+    """Sort images of one name as the server takes them: files by ending, folders, what it does not serve."""
+    suffix = path.name[-len(suffix_of(path)) :]
+    served = SERVED.index(suffix) if suffix in SERVED else len(SERVED) + 1
+    return len(SERVED) if path.is_dir() else served, path.name
 
 
 def label_of(folder: Path, tag: str, name: str) -> Path | None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from dicom_series import write_series
 
-from lib.learning.cases import CaseError, find_cases, missing_values, read_case, seeds_of
-from lib.learning.studies import labelled_studies
+from lib.learning.cases import CaseError, find_cases, hidden_images, missing_values, read_case, seeds_of
+from lib.learning.studies import labelled_studies, studies_of
 from lib.pet import VolumeError, read_volume
 
 AFFINE = np.diag([4.0, 4.0, 3.0, 1.0])
@@ -99,6 +99,21 @@ def test_an_image_that_nobody_outlined_is_no_case(tmp_path, image, mask):
     as_monai_label(tmp_path, "done", image, mask)
     save(tmp_path / "open.nii.gz", image)
     assert [case.name for case in find_cases(tmp_path)] == ["done"]
+
+
+def test_images_of_one_name_are_one_case_the_one_that_the_server_shows(tmp_path, image, mask):
+    as_monai_label(tmp_path, "a", image, mask)
+    (tmp_path / "a").mkdir()
+    for name in ("a.NII", "a.nii", "a.nrrd", "b.nii", "b.nii.gz"):
+        (tmp_path / name).touch()
+    assert [files.image.name for files in find_cases(tmp_path)] == ["a.nrrd"]
+    assert [study.image.name for study in labelled_studies(tmp_path, None)] == ["a.nrrd"]
+    assert [path.name for _, path, _ in studies_of(tmp_path)] == ["a.nrrd", "b.nii.gz"]
+    assert {path.name for path in hidden_images(tmp_path)} == {"a", "a.NII", "a.nii", "a.nii.gz"}
+    (tmp_path / "a.nrrd").unlink()
+    (tmp_path / "a.nii.gz").unlink()
+    (tmp_path / "a.nii").unlink()
+    assert find_cases(tmp_path)[0].image.name == "a"
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Which cases `segpet evaluate segmentation` measures, with which methods, and what it says of the others."""
 
+import csv
 import json
+import shutil
 
 from typer.testing import CliRunner
 
@@ -32,3 +34,13 @@ def test_a_run_in_which_no_method_can_measure_says_why(tmp_path):
     done = evaluate(tmp_path, "--method", "suv_fixed")
     assert done.exit_code == 2
     assert "Case 1: Its values are of unknown unit: it was not measured with suv_fixed." in done.stderr
+
+
+def test_an_image_beside_another_of_its_name_is_left_out_and_told(tmp_path):
+    write_studies(tmp_path / "cases", 1)
+    shutil.copy(tmp_path / "cases/p0.nii.gz", tmp_path / "cases/p0.nii")
+    done = evaluate(tmp_path / "cases", "-o", tmp_path / "out", "--json")
+    assert json.loads(done.stdout)["cases"] == 1
+    assert "1 image has the name of another one, left out (left_out.csv says which)." in done.stderr
+    with (tmp_path / "out/left_out.csv").open() as file:
+        assert [(row["number"], row["case"]) for row in csv.DictReader(file)] == [("", "p0.nii")]
