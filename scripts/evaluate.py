@@ -175,10 +175,11 @@ def segmentation(
         raise InputError("--read-clicks needs --protocol autopet, and the cases as they are: no --embed.")
     rules: Corrective | Given
     if protocol is Protocol.autopet:
-        usual, rules = "0,1,2,3,4,5,6,7,8,9,10", _given(read_clicks, seed, proposals)
+        counts = _counts(clicks or "0,1,2,3,4,5,6,7,8,9,10", proposals)
+        rules = _given(read_clicks, counts[-1], seed, proposals)
     else:
-        usual, rules = "0,1,3,5,10", Corrective(annotator.value, seed, proposals)
-    counts = _counts(clicks or usual, proposals)
+        counts = _counts(clicks or "0,1,3,5,10", proposals)
+        rules = Corrective(annotator.value, seed, proposals)
     if output:
         check_output_folder(output)
         if read_clicks and output.resolve() in read_clicks.resolve().parents:
@@ -310,20 +311,27 @@ def _counts(text: str, proposals: bool) -> list[int]:
     return counts
 
 
-def _given(folder: Path | None, seed: int, proposals: bool) -> "Given":
-    """Return autoPET's protocol with clicks from files, or made by its rules."""
+def _given(folder: Path | None, count: int, seed: int, proposals: bool) -> "Given":
+    """Return autoPET's protocol with clicks from files, or made by its rules; so many are asked for."""
     import numpy as np
 
-    from lib.learning.autopet import GivenClicks, read_clicks, simulate_clicks
-    from lib.learning.cases import Case, number_of
+    from lib.learning.autopet import BUDGET, GivenClicks, read_clicks, simulate_clicks
+    from lib.learning.cases import Case, CaseError, number_of
     from lib.learning.protocols import Given
 
     if folder and not folder.is_dir():
         raise InputError(f"There is no folder {folder} with clicks.")
+    if not folder and count > BUDGET:
+        raise InputError(f"autoPET's rules make {BUDGET} clicks: ask for no more, or --read-clicks.")
 
     def clicks_of(case: Case) -> GivenClicks:
         if folder:
-            return read_clicks(folder / f"{case.name}_clicks.json", case.volume)
+            clicks = read_clicks(folder / f"{case.name}_clicks.json", case.volume)
+            held = max(len(clicks.tumor), len(clicks.background))
+            # A study that is negative and cold may have none at all.
+            if held < count and (held or case.objects):
+                raise CaseError(f"Its click file holds {held} of {count} clicks: ask for fewer by --clicks.")
+            return clicks
         return simulate_clicks(case, np.random.default_rng([seed, number_of(case.name)]))
 
     return Given(clicks_of, proposals)

@@ -359,6 +359,7 @@ def test_an_interrupted_run_keeps_what_is_done(cases, tmp_path, monkeypatch, aft
         (["--clicks", "-1,2"], "between 0 and"),
         (["--clicks", "0"], "Without a click there is nothing to score"),
         (["--read-clicks", "."], "--protocol autopet"),
+        (["--protocol", "autopet", "--clicks", "20"], "autoPET's rules make 10 clicks"),
         (["--protocol", "autopet", "--read-clicks", "nowhere"], "no folder nowhere"),
         (["--protocol", "autopet", "--read-clicks", "."], "No case could be measured"),
         (["--model", "none.pth"], "no weights at none.pth"),

@@ -44,3 +44,15 @@ def test_an_image_beside_another_of_its_name_is_left_out_and_told(tmp_path):
     assert "1 image has the name of another one, left out (left_out.csv says which)." in done.stderr
     with (tmp_path / "out/left_out.csv").open() as file:
         assert [(row["number"], row["case"]) for row in csv.DictReader(file)] == [("", "p0.nii")]
+
+
+def test_a_case_whose_click_file_ends_too_early_is_left_out(tmp_path):
+    write_studies(tmp_path / "cases", 2)
+    for name, count in (("p0", 2), ("p1", 3)):
+        content = {"tumor": [[n, 7, 7] for n in range(count)], "background": []}
+        (tmp_path / f"{name}_clicks.json").write_text(json.dumps(content))
+    options = ["--protocol", "autopet", "--read-clicks", tmp_path, "--json"]
+    summary = json.loads(evaluate(tmp_path / "cases", *options, clicks="3").stdout)
+    assert summary["cases"] == 1
+    said = "Its click file holds 2 of 3 clicks: ask for fewer by --clicks."
+    assert summary["left_out"] == [{"number": 1, "reason": said}]
