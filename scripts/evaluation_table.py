@@ -21,6 +21,7 @@ def print_summary(summary: dict[str, Any], output: Path | None) -> None:
 
     from lib.learning.metrics import METRICS
     from lib.learning.results import methods_of
+    from lib.learning.summary import seconds_title
 
     table = Table(
         box=box.SIMPLE,
@@ -30,7 +31,12 @@ def print_summary(summary: dict[str, Any], output: Path | None) -> None:
         caption_justify="left",
     )
     names = ("dice", "surface_dice", "lesion_f1", "fpv_ml", "fnv_ml")
-    for head in ("method", "clicks", *(METRICS[name].short for name in names), "s a click"):
+    for head in (
+        "method",
+        "clicks",
+        *(METRICS[name].short for name in names),
+        seconds_title(summary["settings"]),
+    ):
         table.add_column(head, justify="left" if head == "method" else "right")
     for method in methods_of(summary):
         for clicks, at in method["clicks"].items():

@@ -48,7 +48,7 @@ class State:
     Args:
         clicks: how many: of each object, or of each kind.
         dice: of the case's mask; NaN without a lesion.
-        seconds: mean time of the click that led here, or of the proposals; NaN where there is none.
+        seconds: as in `lib.learning.protocols.Course`.
         scores: every one of METRICS, where this number of clicks is one that was asked for; else empty. NaN
             where the case has no lesion and nothing was clicked or proposed.
     """
@@ -132,7 +132,7 @@ def evaluate(
             if last is None or last[0] is not mask:
                 last = mask, score(case.truth, mask, case.volume.spacing, case.volume.voxel_ml, tolerance_mm)
             scores = last[1]
-            if untouched and np.isnan(seconds):
+            if untouched and np.isnan(seconds) and not mask.any():
                 # Neither a click nor a proposal led here: an empty mask says nothing of the method.
                 scores = dict.fromkeys(METRICS, float("nan"))
         value = scores["dice"] if scores else dice(case.truth, mask) if case.objects else float("nan")

@@ -8,6 +8,7 @@ from typing import Any
 from lib.learning.curves import Curve, Point, chart, key
 from lib.learning.gallery import Picture
 from lib.learning.metrics import METRICS
+from lib.learning.summary import seconds_title
 
 #: Whatever is written into the page, a browser loads nothing for it.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -73,7 +74,7 @@ def render(
 <ul class="legend">{legend}</ul>
 <div class="charts">{charts}</div>
 <h2>In numbers</h2>
-<div class="wide">{_by_clicks(methods)}</div>
+<div class="wide">{_by_clicks(methods, seconds_title(settings))}</div>
 <h2>Over all clicks</h2>
 <p>Mean height of each curve over clicks; clicks until a Dice is reached (all clicks where it is not), and the
 share of cases that reach it.</p>
@@ -94,8 +95,8 @@ def _curves(methods: Sequence[Mapping[str, Any]], metric: str) -> list[Curve]:
     return curves
 
 
-def _by_clicks(methods: Sequence[Mapping[str, Any]]) -> str:
-    titles = ["method", "clicks", *(metric.short for metric in METRICS.values()), "s a click"]
+def _by_clicks(methods: Sequence[Mapping[str, Any]], seconds: str) -> str:
+    titles = ["method", "clicks", *(metric.short for metric in METRICS.values()), seconds]
     lines = []
     for method in methods:
         for place, (clicks, at) in enumerate(method["clicks"].items()):

@@ -31,7 +31,8 @@ class Course:
 
     Args:
         masks: the case's mask after 0, 1, 2 ... clicks.
-        seconds: mean time of the click that led there, at first of the proposals; NaN where there is none.
+        seconds: mean time of the click that led there, of given clicks the time of both kinds' together, at
+            first of the proposals; NaN where there was nothing to do.
         clicks: every click, in its order.
         lesion_dice: for each lesion that was clicked on its own, its Dice after 0, 1, 2 ... clicks; of
             proposals, that of all those together that overlap it.
@@ -148,9 +149,12 @@ class Given:
             objects, mask = update.objects, _union(update.masks.values())
         masks, seconds = [mask], [spent]
         for n in range(1, count + 1):
-            objects, mask, spent = _clicked(engine, case, objects, given.first(n, LABEL))
+            known = given.first(n, LABEL)
+            objects, mask, spent = _clicked(engine, case, objects, known)
             masks.append(mask)
-            seconds.append(spent)
+            # A request with no new click, or with no object to correct, is answered at once.
+            idle = known == given.first(n - 1, LABEL) or not objects
+            seconds.append(float("nan") if idle else spent)
         made = [Click(at, positive=True) for at in given.tumor[:count]]
         made += [Click(at, positive=False) for at in given.background[:count]]
         return Course(tuple(masks), tuple(seconds), tuple(made))

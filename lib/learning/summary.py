@@ -1,7 +1,7 @@
 """What many cases say about a method: means with their intervals, by the number of clicks."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ def summarise(name: str, digest: str, runs: Sequence[Run], seed: int = 0) -> dic
 
     `clicks` holds for each number of clicks every one of METRICS as `{"mean", "ci95", "cases"}` (95 %
     bootstrap interval over cases; cases without a value are left out) and `seconds`, the mean time of that
-    click. `area_over_clicks` is the mean height of the curve. `clicks_to_dice` is the mean number of clicks
+    click (autoPET's: of that step, a click of each kind) over the cases in which there was something to do.
+    `area_over_clicks` is the mean height of the curve. `clicks_to_dice` is the mean number of clicks
     to a Dice, the most clicks made where it is not reached (NoC), and the share of cases that `reached` it.
     `lesions` holds by size the mean Dice of the lesions, where each was clicked on its own. `without_lesion`
     counts the cases that have none: they have values where something was clicked or proposed.
@@ -53,6 +54,11 @@ def summarise(name: str, digest: str, runs: Sequence[Run], seed: int = 0) -> dic
         "clicks_to_dice": {f"{good:g}": _to_reach(good, runs, seed) for good in GOOD_DICE},
         "lesions": _by_size(runs, clicks, seed),
     }
+
+
+def seconds_title(settings: Mapping[str, Any]) -> str:
+    """Return the head of a column of seconds: a step of autoPET's protocol has a click of each kind."""
+    return "s a step" if settings.get("protocol") == "autopet" else "s a click"
 
 
 def summarise_seeds(seeds: Sequence[SeedRecall], seed: int = 0) -> dict[str, Any]:

@@ -191,6 +191,22 @@ def test_given_clicks_are_made_in_the_whole_case_n_of_each_kind(case):
     assert result.states[2].scores["fnv_ml"] == 0
 
 
+def test_a_step_in_which_nothing_is_to_do_takes_no_time(case, healthy):
+    lesion, other, cold = (10, 15, 15), (29, 15, 15), (2, 2, 2)
+    for of, given, idle in (
+        (case, GivenClicks((lesion, lesion, other), (cold,)), [True, False, True, False]),
+        (healthy, GivenClicks((), (cold, (3, 3, 3))), [True, True, True, True]),
+    ):
+        states = run(of, RegionGrower(), (0, 3), Given(lambda _, given=given: given)).states
+        assert [math.isnan(state.seconds) for state in states] == idle
+
+
+def test_what_is_proposed_counts_also_where_no_click_is_given(healthy):
+    protocol = Given(lambda _: GivenClicks((), ()), proposals=True)
+    states = run(healthy, RegionGrower(), (0, 1), protocol).states
+    assert states[1].scores["fpv_ml"] == states[0].scores["fpv_ml"] > 0
+
+
 @pytest.fixture
 def hot_case(case):
     """One lesion that stands out, and a spot as hot that is none."""

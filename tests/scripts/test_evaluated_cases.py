@@ -56,3 +56,11 @@ def test_a_case_whose_click_file_ends_too_early_is_left_out(tmp_path):
     assert summary["cases"] == 1
     said = "Its click file holds 2 of 3 clicks: ask for fewer by --clicks."
     assert summary["left_out"] == [{"number": 1, "reason": said}]
+
+
+def test_seconds_are_a_step_s_where_each_has_two_clicks(tmp_path):
+    write_studies(tmp_path / "cases", 1)
+    for protocol, title in (("autopet", "s a step"), ("corrective", "s a click")):
+        done = evaluate(tmp_path / "cases", "--protocol", protocol, "-o", tmp_path / "out")
+        page = (tmp_path / "out/report.html").read_text()
+        assert title in done.stdout and f"<th>{title}</th>" in page
