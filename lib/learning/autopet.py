@@ -45,12 +45,17 @@ class GivenClicks:
 
 
 def simulate_clicks(case: Case, rng: np.random.Generator) -> GivenClicks:
-    """Make a case's clicks by the challenge's rules (its `simulate_clicks.py`): ten of each where it can."""
-    image = np.nan_to_num(case.volume.array)
+    """Make a case's clicks by the challenge's rules (its `simulate_clicks.py`): ten of each where it can.
+
+    Voxels without a value take no click, so none is made there.
+    """
+    image, known = case.volume.array, np.isfinite(case.volume.array)
     truth = case.truth.to_grid(case.volume.shape)
-    others = image[~truth]
-    hot = (image > np.percentile(others, HOT_PERCENTILE)) & ~truth if others.size else np.zeros_like(truth)
-    return GivenClicks(tuple(_middles_then_edges(truth, rng)), tuple(_middles_then_edges(hot, rng)))
+    others = image[~truth & known]
+    hot = np.zeros_like(truth)
+    if others.size:
+        hot = (image > np.percentile(others, HOT_PERCENTILE)) & ~truth & known
+    return GivenClicks(tuple(_middles_then_edges(truth & known, rng)), tuple(_middles_then_edges(hot, rng)))
 
 
 def read_clicks(path: str | Path, volume: Volume) -> GivenClicks:

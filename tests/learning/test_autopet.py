@@ -48,6 +48,19 @@ def test_a_case_without_lesion_gets_background_clicks_alone(phantom_case):
     assert len(clicks.background) == 10
 
 
+def test_no_click_is_made_on_a_voxel_without_a_value(phantom_case):
+    array = phantom_case.volume.array.copy()
+    array[~phantom_case.truth.to_grid(array.shape) & (array < np.median(array))] = np.inf
+    middles = simulate_clicks(phantom_case, np.random.default_rng(0)).tumor
+    for at in middles[: len(phantom_case.objects)]:
+        array[at] = np.nan
+    volume = Volume(array, phantom_case.volume.affine, "SUVbw")
+    case = Case("gaps", volume, phantom_case.objects, phantom_case.truth, ())
+    clicks = simulate_clicks(case, np.random.default_rng(0))
+    assert len(clicks.tumor) == len(clicks.background) == 10
+    assert all(np.isfinite(array[at]) for at in (*clicks.tumor, *clicks.background))
+
+
 def test_a_seed_gives_the_same_clicks_always(phantom_case):
     one, again, other = (simulate_clicks(phantom_case, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert one == again != other
