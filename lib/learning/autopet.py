@@ -61,12 +61,17 @@ def simulate_clicks(case: Case, rng: np.random.Generator) -> GivenClicks:
 def read_clicks(path: str | Path, volume: Volume) -> GivenClicks:
     """Read a click file: `{"tumor": [[i, j, k], ...], "background": [...]}`, voxel indices from 0.
 
+    Also read is Grand Challenge's form, with which autoPET IV runs an algorithm:
+    `{"points": [{"name": "tumor", "point": [i, j, k]}, ...]}`.
+
     Raises:
         CaseError: no such file, not JSON of this form, or a voxel outside the image.
     """
     path = Path(path)
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
+        if "points" in content:
+            content = _by_kind(content["points"])
         tumor, background = (_voxels(content[kind], kind, volume) for kind in ("tumor", "background"))
     except FileNotFoundError as error:
         raise CaseError(f"There is no click file {path.name}.") from error
@@ -83,6 +88,13 @@ def write_clicks(path: str | Path, tumor: Sequence[Index], background: Sequence[
     """Write a click file as `read_clicks` reads it."""
     content = {"tumor": [list(at) for at in tumor], "background": [list(at) for at in background]}
     Path(path).write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+def _by_kind(points: Any) -> dict[str, list[Any]]:
+    kinds: dict[str, list[Any]] = {"tumor": [], "background": []}
+    for point in points:
+        kinds[point["name"]].append(point["point"])
+    return kinds
 
 
 def _voxels(value: Any, name: str, volume: Volume) -> tuple[Index, ...]:

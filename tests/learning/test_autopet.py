@@ -91,6 +91,15 @@ def test_clicks_come_back_in_their_order(tmp_path, volume):
     assert (list(clicks.tumor), list(clicks.background)) == (tumor, background)
 
 
+def test_grand_challenges_points_are_clicks_too(tmp_path, volume):
+    named = [("tumor", [9, 19, 29]), ("background", [3, 2, 1]), ("tumor", [0, 0, 0])]
+    points = [{"point": point, "name": name} for name, point in named]
+    content = {"version": {"major": 1, "minor": 0}, "type": "Multiple points", "points": points}
+    (tmp_path / "c.json").write_text(json.dumps(content))
+    clicks = read_clicks(tmp_path / "c.json", volume)
+    assert clicks == GivenClicks(((9, 19, 29), (0, 0, 0)), ((3, 2, 1),))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -98,6 +107,10 @@ def test_clicks_come_back_in_their_order(tmp_path, volume):
         ("[]", "no click file"),
         ('{"tumor": [[1, 2, 3]]}', "no click file"),
         ('{"tumor": 5, "background": []}', "no click file"),
+        ('{"points": [{"name": "liver", "point": [1, 2, 3]}]}', "no click file"),
+        ('{"points": {"name": "tumor"}}', "no click file"),
+        ('{"points": [{"name": "tumor", "point": [1, 2, 30]}]}', "outside the image"),
+        ("5", "no click file"),
         ('{"tumor": [[1, 2]], "background": []}', "three whole numbers"),
         ('{"tumor": [[1, 2.5, 3]], "background": []}', "three whole numbers"),
         ('{"tumor": [[1, 2, 30]], "background": []}', "outside the image"),
