@@ -44,7 +44,9 @@ def learning(
     base: Annotated[
         str | None, typer.Option(help="Weights to begin with: a file or a name; the best ones if not given.")
     ] = None,
-    tracer: Annotated[str, typer.Option(help="New tracer of the phantoms.")] = "DOTATATE",
+    tracer: Annotated[
+        str | None, typer.Option(help="New tracer of the phantoms; DOTATATE if not given. Not with cases.")
+    ] = None,
     strategies: Annotated[
         str, typer.Option(help="Strategies to compare.")
     ] = "random,uncertain,mixed",
@@ -80,6 +82,9 @@ def learning(
     from lib.network import load_network
     from lib.store import write_atomic
 
+    if cases and tracer is not None:
+        raise InputError("--tracer is that of phantoms: give cases or --tracer.")
+    tracer = tracer or "DOTATATE"
     check_output_folder(output)
     budgets, network = _numbers(labels), load_network(chosen_weights(base, "name some with --base"))
     found = _found(cases) if cases else None

@@ -172,6 +172,7 @@ def test_bad_input_is_one_sentence(tmp_path):
         (["--labels", "five"], "no list of numbers"),
         (["--strategies", "oracle"], "no strategy oracle"),
         (["--mode", "nope"], "mode must be"),
+        ([str(tmp_path), "--tracer", "FOO"], "give cases or --tracer"),
     ):
         done = CliRunner().invoke(app, ["evaluate", "learning", "-o", str(tmp_path / "out"), *options])
         assert done.exit_code == 2 and said in done.output
