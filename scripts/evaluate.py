@@ -132,7 +132,10 @@ def segmentation(
     ] = "PET_mask.nii.gz",
     instances: Annotated[
         Instances,
-        typer.Option(help="What one lesion is: each of the mask's values, each connected part, or auto."),
+        typer.Option(
+            help="What one lesion is: each of the mask's values, each connected part, or auto. "
+            "Lesion F1 is over connected parts always."
+        ),
     ] = Instances.auto,
     tolerance: Annotated[float, typer.Option(min=0, help="Of the surface Dice, mm.")] = 5.0,
     seed: Annotated[int, typer.Option(min=0, help="Of chance: annotators, clicks, intervals.")] = 0,

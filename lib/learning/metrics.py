@@ -40,7 +40,7 @@ class Metric:
 METRICS = {
     "dice": Metric("Dice", "Dice"),
     "surface_dice": Metric("surface Dice", "surface Dice"),
-    "lesion_f1": Metric("lesion F1", "lesion F1"),
+    "lesion_f1": Metric("lesion F1 (connected parts)", "lesion F1"),
     "fpv_ml": Metric("false-positive volume (FPV), ml", "FPV, ml"),
     "fnv_ml": Metric("false-negative volume (FNV), ml", "FNV, ml"),
     "tmtv_error_ml": Metric("TMTV error, ml", "TMTV error, ml"),
@@ -61,7 +61,7 @@ def score(
     * `fpv_ml`, `fnv_ml`: volume of the mask's parts that overlap no truth, and of the truth's parts that the
       mask leaves out altogether; parts are connected by faces or edges (18), as in autoPET's own code.
     * `lesion_f1`: 2 TP / (2 TP + FP + FN) over these parts, matched one to one at an intersection over union
-      of at least 0.1.
+      of at least 0.1. Lesions that touch are one part, and so are masks that do.
     * `tmtv_error_ml`: |volume of mask - volume of truth|; `tmtv_error_relative`: the same over the truth's.
 
     Without a truth only `fpv_ml` and `tmtv_error_ml` have values (autoPET's rule).

@@ -66,6 +66,7 @@ def test_the_page_is_whole_and_has_a_curve_for_every_metric(page):
     assert parser.open == []
     assert parser.svg == 2 + len(METRICS)  # the legend's and the charts
     assert all(metric.title in page for metric in METRICS.values())
+    assert "lesion F1 (connected parts)" in page  # of the whole mask, whatever one lesion is
 
 
 def test_the_page_needs_nothing_but_itself(page):
