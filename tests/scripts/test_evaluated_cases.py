@@ -64,3 +64,18 @@ def test_seconds_are_a_step_s_where_each_has_two_clicks(tmp_path):
         done = evaluate(tmp_path / "cases", "--protocol", protocol, "-o", tmp_path / "out")
         page = (tmp_path / "out/report.html").read_text()
         assert title in done.stdout and f"<th>{title}</th>" in page
+
+
+def test_the_settings_name_the_channel_of_nnunet_that_was_measured(tmp_path):
+    write_studies(tmp_path / "team", 1)
+    for folder, source, name in (
+        ("imagesTr", "p0.nii.gz", "p0_0000.nii.gz"),
+        ("imagesTr", "p0.nii.gz", "p0_0001.nii.gz"),
+        ("labelsTr", "labels/final/p0.nii.gz", "p0.nii.gz"),
+    ):
+        (tmp_path / "nnunet" / folder).mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / "team" / source, tmp_path / "nnunet" / folder / name)
+    (tmp_path / "nnunet/dataset.json").write_text('{"channel_names": {"0": "CT", "1": "PET"}}')
+    assert "nnunet_channel 1" in evaluate(tmp_path / "nnunet").stdout
+    summary = json.loads(evaluate(tmp_path / "nnunet", "--json").stdout)
+    assert summary["settings"]["nnunet_channel"] == 1
