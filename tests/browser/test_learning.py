@@ -105,6 +105,20 @@ def test_the_chosen_strategy_brings_the_next_study_and_stays_chosen(viewer, lear
     assert page.input_value("[data-test=strategy]") == "mixed"
 
 
+def test_next_study_works_before_a_strategy_was_ever_chosen(viewer, learnt):
+    browser = viewer(learnt).open("p4")
+    answers = []
+
+    def stay(route):
+        answers.append(route.fetch())
+        route.fulfill(json={"study": None, "open_elsewhere": 0})
+
+    browser.page.route("**/segpet/next", stay)
+    browser.page.click("[data-test=next]")
+    browser.page.wait_for_selector("text=No study without a final label is left.")
+    assert answers[0].ok
+
+
 def test_in_chinese_the_part_about_learning_is_chinese(viewer, learnt):
     browser = viewer(learnt, locale="zh-CN").open("p5")
     browser.page.locator("[data-test=learn] > summary").click()

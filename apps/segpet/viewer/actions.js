@@ -245,7 +245,8 @@ async function savedByOthers(revision) {
 }
 
 /** Open the study that the server thinks is the most useful next. */
-export function nextStudy(strategy = state.strategy ?? state.strategies?.[0]) {
+export function nextStudy() {
+  const strategy = state.strategy ?? state.strategies?.[0];
   inTurn('next', async () => {
     if (can()) {
       await flush();

@@ -15,7 +15,7 @@ export function Save({ state }) {
       ${ready && html`<${Statuses} role=${state.role} />`}
       <span class="segpet-space"></span>
       <${Strategies} state=${state} />
-      <button class="segpet-button" data-test="next" title="G" onClick=${() => actions.nextStudy(state.strategy)}>
+      <button class="segpet-button" data-test="next" title="G" onClick=${actions.nextStudy}>
         ${text('nextStudy')} →</button>
     </div>
   </footer>`;
