@@ -84,3 +84,87 @@ def test_findings_become_an_impression_with_marks_that_is_accepted(viewer, serve
     page.click("[data-test=report-accept]")
     page.wait_for_selector("[data-test=report-accepted]")
     assert requests.get(url, timeout=30).json()["accepted"]["label"] == accepted["label"] + 1
+
+
+def opened(browser):
+    """Open the report, and wait for its findings."""
+    browser.page.locator("[data-test=report] > summary").click()
+    browser.page.wait_for_function("() => document.querySelector('[data-test=findings]').value !== ''")
+    return browser.page
+
+
+def reads(page, name: str, wanted: str) -> None:
+    """Wait until a box of the report holds a text."""
+    page.wait_for_function(
+        "([name, wanted]) => document.querySelector(`[data-test=${name}]`).value === wanted",
+        arg=[name, wanted],
+    )
+
+
+def labelled(server, title: str, point: list[float]) -> None:
+    """Save a study's final label of one lesion."""
+    client = PanelClient(server.url, title, "writer").open()
+    for one in client.head["objects"]:
+        client.delete(one["number"])
+    client.click(point).save("final", replace=True)
+
+
+def test_a_server_that_is_away_or_busy_leaves_a_report_as_it_was(viewer, server, phantom):
+    labelled(server, "second", hottest(phantom))
+    browser = viewer().open("second")
+    page = opened(browser)
+    findings = page.input_value("[data-test=findings]")
+    page.fill("[data-test=impression]", "Mine.")
+    page.context.set_offline(True)
+    for button in ("report-write", "report-refresh"):
+        page.click(f"[data-test={button}]")
+        page.wait_for_selector("text=does not answer")
+        page.wait_for_selector(".segpet-marked[data-busy=false]")
+        assert page.input_value("[data-test=impression]") == "Mine."
+        assert page.input_value("[data-test=findings]") == findings
+        page.click(".segpet-message button")
+    page.select_option("[data-test=report-language]", "zh")
+    page.wait_for_selector("text=does not answer")
+    assert page.input_value("[data-test=report-language]") == "en"
+    page.context.set_offline(False)
+    page.route("**/stream", lambda route: route.fulfill(status=429, json={"detail": "Eight are before you."}))
+    page.click("[data-test=report-write]")
+    page.wait_for_selector("text=Eight are before you.")
+    page.wait_for_selector(".segpet-marked[data-busy=false]")
+    assert page.input_value("[data-test=impression]") == "Mine."
+    broken = '{"text": "Hyper"}\n{"error": "Out of memory."}\n'
+    page.unroute("**/stream")
+    page.route("**/stream", lambda route: route.fulfill(body=broken, content_type="application/x-ndjson"))
+    page.click("[data-test=report-write]")
+    page.wait_for_selector("text=Out of memory.")
+    reads(page, "impression", "Mine.")
+    page.click("[data-test=report-refresh]")
+    page.wait_for_selector(".segpet-message", state="detached")  # what went well takes the sentence away
+
+
+def test_what_was_typed_in_a_report_comes_back_in_its_language_and_study(viewer, server, phantom):
+    for title in ("second", "third"):
+        labelled(server, title, hottest(phantom))
+    browser = viewer().open("second")
+    page = opened(browser)
+    typed = f"{page.input_value('[data-test=findings]')}Dictated."
+    page.fill("[data-test=findings]", typed)
+    page.select_option("[data-test=report-language]", "zh")
+    page.wait_for_function("() => document.querySelector('[data-test=findings]').value.includes('病灶')")
+    assert page.input_value("[data-test=impression]") == ""
+    page.fill("[data-test=impression]", "肝转移。")
+    page.select_option("[data-test=report-language]", "en")
+    reads(page, "findings", typed)
+    assert page.input_value("[data-test=impression]") == ""
+    page = opened(browser.open("third"))
+    assert "Dictated." not in page.input_value("[data-test=findings]")
+    page.fill("[data-test=impression]", "Another patient.")
+    page = opened(browser.open("second"))
+    reads(page, "findings", typed)
+    page.select_option("[data-test=report-language]", "zh")
+    reads(page, "impression", "肝转移。")
+    page.click("[data-test=report-accept]")
+    page.wait_for_selector("[data-test=report-accepted]")
+    kept = page.evaluate("() => Object.keys(sessionStorage).filter(key => key.startsWith('segpet.report'))")
+    studies = [browser.study(title)["id"] for title in ("second", "third")]
+    assert sorted(key.split(" ")[2:] for key in kept) == sorted([study, "en"] for study in studies)

@@ -54,16 +54,20 @@ export async function ask(method, path, body) {
 async function fetched(method, path, body) {
   const frame = body instanceof Uint8Array;
   const type = frame ? 'application/x-segpet-frame' : 'application/json';
-  try {
-    return await fetch(`/segpet/${path}`, {
+  return reached(
+    fetch(`/segpet/${path}`, {
       method,
       headers: body === undefined ? {} : { 'Content-Type': type },
       body: body === undefined || frame ? body : JSON.stringify(body),
-    });
-  } catch {
-    throw new Refusal(0, '');
-  }
+    }),
+  );
 }
+
+/** What comes over the network; a Refusal of status 0 where the server is away, unless it was we who broke it off. */
+export const reached = coming =>
+  coming.catch(error => {
+    throw error.name === 'AbortError' ? error : new Refusal(0, '');
+  });
 
 /** After how many ms a server that is busy, stopping or short of memory wants to be asked again; 0 for other replies. */
 function pauseOf(reply) {

@@ -23,7 +23,7 @@ const Findings = ({ report: { findings, language, busy } }) => html`
     <select value=${language} disabled=${busy} data-test="report-language" title=${text('reportLanguage')}
       onChange=${({ target }) => {
         target.blur(); // else it takes the keys that follow
-        report.refresh(target.value);
+        report.speak(target.value);
       }}><option value="en">English</option><option value="zh">中文</option></select>
     <button class="segpet-link" data-test="report-refresh" title=${text('fromLabelHint')} onClick=${() => report.refresh()}>
       ${text('fromLabel')}</button></div>
