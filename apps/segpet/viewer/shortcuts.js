@@ -61,6 +61,9 @@ const KEYS = {
   'shift+?': () => change({ help: !state.help }),
 };
 
+// What takes Enter and Space itself where it is focused.
+const CONTROLS = 'button, a, summary';
+
 // Of what is left without a session: looking, and going on.
 const ALWAYS = new Set([',', '.', 'h', 'f', 'g', 'w', '?', 'shift+?']);
 
@@ -71,7 +74,8 @@ export function listenToKeys() {
 }
 
 function press(event) {
-  if (event.target.closest?.('input, textarea, select, [contenteditable=true], [role=dialog], [role=menu]')) {
+  const within = selector => event.target.closest?.(selector);
+  if (within('input, textarea, select, [contenteditable=true], [role=dialog], [role=menu]')) {
     return;
   }
   const held = [(event.ctrlKey || event.metaKey) && 'ctrl', event.shiftKey && 'shift'].filter(Boolean);
@@ -80,13 +84,16 @@ function press(event) {
     change({ help: false });
     return;
   }
+  if (name === ' ' && within('.segpet-panel') && within(CONTROLS)) {
+    event.stopImmediatePropagation(); // to OHIF it is the reset of the plane
+    return;
+  }
   const label = /^[1-9]$/.test(name) ? state.study?.labels[Number(name) - 1] : null;
   const action = label ? () => actions.chooseLabel(label.name) : KEYS[name];
   if (!action || event.altKey || (state.phase !== 'ready' && !ALWAYS.has(name))) {
     return;
   }
-  // A focused button takes Enter itself.
-  if (name === 'enter' && event.target.closest?.('button, a')) {
+  if (name === 'enter' && within(CONTROLS)) {
     return;
   }
   event.preventDefault();

@@ -13,9 +13,9 @@ import { Save } from './save.js';
 import { Study } from './study.js';
 import { useState } from './use.js';
 
-/** A button that the mouse pressed must not keep the focus: Enter is the key that accepts an object. */
+/** What the mouse pressed must not keep the focus: Enter is the key that accepts an object. */
 function letGo(event) {
-  if (event.detail && event.target.closest('button')) {
+  if (event.detail && event.target.closest('button, summary')) {
     document.activeElement?.blur();
   }
 }

@@ -1,0 +1,25 @@
+"""Keys in the panel: on a focused control."""
+
+from viewer import hottest
+
+
+def test_enter_and_space_work_the_control_that_has_the_focus(viewer, phantom):
+    browser = viewer().open("odd").emptied()
+    page = browser.page
+    browser.show(hottest(phantom))
+    browser.click(hottest(phantom))
+    browser.press("Enter")
+    page.click("tr[data-number]")
+    for part, key in (("report", "Enter"), ("learn", "Space")):
+        page.focus(f"[data-test={part}] > summary")
+        page.keyboard.press(key)
+        page.wait_for_selector(f"[data-test={part}][open]")
+    assert browser.objects()[0]["status"] == "accepted"
+    positive = browser.state()["positive"]
+    page.focus("[data-test=sign]")
+    page.keyboard.press("Space")
+    assert browser.state()["positive"] is not positive
+    page.click("[data-test=report] > summary")  # the mouse leaves Enter to the object
+    browser.press("Enter")
+    assert browser.objects()[0]["status"] == "draft"
+    assert not page.evaluate("() => document.querySelector('[data-test=report]').open")
