@@ -67,6 +67,9 @@ const CONTROLS = 'button, a, summary';
 // Of what is left without a session: looking, and going on.
 const ALWAYS = new Set([',', '.', 'h', 'f', 'g', 'w', '?', 'shift+?']);
 
+/** Whether a key belongs to an input method that composes a character; 229 is how Safari tells of the last one. */
+export const composes = ({ isComposing, keyCode }) => isComposing || keyCode === 229;
+
 /** Listen until the returned function is called. */
 export function listenToKeys() {
   document.addEventListener('keydown', press, true);
@@ -75,7 +78,7 @@ export function listenToKeys() {
 
 function press(event) {
   const within = selector => event.target.closest?.(selector);
-  if (within('input, textarea, select, [contenteditable=true], [role=dialog], [role=menu]')) {
+  if (composes(event) || within('input, textarea, select, [contenteditable=true], [role=dialog], [role=menu]')) {
     return;
   }
   const held = [(event.ctrlKey || event.metaKey) && 'ctrl', event.shiftKey && 'shift'].filter(Boolean);

@@ -4,6 +4,7 @@ import { html, useEffect, useRef, useState } from '../vendor/preact-htm.js';
 import * as actions from '../actions.js';
 import { change } from '../state.js';
 import { language, spoken, text } from '../texts.js';
+import { composes } from '../shortcuts.js';
 import { rgb } from './annotate.js';
 
 const digits = (value, places) =>
@@ -173,9 +174,14 @@ function Rename({ object }) {
       actions.edit(object.number, { name });
     }
   };
+  const pressed = event => {
+    if (!composes(event)) {
+      (event.key === 'Enter' && field.current.blur()) || (event.key === 'Escape' && done(false));
+    }
+  };
   return html`<input ref=${field} class="segpet-input" value=${shown}
     maxlength="64" onClick=${event => event.stopPropagation()} onBlur=${() => done(true)}
-    onKeyDown=${({ key }) => (key === 'Enter' && field.current.blur()) || (key === 'Escape' && done(false))} />`;
+    onKeyDown=${pressed} />`;
 }
 
 function Totals({ patient }) {
