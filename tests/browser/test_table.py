@@ -24,6 +24,9 @@ def test_the_table_is_sorted_by_a_column_and_goes_back_to_the_numbers(viewer, ph
     assert browser.page.get_attribute("th[aria-sort=descending] button", "data-test") == "sort-suv_max"
     browser.page.click(f"tr[data-number='{by_uptake[0]}']")  # a row is chosen where it stands
     assert browser.state()["selected"] == by_uptake[0]
+    browser.page.click("[data-test=sort-suv_max]")
+    browser.page.keyboard.press(".")
+    assert browser.state()["selected"] == by_uptake[1]  # the next one is the next in the table
     browser.page.click("[data-test=sort-number]")
     browser.painted()
     assert shown() == numbers

@@ -6,7 +6,7 @@ import { PLANES } from './layout.js';
 import { canAnswer, choices, isChosen } from './methods.js';
 import { jumpTo } from './planes.js';
 import { aimAt, flush, inTurn, links, select, send } from './requests.js';
-import { change, objectOf, state } from './state.js';
+import { change, inOrder, objectOf, state } from './state.js';
 import { text } from './texts.js';
 import { activate } from './tools.js';
 
@@ -196,7 +196,7 @@ export function goTo(number) {
 
 /** The next or the previous object of the table. */
 export function step(by) {
-  const numbers = (state.head?.objects ?? []).map(({ number }) => number);
+  const numbers = inOrder().map(({ number }) => number);
   if (numbers.length) {
     const at = numbers.indexOf(state.selected);
     goTo(numbers[at < 0 ? (by > 0 ? 0 : numbers.length - 1) : (at + by + numbers.length) % numbers.length]);

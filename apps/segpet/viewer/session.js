@@ -176,6 +176,7 @@ export function leave() {
     head: null,
     aim: { number: null },
     comparison: null,
+    order: { key: 'number' },
     marked: [],
     waiting: [],
     unsent: [],

@@ -23,6 +23,7 @@ export const state = {
   report: null, // of the study whose findings were opened, see impressions.js
   strategies: [], // names of the server's ways to choose the next study
   strategy: null, // the one that was chosen; null: the first
+  order: { key: 'number' }, // of the table: {key, rising}
   renaming: null, // number of the object whose name is being typed
   conflict: null, // status that was to be saved when somebody else had saved since
   unseen: null, // status that was to be saved while there were proposals that nobody took up
@@ -57,3 +58,15 @@ export function hear(hearer) {
 
 /** The object of a number, or undefined. */
 export const objectOf = number => state.head?.objects.find(object => object.number === number);
+
+/** The objects as the table shows them: by number, or by a value, the highest first, then the lowest; those without one last. */
+export function inOrder() {
+  const objects = state.head?.objects ?? [];
+  const { key, rising } = state.order;
+  if (key === 'number') {
+    return objects;
+  }
+  const sign = rising ? 1 : -1;
+  const known = objects.filter(object => typeof object[key] === 'number').sort((one, other) => sign * (one[key] - other[key]));
+  return [...known, ...objects.filter(object => typeof object[key] !== 'number')];
+}

@@ -1,8 +1,8 @@
 // The table of lesions and organs with their numbers, and the patient's totals.
 
-import { html, useEffect, useRef, useState } from '../vendor/preact-htm.js';
+import { html, useEffect, useRef } from '../vendor/preact-htm.js';
 import * as actions from '../actions.js';
-import { change } from '../state.js';
+import { change, inOrder } from '../state.js';
 import { language, spoken, text } from '../texts.js';
 import { composes } from '../shortcuts.js';
 import { rgb } from './annotate.js';
@@ -29,10 +29,9 @@ function columns(unit) {
 }
 
 export function Objects({ state }) {
-  const { head, study } = state;
+  const { head, order, study } = state;
   const ready = state.phase === 'ready';
   const shown = columns(study.unit);
-  const [order, sort] = useState({ key: 'number' });
   return html`<section class="segpet-objects">
     <div class="segpet-line segpet-title">
       <h3>${text('objects')}</h3>
@@ -40,10 +39,10 @@ export function Objects({ state }) {
     </div>
     <div class="segpet-scroll">
       <table>
-        <thead><tr><${Heading} title=${text('number')} of="number" left=${true} order=${order} sort=${sort} />
+        <thead><tr><${Heading} title=${text('number')} of="number" left=${true} order=${order} />
           <th class="segpet-left">${text('name')}</th>
-          ${shown.map(([title, key]) => html`<${Heading} key=${key} title=${title} of=${key} order=${order} sort=${sort} />`)}<th></th></tr></thead>
-        <tbody>${sorted(head.objects, order).map(
+          ${shown.map(([title, key]) => html`<${Heading} key=${key} title=${title} of=${key} order=${order} />`)}<th></th></tr></thead>
+        <tbody>${inOrder().map(
           object => html`<${Row} key=${object.number} object=${object} state=${state}
           shown=${shown} ready=${ready} />`,
         )}</tbody>
@@ -54,20 +53,10 @@ export function Objects({ state }) {
   </section>`;
 }
 
-/** Objects by number, or by a value: the highest first, then the lowest; those without one last. */
-function sorted(objects, { key, rising }) {
-  if (key === 'number') {
-    return objects;
-  }
-  const sign = rising ? 1 : -1;
-  const known = objects.filter(object => typeof object[key] === 'number').sort((one, other) => sign * (one[key] - other[key]));
-  return [...known, ...objects.filter(object => typeof object[key] !== 'number')];
-}
-
-function Heading({ left, of, order, sort, title }) {
+function Heading({ left, of, order, title }) {
   const chosen = order.key === of;
   const rises = chosen && (of === 'number' || order.rising);
-  const turn = () => sort({ key: of, rising: chosen && !order.rising });
+  const turn = () => change({ order: { key: of, rising: chosen && !order.rising } });
   return html`<th class=${left ? 'segpet-left' : ''} aria-sort=${chosen ? (rises ? 'ascending' : 'descending') : 'none'}>
     <button class="segpet-sort" data-test=${`sort-${of}`} title=${text('sort')} onClick=${turn}>${title}</button></th>`;
 }
