@@ -168,3 +168,34 @@ def test_what_was_typed_in_a_report_comes_back_in_its_language_and_study(viewer,
     kept = page.evaluate("() => Object.keys(sessionStorage).filter(key => key.startsWith('segpet.report'))")
     studies = [browser.study(title)["id"] for title in ("second", "third")]
     assert sorted(key.split(" ")[2:] for key in kept) == sorted([study, "en"] for study in studies)
+
+
+def test_a_report_of_an_earlier_label_says_so_and_what_that_held_is_marked(viewer, phantom):
+    browser = viewer().open("third").emptied()
+    page = browser.page
+    for lesion in (1, 2):
+        page.keyboard.press("n")
+        browser.show(hottest(phantom, lesion))
+        browser.click(hottest(phantom, lesion))
+    browser.push("save-final")
+    gone = f"{browser.objects()[0]['suv_max']:.1f}"
+    opened(browser)
+    with page.expect_response("**/check") as checked:
+        page.fill("[data-test=impression]", f"Hypermetabolic lesion, SUVmax {gone}.")
+    assert checked.value.json()["marks"] == []
+    page.click("tr[data-number]")
+    browser.press("Delete")
+    browser.push("save-final")
+    page.wait_for_selector("[data-test=report-stale]")
+    page.wait_for_selector(f"[data-test=mark] >> text={gone}")
+    for button in ("write", "copy", "accept"):
+        assert page.is_disabled(f"[data-test=report-{button}]")
+    page.click("[data-test=report-refresh]")
+    page.wait_for_selector("[data-test=report-stale]", state="detached")
+    assert page.is_enabled("[data-test=report-copy]")
+    assert page.locator("[data-test=report-unsaved]").count() == 0
+    page.evaluate(
+        "import('/segpet/viewer/state.js')"
+        ".then(({ change, state }) => change({ head: { ...state.head, saved: null } }))"
+    )
+    page.wait_for_selector("[data-test=report-unsaved] >> text=no saved label")

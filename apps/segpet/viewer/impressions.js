@@ -15,7 +15,7 @@ let turns = 0; // counts what was asked for: an answer that something else came 
 export const blank = study => ({
   study, // id of the study that it belongs to
   language,
-  label: 0, // version of the label that the findings are of
+  label: null, // version of the label that the findings are of; null: nothing came yet
   findings: '',
   impression: '',
   edited: false, // whether the reader typed since it was taken from the label
@@ -30,6 +30,9 @@ export const blank = study => ({
 });
 
 const LANGUAGES = ['en', 'zh'];
+
+/** Whether the label was saved anew since a report's findings were taken from it. */
+export const isStale = ({ label }, saved) => label !== null && label < (saved?.version ?? 0);
 
 /** Where a report is kept that nobody accepted yet: in the tab, as texts about a patient must not outlive it. */
 const place = ({ study, language: spoken }) => `segpet.report ${state.client} ${study} ${spoken}`;
@@ -188,7 +191,8 @@ export function typed(changes) {
   checkSoon();
 }
 
-function checkSoon() {
+/** Check what stands there, a moment from now. */
+export function checkSoon() {
   clearTimeout(soon);
   soon = setTimeout(check, PAUSE);
 }
@@ -203,7 +207,9 @@ async function check() {
     return;
   }
   try {
-    const body = { text: impression, findings, language: spoken };
+    // Findings of an earlier label would support what this one no longer holds.
+    const stale = isStale(state.report, state.head?.saved);
+    const body = { text: impression, findings: stale ? '' : findings, language: spoken };
     const { marks, missing } = await ask('POST', `${route()}/check`, body);
     if (impression === state.report.impression) {
       patch({ marks, missing });
@@ -218,7 +224,7 @@ export async function accept() {
   const { language: spoken, label, findings, impression, drafted, wrote } = state.report;
   change({ error: null });
   try {
-    const body = { client: state.client, label, language: spoken, findings, impression, drafted, model: wrote };
+    const body = { client: state.client, label: label ?? 0, language: spoken, findings, impression, drafted, model: wrote };
     const { time } = await ask('PUT', route(), body);
     if (findings === state.report.findings && impression === state.report.impression) {
       patch({ accepted: time });

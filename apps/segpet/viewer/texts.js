@@ -232,6 +232,10 @@ const TEXTS = {
     'Findings of the saved label, and the impression accepted for it; findings typed here are replaced',
     '取已保存标注的所见及为其采纳的意见；此处输入的所见将被替换',
   ],
+  staleReport: [
+    'The label was saved anew: these findings are of an earlier version. Take them from the label again.',
+    '标注已重新保存：此处所见属于较早版本，请再次点击“由标注生成”。',
+  ],
   write: ['Write', '生成'],
   writtenBy: ['Written by {model} from the findings', '由 {model} 根据所见生成'],
   noLanguageModel: ['This server has no language model (serve --impression)', '服务器未配置语言模型（serve --impression）'],

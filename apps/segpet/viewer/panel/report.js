@@ -1,6 +1,6 @@
 // Findings and impression side by side, with marks on what nothing supports.
 
-import { html } from '../vendor/preact-htm.js';
+import { html, useEffect } from '../vendor/preact-htm.js';
 import * as report from '../impressions.js';
 import { text } from '../texts.js';
 
@@ -12,9 +12,15 @@ export function Report({ state }) {
       state.report?.study !== state.study.id && report.open();
     }
   };
+  const stale = report.isStale(shown, state.head.saved);
+  useEffect(() => {
+    shown === state.report && report.checkSoon();
+  }, [stale]);
   return html`<details class="segpet-report" data-test="report" onToggle=${toggled}>
     <summary>${text('report')}</summary>
-    <${Findings} report=${shown} /><${Impression} report=${shown} readOnly=${state.study.read_only} />
+    ${!state.head.saved && html`<p class="segpet-quiet" data-test="report-unsaved">${text('noLabel')}</p>`}
+    ${stale && html`<p class="segpet-note" role="alert" data-test="report-stale">${text('staleReport')}</p>`}
+    <${Findings} report=${shown} /><${Impression} report=${shown} stale=${stale} readOnly=${state.study.read_only} />
   </details>`;
 }
 
@@ -30,7 +36,7 @@ const Findings = ({ report: { findings, language, busy } }) => html`
   <textarea class="segpet-text" rows="5" data-test="findings" value=${findings} aria-label=${text('findings')}
     onInput=${({ target }) => report.typed({ findings: target.value })}></textarea>`;
 
-function Impression({ report: one, readOnly }) {
+function Impression({ report: one, readOnly, stale }) {
   const { findings, impression, model, busy, waiting } = one;
   return html`
     <div class="segpet-line"><h3>${text('impression')}</h3>
@@ -38,7 +44,7 @@ function Impression({ report: one, readOnly }) {
       ${
         busy
           ? html`<button class="segpet-button" data-test="report-stop" onClick=${report.stop}>${text('stop')}</button>`
-          : html`<button class="segpet-button" data-test="report-write" disabled=${!model || !findings.trim()}
+          : html`<button class="segpet-button" data-test="report-write" disabled=${!model || stale || !findings.trim()}
             title=${model ? text('writtenBy', { model }) : text('noLanguageModel')} onClick=${report.write}>${text('write')}</button>`
       }</div>
     <div class="segpet-marked" data-busy=${`${busy}`}>
@@ -48,12 +54,12 @@ function Impression({ report: one, readOnly }) {
     </div>
     <${Reasons} report=${one} />
     <div class="segpet-line">
-      <button class="segpet-button" data-test="report-copy" disabled=${!impression} onClick=${report.copy}>
+      <button class="segpet-button" data-test="report-copy" disabled=${stale || !impression} onClick=${report.copy}>
         ${text(one.copied ? 'copied' : 'copy')}</button>
       <span class="segpet-space"></span>
       ${one.accepted && html`<span class="segpet-quiet segpet-small" data-test="report-accepted">${text('acceptedAt')}</span>`}
       <button class="segpet-button segpet-primary" data-test="report-accept" title=${text('acceptHint')}
-        disabled=${busy || readOnly || !impression.trim()} onClick=${report.accept}>${text('acceptReport')}</button>
+        disabled=${busy || readOnly || stale || !impression.trim()} onClick=${report.accept}>${text('acceptReport')}</button>
     </div>`;
 }
 
