@@ -80,6 +80,10 @@ class Impressions:
         preflight = self._workspace.volumes.get(image).preflight
         return findings_text(self.measured(study, image).table, language, preflight)
 
+    def numbers(self, study: str, image: Path) -> list[int]:
+        """Return which object of a study's label each lesion of its findings is; raises as `measured`."""
+        return [entry["id"] for entry in self.measured(study, image).table["lesions"]]
+
     def write(
         self,
         findings: str,

@@ -58,6 +58,7 @@ def test_saving_a_label_gives_findings_in_both_languages(labelled):
     )
     assert "SUVmax" in english["findings"] and "SUVmax" in chinese["findings"]
     assert english["findings"] != chinese["findings"]
+    assert english["numbers"] == [1, 2]
     assert english["accepted"] is None and english["model"] == "model"
 
 
@@ -115,7 +116,7 @@ def test_an_impression_of_a_label_that_was_saved_anew_is_not_filed_under_the_new
     refused = requests.put(route, json=pair, timeout=60)
     assert refused.status_code == 409 and "saved anew" in refused.json()["detail"]
     now = requests.get(route, timeout=60).json()
-    assert (now["label"], now["accepted"]) == (2, None)
+    assert (now["label"], now["accepted"], now["numbers"]) == (2, None, [])
     assert requests.put(route, json={**pair, "label": 2}, timeout=60).json()["label"] == 2
 
 

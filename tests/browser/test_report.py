@@ -193,6 +193,7 @@ def test_a_report_of_an_earlier_label_says_so_and_what_that_held_is_marked(viewe
     page.click("[data-test=report-refresh]")
     page.wait_for_selector("[data-test=report-stale]", state="detached")
     assert page.is_enabled("[data-test=report-copy]")
+    assert browser.said("report-numbers").endswith(f" 1 = {browser.objects()[0]['number']}")
     assert page.locator("[data-test=report-unsaved]").count() == 0
     page.evaluate(
         "import('/segpet/viewer/state.js')"

@@ -84,6 +84,7 @@ def get_impression(uid: Uid, language: Language = "en") -> dict[str, Any]:
         return {
             "label": label,
             "findings": impressions.findings(study, image, language) if labelled else None,
+            "numbers": impressions.numbers(study, image) if labelled else [],
             "accepted": asdict(accepted) if accepted else None,
             "model": impressions.backend.name if impressions.backend else None,
         }

@@ -17,6 +17,7 @@ export const blank = study => ({
   language,
   label: null, // version of the label that the findings are of; null: nothing came yet
   findings: '',
+  numbers: [], // of the objects that are lesions 1, 2 and so on of the findings
   impression: '',
   edited: false, // whether the reader typed since it was taken from the label
   drafted: '', // what the model had written
@@ -82,7 +83,7 @@ export async function refresh(chosen = state.report.language) {
   const { study } = state.report;
   const turn = turns;
   try {
-    const { label, findings, accepted, model } = await ask('GET', `${route()}?language=${chosen}`);
+    const { label, findings, numbers, accepted, model } = await ask('GET', `${route()}?language=${chosen}`);
     if (turn !== turns || study !== state.report.study) {
       return; // something else was asked for meanwhile
     }
@@ -94,6 +95,7 @@ export async function refresh(chosen = state.report.language) {
       language: chosen,
       model,
       label,
+      numbers,
       findings: known?.findings ?? findings ?? '',
       impression: known?.impression ?? '',
       accepted: known?.time ?? null,

@@ -232,6 +232,7 @@ const TEXTS = {
     'Findings of the saved label, and the impression accepted for it; findings typed here are replaced',
     '取已保存标注的所见及为其采纳的意见；此处输入的所见将被替换',
   ],
+  reportNumbers: ['Lesion here = No. in the table: {pairs}', '此处病灶 = 表中序号：{pairs}'],
   staleReport: [
     'The label was saved anew: these findings are of an earlier version. Take them from the label again.',
     '标注已重新保存：此处所见属于较早版本，请再次点击“由标注生成”。',

@@ -24,7 +24,13 @@ export function Report({ state }) {
   </details>`;
 }
 
-const Findings = ({ report: { findings, language, busy } }) => html`
+/** Which number of the table a lesion of the findings has, where any has another one. */
+const Numbers = ({ numbers }) =>
+  numbers.some((number, at) => number !== at + 1) &&
+  html`<p class="segpet-quiet segpet-small" data-test="report-numbers">
+    ${text('reportNumbers', { pairs: numbers.map((number, at) => `${at + 1} = ${number}`).join(', ') })}</p>`;
+
+const Findings = ({ report: { findings, language, busy, numbers } }) => html`
   <div class="segpet-line"><h3>${text('findings')}</h3>
     <select value=${language} disabled=${busy} data-test="report-language" title=${text('reportLanguage')}
       onChange=${({ target }) => {
@@ -34,7 +40,8 @@ const Findings = ({ report: { findings, language, busy } }) => html`
     <button class="segpet-link" data-test="report-refresh" title=${text('fromLabelHint')} onClick=${() => report.refresh()}>
       ${text('fromLabel')}</button></div>
   <textarea class="segpet-text" rows="5" data-test="findings" value=${findings} aria-label=${text('findings')}
-    onInput=${({ target }) => report.typed({ findings: target.value })}></textarea>`;
+    onInput=${({ target }) => report.typed({ findings: target.value })}></textarea>
+  <${Numbers} numbers=${numbers} />`;
 
 function Impression({ report: one, readOnly, stale }) {
   const { findings, impression, model, busy, waiting } = one;
