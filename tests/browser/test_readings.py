@@ -1,5 +1,7 @@
 """A reviewer sees in the browser how two readers agree, and takes one of the readings."""
 
+import re
+
 from panel_client import PanelClient
 from viewer import hottest
 
@@ -17,6 +19,7 @@ def test_a_reviewer_compares_two_readings_and_takes_one(viewer, server, phantom)
     readings.get_by_text("lesions seen by both").wait_for()
     said = readings.inner_text()
     assert "1 lesions seen by both (Dice 1.00), 1 by anna alone, 0 by bert alone" in said
+    assert re.search(r"TMTV −\d+\.\d ml \(bert − anna\)", said)  # whose is how much less
     readings.get_by_role("button", name="Take").first.click()
     browser.page.wait_for_function("() => document.querySelector('.segpet-panel').dataset.running === ''")
     browser.page.wait_for_function(

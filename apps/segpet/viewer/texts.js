@@ -134,8 +134,8 @@ const TEXTS = {
   readOnce: ['No two have read this study independently.', '此检查尚无两份独立阅片。'],
   take: ['Take', '采用'],
   agree: [
-    '{both} lesions seen by both (Dice {dice}), {one} by {first} alone, {other} by {second} alone; TMTV {ml} ml.',
-    '双方均见 {both} 个病灶（Dice {dice}），仅 {first} 见 {one} 个，仅 {second} 见 {other} 个；TMTV {ml} ml。',
+    '{both} lesions seen by both (Dice {dice}), {one} by {first} alone, {other} by {second} alone; TMTV {ml} ml ({second} − {first}).',
+    '双方均见 {both} 个病灶（Dice {dice}），仅 {first} 见 {one} 个，仅 {second} 见 {other} 个；TMTV {ml} ml（{second} − {first}）。',
   ],
   conflict: ['Somebody else has saved this study since you opened it.', '自您打开后，他人已保存此检查。'],
   unseen: [
