@@ -50,6 +50,14 @@ IS_WHOLE = """(selector) => {
 }"""
 
 
+#: Whether a part of the panel is not scrolled out of it.
+IN_SIGHT = """(selector) => {
+  const { top, bottom } = document.querySelector(selector).getBoundingClientRect();
+  const body = document.querySelector('.segpet-body').getBoundingClientRect();
+  return top >= body.top && bottom <= body.bottom;
+}"""
+
+
 def text_of(browser, name: str, wanted: str) -> None:
     """Wait until a part of the panel says something."""
     part = browser.page.locator(f"[data-test={name}]")
@@ -124,3 +132,4 @@ def test_in_chinese_the_part_about_learning_is_chinese(viewer, learnt):
     browser.page.locator("[data-test=learn] > summary").click()
     for part, wanted in (("learn", "从标注学习"), ("train-start", "训练"), ("promote-segpet-1", "启用")):
         text_of(browser, part, wanted)
+    browser.page.wait_for_function(IN_SIGHT, arg="[data-test=train-start]")

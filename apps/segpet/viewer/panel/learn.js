@@ -1,6 +1,6 @@
 // Training on the team's labels and impressions: start and stop, progress and curve, what answers and writes.
 
-import { html, useEffect, useReducer } from '../vendor/preact-htm.js';
+import { html, useEffect, useReducer, useRef } from '../vendor/preact-htm.js';
 import { goOn, promote, rollback, start, stop, watch } from '../learning.js';
 import { text } from '../texts.js';
 
@@ -11,16 +11,18 @@ const HEIGHT = 56;
 
 const digits = value => (value === undefined || value === null ? '–' : value.toFixed(2));
 
-function toggled({ target }) {
-  watch(target.open);
-  target.open && target.scrollIntoView({ block: 'start' });
-}
-
 export function Learn({ state }) {
   const { role, stopping } = state;
   const learning = state.learning && { ...state.learning, read_only: state.learning.read_only || role !== 'admin' };
+  const part = useRef();
+  const bring = () => part.current.open && part.current.scrollIntoView({ block: 'start' });
+  const toggled = ({ target }) => {
+    watch(target.open);
+    bring();
+  };
   useEffect(() => () => watch(false), []);
-  return html`<details class="segpet-learn" data-test="learn" onToggle=${toggled}>
+  useEffect(bring, [Boolean(learning)]); // before its content has come there is nothing to bring into sight
+  return html`<details ref=${part} class="segpet-learn" data-test="learn" onToggle=${toggled}>
     <summary>${text('learning')}</summary>
     ${role !== 'admin' && html`<p class="segpet-note">${text('adminsTrain')}</p>`}
     ${learning && html`<${Answers} learning=${learning} /><${Training} learning=${learning} stopping=${stopping} /><${Weights} learning=${learning} /><${Writing} learning=${learning} />`}
