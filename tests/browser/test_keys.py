@@ -39,5 +39,6 @@ def test_enter_that_ends_an_input_methods_composition_ends_no_renaming(viewer, p
     devtools.send("Input.dispatchKeyEvent", {"type": "keyDown", **enter})
     devtools.send("Input.insertText", {"text": "右肺"})
     assert page.input_value(".segpet-objects .segpet-input") == "右肺"
-    browser.press("Enter")
-    assert browser.objects()[0]["name"] == "右肺"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("tr[data-number] >> text=右肺")
+    assert [one["name"] for one in browser.objects()] == ["右肺"]

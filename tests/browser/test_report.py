@@ -75,7 +75,10 @@ def test_findings_become_an_impression_with_marks_that_is_accepted(viewer, serve
     assert page.input_value("[data-test=findings]").endswith("Dictated.")
 
     # The label is saved anew: its findings are to be taken first, and what was written stays.
-    PanelClient(server.url, "fourth", "other").open().delete(1).save("final", replace=True)
+    other = PanelClient(server.url, "fourth", "other").open()
+    for number in list(other.objects):
+        other.delete(number)
+    other.save("final", replace=True)
     page.click("[data-test=report-accept]")
     page.wait_for_selector("text=saved anew")
     page.click("[data-test=report-refresh]")
