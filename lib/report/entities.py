@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
@@ -88,8 +88,8 @@ def find_entities(
     """
     lexicon = lexicon or default_lexicon()
     words = words_of(text)
-    named, marks = _read(text, words, lexicon)
     quantities = find_quantities(text)
+    named, marks = _read(text, words, lexicon, quantities)
     read: list[list[Entity]] = []
     loose: list[tuple[int, Quantity]] = []
     at = mark_at = quantity_at = 0
@@ -210,9 +210,12 @@ def _resolved(
             yield from before
 
 
-def _read(text: str, words: Words, lexicon: Lexicon) -> tuple[list[_Named], list[Mark]]:
+def _read(
+    text: str, words: Words, lexicon: Lexicon, quantities: Sequence[Quantity]
+) -> tuple[list[_Named], list[Mark]]:
     """Return the concepts and the triggers of a text; of several that begin at a word the longest counts."""
-    whole = dict(_bones(text, words, lexicon)) | dict(_stages(text, words, lexicon))
+    unmeasured = _without_numbers(text, quantities)
+    whole = dict(_bones(unmeasured, words, lexicon)) | dict(_stages(text, words, lexicon))
     uptakes = dict(_uptakes(text, words, lexicon))
     opened = {mark.first: mark for mark in left_open(text, words)}
     named: list[_Named] = []
@@ -256,6 +259,15 @@ def _uptakes(text: str, words: Words, lexicon: Lexicon) -> Iterator[tuple[int, _
         first, last = index_of(words.starts, start), index_of(words.starts, end - 1) + 1
         if id in lexicon.concepts:
             yield first, _Named(lexicon.concepts[id], first, last, negated)
+
+
+def _without_numbers(text: str, quantities: Sequence[Quantity]) -> str:
+    """Return a text without what is measured, which counts no bones: "SUVmax 6, 7th rib"."""
+    signs = list(text)
+    for one in quantities:
+        if one.kind != "count":
+            signs[one.start : one.end] = "#" * (one.end - one.start)
+    return "".join(signs)
 
 
 def _bones(text: str, words: Words, lexicon: Lexicon) -> Iterator[tuple[int, list[_Named]]]:

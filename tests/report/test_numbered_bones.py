@@ -47,6 +47,23 @@ def test_a_count_of_ribs_is_no_ribs_number(text):
     assert [id for id, _ in bones(text)] == ["rib"]
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("右侧第3肋骨SUVmax约6，第5肋骨SUVmax约8", [("rib_3", 6), ("rib_5", 8)]),
+        ("Rib 5 with SUVmax 6, 7th rib with SUVmax 8.2", [("rib_5", 6), ("rib_7", 8.2)]),
+        ("Rib 5, SUVmax 4.2, 7th rib, SUVmax 3", [("rib_5", 4.2), ("rib_7", 3)]),
+    ],
+)
+def test_the_suv_of_one_rib_makes_no_list_with_the_next(text, found):
+    read = [(one.concept.id, [quantity.low for quantity in one.quantities]) for one in find_entities(text)]
+    assert read == [(id, [value]) for id, value in found]
+
+
+def test_a_size_after_a_rib_is_no_other_rib():
+    assert bones("Rib 5, 6 to 8 mm") == [("rib_5", None)]
+
+
 @pytest.mark.parametrize(("text", "bone"), [("T2-3 cm", "vertebra_t2"), ("胸3，5个月后", "vertebra_t3")])
 def test_a_length_or_a_time_after_a_vertebra_is_no_other_vertebra(text, bone):
     assert bones(text) == [(bone, None)]
