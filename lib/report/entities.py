@@ -105,15 +105,17 @@ def find_entities(
             of_it = _of_sentence(text, words, first, last, inside, its_marks, its_quantities, lexicon)
             read.append(list(of_it))
         else:
-            loose += [(len(read), one) for one in its_quantities if not is_of_all(text, one)]
+            said = [one for one in its_quantities if one.kind == "deauville" or one.unit == "g/mL"]
+            loose += [(len(read), one) for one in said if not is_of_all(text, one)]
     _give(loose, text, read, lexicon)
     return [entity for sentence in read for entity in sentence]
 
 
 def _give(loose: list[tuple[int, Quantity]], text: str, read: list[list[Entity]], lexicon: Lexicon) -> None:
-    """Give numbers whose sentences name nothing to the one before that does not only deny, else after.
+    """Give SUVs and scores of nameless sentences to the one before that does not only deny, else after.
 
-    A Deauville score is of no site. "Residual lymphoma. No effusion. Deauville score 5." is the lymphoma's.
+    Other numbers may be of the technique ("Slice thickness 3 mm."). A Deauville score is of no site.
+    "Residual lymphoma. No effusion. Deauville score 5." is the lymphoma's.
     """
     said = [{one.concept.kind for one in sentence if one.polarity != "negated"} for sentence in read]
     of_any = [place for place, kinds in enumerate(said) if kinds]

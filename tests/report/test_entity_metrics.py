@@ -66,6 +66,19 @@ def test_a_number_in_a_sentence_of_its_own_is_of_nothing_that_is_denied():
     assert [one for text in texts for one in find_entities(text) if one.quantities] == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Slice thickness 3 mm. Nodule in the right lung.",
+        "Lymphoma. Height 170 cm. Liver metastasis.",
+        "肺癌术后。层厚5mm。右肺结节。",
+        "Ejection fraction 60 %. Liver metastasis.",
+    ],
+)
+def test_a_number_of_the_technique_is_no_lesions(text):
+    assert [one for one in find_entities(text) if one.quantities] == []
+
+
 def test_findings_support_what_the_reference_leaves_out():
     said = entity("lung", "left")
     assert compare([said], [entity("lung", "right")], [entity("lung", "left")]).counts.fcr == 1
