@@ -42,6 +42,8 @@ _JOINED = frozenset([*",/、及和与或&", "and", "or"])
 _SIDES = frozenset([*"左右双两侧", "left", "right", "bilateral", "both"])
 #: Words that may stand between a site and its nodes.
 _LIKE = frozenset([*"多发个枚数大小见可的", "multiple", "several", "numerous", "small", "prominent"])
+#: Words that bring what is there beside what has resolved.
+_BESIDE = frozenset(["with", "development"])
 #: Diseases whose names, before another, are a part of it.
 _ADJECTIVES = ("metastasis", "malignancy", "recurrence", "residual_disease", "primary_tumor", "benign")
 _CLAUSE_ENDS = frozenset(",;:")
@@ -195,7 +197,8 @@ def _resolved(
 ) -> Iterator[int]:
     """Yield what a text says has resolved: what stands before that in its clause, or what follows.
 
-    "Resolution of the nodule" and "no longer avid nodule" say it of what follows, up to what is new.
+    "Resolution of the nodule" and "no longer avid nodule" say it of what follows, up to what is new or is
+    said otherwise: "with persistent uptake".
     """
     for index, one in enumerate(named):
         name = words.words[one.first : one.end]
@@ -207,9 +210,16 @@ def _resolved(
         is_first = not any(named[at].concept.kind in ("disease", "uptake") for at in before)
         of_it = name[-1] == "of" or words.words[one.end : one.end + 1] == ["of"]
         if of_it or (leads and is_first):
-            yield from takewhile(lambda at: named[at].concept.id != "new_lesion", after)
+            yield from takewhile(lambda at: not _goes_on(words, named[at - 1], named[at]), after)
         else:
             yield from before
+
+
+def _goes_on(words: Words, before: _Named, one: _Named) -> bool:
+    """Whether a concept begins what is said beside a resolution."""
+    if one.concept.id == "new_lesion" or not _BESIDE.isdisjoint(words.words[before.end : one.first]):
+        return True
+    return one.concept.kind == "response" and words.words[one.first - 1] == "and"
 
 
 def _read(

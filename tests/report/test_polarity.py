@@ -111,6 +111,20 @@ def test_what_has_resolved_is_negated_also_where_it_is_said_before(text):
     assert of_diseases(text) == ["negated"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Interval resolution of the effusion with persistent ascites.",
+        "Resolution of the effusion and persistent ascites.",
+        "Resolution of the effusion and development of ascites.",
+        "Resolution of the previously progressive effusion with small ascites.",
+    ],
+)
+def test_what_is_there_beside_a_resolution_has_not_resolved(text):
+    polarity = {one.concept.id: one.polarity for one in find_entities(text)}
+    assert (polarity["pleural_effusion"], polarity["ascites"]) == ("negated", "affirmed")
+
+
 def test_what_is_new_has_not_resolved():
     text = "The left breast uptake has resolved and there is a new right axillary node."
     assert {one.concept.id: one.polarity for one in find_entities(text)} == {
