@@ -11,7 +11,7 @@ from scripts import InputError, app
 @app.command()
 def token(
     file: Annotated[Path, typer.Argument(help="Tokens file, as `serve --tokens` has it; made where absent.")],
-    name: Annotated[str, typer.Argument(help=r"The user's name: letters, digits and . _ @ + | \ -")],
+    name: Annotated[str, typer.Argument(help=r"The user's name: letters, digits and . _ @ + | ' \ -")],
     role: Annotated[
         Literal["annotator", "reviewer", "admin"] | None,
         typer.Option(

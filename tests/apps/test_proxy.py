@@ -31,7 +31,18 @@ def through(name, role=None, secret=SECRET):
 
 
 @pytest.mark.parametrize(
-    "name", ["HOSP\\jane", "auth0|5f7c", "Jürgen", "jane+x@h.example", "王芳", "กิตติ", "हिन्दी", "x" * 64]
+    "name",
+    [
+        "HOSP\\jane",
+        "auth0|5f7c",
+        "Jürgen",
+        "jane+x@h.example",
+        "o'brien@h.example",
+        "王芳",
+        "กิตติ",
+        "हिन्दी",
+        "x" * 64,
+    ],
 )
 def test_names_as_hospitals_give_them_come_in(name):
     assert through(name) == User(name, through("ann").role)

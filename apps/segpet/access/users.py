@@ -7,10 +7,10 @@ from unicodedata import category
 from fastapi import HTTPException, Request
 
 #: Of a client in a path, as pydantic reads it; every user's name fits.
-NAME = r"[\w.@+|\\-]{1,64}"
+NAME = r"[\w.@+|'\\-]{1,64}"
 #: Of names, in sentences; letters and digits are those of any script.
-NAME_RULE = r"at most 64 letters, digits and . _ @ + | \ -"
-_SIGNS = r"._@+|\-"
+NAME_RULE = r"at most 64 letters, digits and . _ @ + | ' \ -"
+_SIGNS = r"._@+|'\-"
 _LETTERS = ("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Nd")
 
 
