@@ -125,6 +125,8 @@ def test_numbers_are_read_with_unit_and_range(text, quantities):
         ("双侧腹股沟", [("groin", "bilateral")]),
         ("左侧腹", [("flank", "left")]),
         ("乳糜胸水", []),
+        ("哺乳期乳腺", [("breast", None)]),
+        ("导管内乳头状瘤", []),
         ("肝两叶转移", [("liver", None)]),
     ],
 )
