@@ -29,7 +29,7 @@ _RIB = "[前后侧腋]?肋(?:骨(?!质))?"
 _PHRASES = tuple(
     re.compile(pattern, re.I)
     for pattern in (
-        rf"(?<![\d.])(?P<ribs>{_LIST})(?:{_RIB}|(?=(?:{_SHARED}){{1,2}}{_RIB}))",
+        rf"(?<![\d.])(?!两|一肋)(?P<ribs>{_LIST})(?:{_RIB}|(?=(?:{_SHARED}){{1,2}}{_RIB}))",
         rf"(?P<ribs>{_ORDINAL}(?:{_AND}{_ORDINAL}){{0,12}}{_AND}(?:\d{{1,2}}(?:st|nd|rd|th)|{_ORDINAL_WORDS})){_HOW}\sribs?\b",
         rf"\bribs?\s(?P<ribs>\d{{1,2}}(?:{_AND}\d{{1,2}}){{1,12}})\b(?!\.?\d|\s?(?:[cm]m\b|%|x\b|lesion|foc|meta))",
         rf"(?<![\d.])(?P<spine>{_LIST}(?P<of>[颈胸腰骶])椎)体?",

@@ -15,6 +15,7 @@ def bones(text):
         ("右侧第3-5肋骨", [3, 4, 5], []),
         ("右侧第3、5及左侧第4、6肋骨骨折", [3, 5], [4, 6]),
         ("右侧第三、四肋", [3, 4], []),
+        ("右侧第一肋骨、左侧第十一肋", [1], [11]),
         ("右侧第3、4肋骨质破坏", [3, 4], []),
         ("Right 3rd, 4th and 6th to 8th ribs", [3, 4, 6, 7, 8], []),
         ("Right third to fifth ribs", [3, 4, 5], []),
@@ -42,7 +43,7 @@ def test_vertebrae_of_a_list_or_a_range_are_read_each(text, found):
     assert bones(text) == [(f"vertebra_{one}", None) for one in found]
 
 
-@pytest.mark.parametrize("text", ["3 to 5 ribs", "SUVmax 3.2-5.1肋骨", "右侧3根肋骨"])
+@pytest.mark.parametrize("text", ["3 to 5 ribs", "SUVmax 3.2-5.1肋骨", "右侧3根肋骨", "右侧一肋骨", "两肋骨"])
 def test_a_count_of_ribs_is_no_ribs_number(text):
     assert [id for id, _ in bones(text)] == ["rib"]
 
