@@ -33,6 +33,7 @@ _PHRASES = tuple(
         rf"(?P<ribs>{_ORDINAL}(?:{_AND}{_ORDINAL}){{0,12}}{_AND}(?:\d{{1,2}}(?:st|nd|rd|th)|{_ORDINAL_WORDS})){_HOW}\sribs?\b",
         rf"\bribs?\s(?P<ribs>\d{{1,2}}(?:{_AND}\d{{1,2}}){{1,12}})\b(?!\.?\d|\s?(?:[cm]m\b|%|x\b|lesion|foc|meta))",
         rf"(?<![\d.])(?P<spine>{_LIST}(?P<of>[颈胸腰骶])椎)体?",
+        rf"(?P<spine>(?P<of>[颈胸腰骶])椎?{_N}{_TO}[颈胸腰骶]椎?{_N})(?:椎体?)?",
         rf"(?P<spine>(?P<of>[颈胸腰骶])椎?{_N}(?:{_AND}[颈胸腰骶]?椎?{_N}){{1,12}})椎体?",
         rf"(?<![A-Za-z\d])(?P<spine>(?P<of>[CTLS])\d{{1,2}}(?:{_TO}|/)[CTLS]?\d{{1,2}})"
         r"(?!\.?\d|\s?[NM][0-3x]|\s?[cm]m\b|%)(?:\svertebra(?:e|l bod(?:y|ies))?\b|椎体?)?",

@@ -33,6 +33,8 @@ def test_ribs_of_a_list_or_a_range_are_read_each_with_its_side(text, right, left
     [
         ("胸3-5椎体", ["t3", "t4", "t5"]),
         ("第10、11胸椎", ["t10", "t11"]),
+        ("胸3-胸5", ["t3", "t4", "t5"]),
+        ("胸11至腰1、腰3椎体", ["t11", "t12", "l1", "l3"]),
         ("腰1、2椎体", ["l1", "l2"]),
         ("T3-T5 vertebrae", ["t3", "t4", "t5"]),
         ("T11-L2", ["t11", "t12", "l1", "l2"]),
