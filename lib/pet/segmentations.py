@@ -77,8 +77,11 @@ def _tell_spacing(dataset: pydicom.Dataset) -> None:
 
     Planes without a voxel are often left out, and SpacingBetweenSlices is optional (PS3.3 C.7.6.16.2.1):
     the few that are left would else be read as thicker ones. Three and more evenly spaced ones tell it.
+    A SEG whose frames have thickness or orientation each for itself is left as it is.
     """
     shared = dataset.SharedFunctionalGroupsSequence[0]
+    if "PixelMeasuresSequence" not in shared or "PlaneOrientationSequence" not in shared:
+        return
     measures = shared.PixelMeasuresSequence[0]
     thickness = float(measures.get("SliceThickness") or 0)
     if measures.get("SpacingBetweenSlices") or not thickness:

@@ -28,6 +28,21 @@ def test_planes_that_are_left_out_are_empty_where_no_spacing_is_told(tmp_path, p
     assert np.array_equal(read_organ_map(tmp_path, volume).labels, labels)
 
 
+@pytest.mark.parametrize("keyword", ["PixelMeasuresSequence", "PlaneOrientationSequence"])
+def test_what_each_frame_says_for_itself_is_read(tmp_path, keyword):
+    labels, affine = segmentation(tmp_path, range(12), kidney=())
+    path = tmp_path / "seg.dcm"
+    without_spacing(path)
+    seg = pydicom.dcmread(path)
+    own = seg.SharedFunctionalGroupsSequence[0].pop(keyword)
+    for frame in seg.PerFrameFunctionalGroupsSequence:
+        frame.add(own)
+    seg.save_as(path)
+    volume = Volume(np.zeros(labels.shape, np.float32), affine, "SUVbw")
+    masks = segment_masks(only_segmentation(path), volume)
+    assert np.array_equal(masks["Liver"].to_grid(labels.shape), labels == 1)
+
+
 def test_planes_evenly_spaced_tell_the_spacing_though_they_are_thinner(tmp_path):
     labels, affine = segmentation(tmp_path, range(12), kidney=())
     path = tmp_path / "seg.dcm"
