@@ -18,6 +18,8 @@ _PHILIPS_BQML = (0x7053, "Philips PET Private Group", 0x09)
 _OFFSET = r"([+-])(\d{2})(\d{2})$"
 _LONGEST_SCAN = timedelta(hours=12)
 _WESTERNMOST = timedelta(hours=-10)  # zone of a PET scanner; the easternmost is less than a day ahead
+_ZONES_APART = timedelta(minutes=15)
+_ROUNDING = timedelta(minutes=1)  # of a time of injection; one that is further off tells another moment
 
 #: What SUV does not depend on, or what is taken from all images together.
 _MAY_DIFFER = ("acquisition_start", "private_scan_start", "attenuation_method", "tracer", "dynamic")
@@ -267,7 +269,8 @@ def _zone(stated: str, local_start: time | None, injected: str, decay_reference:
     """Return the scanner's offset from UTC; None where nothing tells it.
 
     RadiopharmaceuticalStartTime tells it first: it is by the same clock as the times of the scan, whoever
-    wrote TimezoneOffsetFromUTC. Where the decay reference has an offset as well, any zone will do for both.
+    wrote TimezoneOffsetFromUTC; but not where no zone could make it the same moment as the date and time with
+    an offset. Where the decay reference has an offset as well, any zone will do for both.
 
     Args:
         stated: TimezoneOffsetFromUTC.
@@ -278,7 +281,9 @@ def _zone(stated: str, local_start: time | None, injected: str, decay_reference:
     offset, clock = _offset(injected), moment(re.sub(_OFFSET, "", injected), None)
     if local_start is not None and offset is not None and clock is not None:
         ahead = datetime.combine(clock, local_start) - clock + offset
-        return (ahead - _WESTERNMOST) % timedelta(days=1) + _WESTERNMOST
+        zone = round(ahead / _ZONES_APART) * _ZONES_APART
+        if abs(ahead - zone) < _ROUNDING:
+            return (zone - _WESTERNMOST) % timedelta(days=1) + _WESTERNMOST
     return next((one for one in map(_offset, (stated, decay_reference)) if one is not None), None)
 
 

@@ -34,6 +34,8 @@ def injection(moment, at=None, **changes):
         injection("20240301180000+0000", at="080000"),
         injection("20240301080000+0200", at="080000"),
         injection("20240301080000+0200", at="080000", TimezoneOffsetFromUTC="+0000"),
+        injection("20240301080000+0200", at="080041"),
+        injection("20240301080000+0200", at="000700", TimezoneOffsetFromUTC="+0200"),
         injection("20240301060000+0000", DecayCorrectionDateTime="20240301090000+0200"),
     ],
     ids=str,
