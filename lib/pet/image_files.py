@@ -29,10 +29,11 @@ _SIGNS_IN_RAS = {  # of the axes of NRRD's named spaces
     "las": (-1, 1, 1),
 }
 _MILLIMETRES = {
-    **dict.fromkeys(("meter", "m"), 1000.0),
-    "cm": 10.0,
-    **dict.fromkeys(("millimeter", "mm", "", "???"), 1.0),  # the last two are NRRD's for an unknown unit
-    **dict.fromkeys(("micron", "um"), 0.001),
+    **dict.fromkeys(("meter", "metre", "m"), 1000.0),
+    **dict.fromkeys(("centimeter", "centimetre", "cm"), 10.0),
+    # The last two are NRRD's for an unknown unit.
+    **dict.fromkeys(("millimeter", "millimetre", "mm", "", "???"), 1.0),
+    **dict.fromkeys(("micrometer", "micrometre", "micron", "um"), 0.001),
 }
 _SEGMENT_NAME = re.compile(r"Segment\d+_Name")
 _DEFLATE_RATIO = 1100  # a little above the highest that deflate reaches, 1032 : 1

@@ -298,7 +298,18 @@ def test_the_named_spaces_of_nrrd_are_one_world(tmp_path, array):
 
 
 @pytest.mark.parametrize(
-    ("unit", "millimetres"), [("m", 1000), ("cm", 10), ("mm", 1), ("millimeters", 1), ("um", 0.001), ("", 1)]
+    ("unit", "millimetres"),
+    [
+        ("m", 1000),
+        ("cm", 10),
+        ("Centimeters", 10),
+        ("mm", 1),
+        ("millimeters", 1),
+        ("millimetre", 1),
+        ("um", 0.001),
+        ("micrometers", 0.001),
+        ("", 1),
+    ],
 )
 def test_a_nrrd_has_the_units_that_it_states(tmp_path, array, unit, millimetres):
     stated = AFFINE.copy()
