@@ -201,6 +201,8 @@ def _place(part: Path, state: Path, studies: Path | None) -> None:
     # The studies may be on another disk, which may be full: names are given when everything is there.
     beside = {target: target.with_name(f".{at}.part") for at, target in enumerate(targets.values())}
     placed: list[Path] = []
+    # MONAI Label's list, which a server that was started once has made already.
+    before = {target: target.read_bytes() for target in beside if target.exists()}
     try:
         for path, target in targets.items():
             with told_of(target):
@@ -218,6 +220,8 @@ def _place(part: Path, state: Path, studies: Path | None) -> None:
     except BaseException:
         for path in placed:
             path.unlink(missing_ok=True)
+        for path, content in before.items():
+            path.write_bytes(content)
         raise
     for folder in {state.parent, *(target.parent for target in targets.values())}:
         sync(folder)

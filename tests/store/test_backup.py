@@ -172,8 +172,11 @@ def test_hard_links_of_a_former_backup_are_put_back_and_links_to_elsewhere_are_t
 
 
 @pytest.mark.parametrize("step", ["copyfile", "rename"])
-def test_a_restore_that_fails_leaves_nothing_and_names_the_file(place, other, monkeypatch, step):
+def test_a_restore_that_fails_changes_nothing_and_names_the_file(place, other, monkeypatch, step):
+    (place.studies / "datastore_v2.json").write_text('{"objects": {"a": {}}}')
     write_backup(place.state, place.studies, place.tar)
+    (other.studies / "datastore_v2.json").write_text("{}")
+    before = other.files()
 
     def copy(source, target, copyfile=shutil.copyfile):
         copyfile(source, target)
@@ -192,6 +195,6 @@ def test_a_restore_that_fails_leaves_nothing_and_names_the_file(place, other, mo
             restore_backup(place.tar, other.state, other.studies)
     named = other.studies / "labels/final/b.nii.gz" if step == "copyfile" else other.state
     assert error.value.filename == str(named)
-    assert other.files() == {}
+    assert other.files() == before
     restore_backup(place.tar, other.state, other.studies)
     assert other.files() == place.files()
