@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -123,8 +124,9 @@ def tracer_of(volume: Volume) -> Tracer | None:
 
 
 def _words(text: str) -> list[str]:
-    """Return runs of letters and numbers: "18F-PSMA1007" as 18, f, psma, 1007."""
-    return re.findall(r"[^\W\d_]+|\d+", text.lower())
+    """Return runs of letters, without accents, and numbers: "18F-PSMA1007" as 18, f, psma, 1007."""
+    plain = re.sub(r"[\u0300-\u036f]", "", unicodedata.normalize("NFKD", text.lower()))
+    return re.findall(r"[^\W\d_]+|\d+", plain)
 
 
 def _tracer(entry: Any, file: str) -> Tracer:

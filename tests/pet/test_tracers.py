@@ -36,6 +36,7 @@ def test_every_organ_with_normal_uptake_is_one_of_totalsegmentator_s(tracer):
         ("F-18 labelled FDG", "FDG"),
         ("2-[18F]fluoro-2-deoxy-D-glucose", "FDG"),
         ("F18-Fluordesoxyglukose", "FDG"),
+        ("Fludésoxyglucose (18F)", "FDG"),
         ("18F-氟代脱氧葡萄糖", "FDG"),
         ("35321007", "FDG"),
         ("C-B1031", "FDG"),
