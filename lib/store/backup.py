@@ -1,9 +1,9 @@
 """A store in one file, taken while servers write in it, and put back into an empty place.
 
-What points is read before what it points to: labels in the studies folder, journals, impressions and the
-pointers, and only then the versions. So a copy may hold a version that nothing names yet, and never a name
-without its version; `lib.store.checkup` calls that sound. A journal that grows meanwhile ends in a line that
-is not finished, which readers leave out.
+What points is read before what it points to: labels in the studies folder, the audit log, journals,
+impressions and the pointers, and only then the versions. So a copy may hold a version that nothing names yet,
+and never a name without its version; `lib.store.checkup` calls that sound. A journal that grows meanwhile
+ends in a line that is not finished, which readers leave out.
 
 The last member, `manifest.json`, has the SHA-256 of all others: to tar, a file that is cut off between two
 members looks whole.
@@ -234,7 +234,7 @@ def _files(state: Path, studies: Path | None) -> Iterator[tuple[Path, str]]:
             if _is_there(path) and not path.name.startswith("."):
                 yield path, f"studies/{path.relative_to(studies)}"
     pointers = [path for path in _below(state) if path.name in _POINTERS]
-    first = [path for name in ("journal", "impressions", "sent") for path in _below(state / name)]
+    first = [path for name in ("audit", "journal", "impressions", "sent") for path in _below(state / name)]
     taken = set()
     # The rest is listed only when it is its turn: what came meanwhile is to be in it.
     for path in [*first, *pointers]:

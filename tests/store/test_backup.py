@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from lib.store import Journal, LabelVersions, StateFolder, StoreError
+from lib.store import Audit, Journal, LabelVersions, StateFolder, StoreError, backup
 from lib.store.backup import restore_backup, write_backup
+from lib.store.checkup.lost import check_lost
 
 
 class Place:
@@ -25,14 +26,19 @@ class Place:
         (self.studies / "labels/final").mkdir(parents=True)
         StateFolder(self.state)
 
+    def save(self) -> int:
+        (self.folder / "mask.nii.gz").write_bytes(os.urandom(3000))
+        number = LabelVersions(self.state / "labels").save(
+            "a", self.folder / "mask.nii.gz", {}, "me", "final"
+        )
+        Journal(self.state / "journal").append("a", {"event": "save", "version": number})
+        return number
+
     def fill(self) -> None:
-        mask = self.folder / "mask.nii.gz"
-        for number in (1, 2):
-            mask.write_bytes(os.urandom(3000))
-            LabelVersions(self.state / "labels").save("a", mask, {}, "me", "final")
-            Journal(self.state / "journal").append("a", {"event": "save", "version": number})
+        self.save()
+        self.save()
         for name in ("a", "b", "c"):
-            shutil.copyfile(mask, self.studies / f"labels/final/{name}.nii.gz")
+            shutil.copyfile(self.folder / "mask.nii.gz", self.studies / f"labels/final/{name}.nii.gz")
 
     def files(self) -> dict[str, bytes]:
         places = {"state": self.state, "studies": self.studies}
@@ -169,6 +175,25 @@ def test_hard_links_of_a_former_backup_are_put_back_and_links_to_elsewhere_are_t
     shutil.rmtree(other.studies / "labels/final")
     linked.type = tarfile.SYMTYPE
     assert refused(place, other, content + linked.tobuf() + bytes(tarfile.RECORDSIZE))
+
+
+def test_what_is_saved_meanwhile_is_not_missed_in_what_is_restored(place, other, monkeypatch):
+    audit, saved = Audit(place.state / "audit"), []
+
+    def save():
+        saved.append(place.save())
+        audit.append("save", "me", "a", version=saved[-1])
+
+    def add(tar, path, within, add=backup._add):
+        if within.startswith("state/audit/2") and len(saved) == 1:
+            save()
+        return add(tar, path, within)
+
+    save()
+    monkeypatch.setattr(backup, "_add", add)
+    restored(place, other)
+    assert saved == [3, 4]
+    assert list(check_lost(other.state)) == []
 
 
 @pytest.mark.parametrize("step", ["copyfile", "rename"])
