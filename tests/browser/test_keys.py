@@ -38,6 +38,8 @@ def test_enter_that_ends_an_input_methods_composition_ends_no_renaming(viewer, p
     enter = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13}
     devtools.send("Input.dispatchKeyEvent", {"type": "keyDown", **enter})
     devtools.send("Input.insertText", {"text": "右肺"})
+    page.evaluate("async () => (await import('/segpet/viewer/state.js')).change({})")  # a reply comes
+    page.wait_for_timeout(50)
     assert page.input_value(".segpet-objects .segpet-input") == "右肺"
     page.keyboard.press("Enter")
     page.wait_for_selector("tr[data-number] >> text=右肺")

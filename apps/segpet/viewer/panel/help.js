@@ -28,7 +28,7 @@ export function Help() {
       ${
         state.user
           ? html`<b>${state.user}</b>, ${text(`role.${state.role}`)}`
-          : html`<input class="segpet-input" value=${state.client} title=${text('youHint')} pattern="[A-Za-z0-9._@-]{1,64}" onChange=${rename} />`
+          : html`<input class="segpet-input" defaultValue=${state.client} title=${text('youHint')} pattern="[A-Za-z0-9._@-]{1,64}" onChange=${rename} />`
       }</label>
     ${
       state.user &&

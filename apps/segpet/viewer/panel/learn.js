@@ -70,7 +70,7 @@ function Actions({ training: { status, resumable }, stopping }) {
   return html`<div class="segpet-line">
     ${select('mode', MODES)}${select('labels', LABELS)}
     <label class="segpet-line" title=${text('tracerHint')}>${text('tracer')}
-      <input class="segpet-input" maxlength="64" value=${options.tracer ?? ''} data-test="train-tracer"
+      <input class="segpet-input" maxlength="64" defaultValue=${options.tracer ?? ''} data-test="train-tracer"
         onChange=${({ target }) => choose({ tracer: target.value.trim() || null })} /></label>
     <button class="segpet-button" data-test="train-start" title=${text('trainHint')} onClick=${() => start(options)}>${text('train')}</button>
     ${broken && html`<button class="segpet-button segpet-primary" data-test="train-resume" onClick=${goOn}>${text('goOn')}</button>`}

@@ -168,7 +168,8 @@ function Rename({ object }) {
       (event.key === 'Enter' && field.current.blur()) || (event.key === 'Escape' && done(false));
     }
   };
-  return html`<input ref=${field} class="segpet-input" value=${shown}
+  // No `value`: a reply that comes meanwhile would bring the old name back.
+  return html`<input ref=${field} class="segpet-input" defaultValue=${shown}
     maxlength="64" onClick=${event => event.stopPropagation()} onBlur=${() => done(true)}
     onKeyDown=${pressed} />`;
 }
