@@ -11,7 +11,7 @@ import numpy as np
 from lib.interaction import Engine, propose_seeds
 from lib.learning.informativeness import CLASSES, informativeness, power_noise
 from lib.pet import Volume, VolumeError
-from lib.pet.dicom_folder import stamp_of
+from lib.pet.dicom_folder import change_of
 from lib.pet.organ_map import OrganMap
 from lib.pet.organs import organ_map_stamp, read_organ_map
 from lib.pet.sidecar import with_sidecar
@@ -119,11 +119,7 @@ def image_stamp(image: Path) -> tuple[int, int]:
     Raises:
         OSError: it is gone.
     """
-    if image.is_dir():
-        stamp = stamp_of(image)
-        return stamp.newest_ns, stamp.bytes
-    found = [file.stat() for file in with_sidecar(image)]
-    return max(status.st_mtime_ns for status in found), sum(status.st_size for status in found)
+    return change_of(image, with_sidecar)
 
 
 def score_study(

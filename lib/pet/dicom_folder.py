@@ -1,7 +1,7 @@
 """The PET and CT images of a DICOM folder, listed without reading their pixels."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,6 +66,23 @@ def stamp_of(folder: Path) -> Stamp:
         sum(stat.st_size for stat in stats),
         max((max(stat.st_mtime_ns, stat.st_ctime_ns) for stat in stats), default=0),
     )
+
+
+def change_of(path: Path, files: Callable[[Path], Iterable[Path]]) -> tuple[int, int]:
+    """Return when a folder, or a file and what belongs to it, changed last (ns), and their bytes.
+
+    Args:
+        path: of the folder or file.
+        files: gives a file and what belongs to it.
+
+    Raises:
+        OSError: it is gone.
+    """
+    if path.is_dir():
+        stamp = stamp_of(path)
+        return stamp.newest_ns, stamp.bytes
+    found = [file.stat() for file in files(path)]
+    return max(status.st_mtime_ns for status in found), sum(status.st_size for status in found)
 
 
 def holds_pet(folder: Path) -> bool:

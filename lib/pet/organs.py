@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.pet.belonging import doubts_about_header
-from lib.pet.dicom_folder import stamp_of
+from lib.pet.dicom_folder import change_of
 from lib.pet.image_files import FORMATS, suffix_of
 from lib.pet.organ_map import OrganMap, organ_table
 from lib.pet.resample import nearest_labels
@@ -41,11 +41,7 @@ def organ_map_stamp(path: Path) -> tuple[int, int]:
     Raises:
         OSError: it is gone.
     """
-    if path.is_dir():
-        stamp = stamp_of(path)
-        return stamp.newest_ns, stamp.bytes
-    found = [file.stat() for file in (path, *_tables_beside(path))]
-    return max(status.st_mtime_ns for status in found), sum(status.st_size for status in found)
+    return change_of(path, lambda file: (file, *_tables_beside(file)))
 
 
 def read_organ_map(
