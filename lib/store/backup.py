@@ -23,7 +23,7 @@ from typing import IO
 
 from lib.store.atomic import is_unfinished, sync, told_of
 from lib.store.errors import StoreError
-from lib.store.records import from_json, to_json
+from lib.store.records import digest_of_file, from_json, to_json
 from lib.store.state import make_private
 
 #: Of the state folder: what is a copy of something, can be made anew, or is of the moment.
@@ -155,7 +155,7 @@ def _unpack(file: Path, part: Path, state: Path) -> tuple[int, bool]:
         with told_of(state):
             tar.extractall(part, members, filter="data")
     if digests is not None:
-        found = {one.name: _digest(part / one.name) for one in members}
+        found = {one.name: digest_of_file(part / one.name) for one in members}
         wrong = [name for name in found.keys() | digests.keys() if found.get(name) != digests.get(name)]
         if wrong:
             raise StoreError(
@@ -183,11 +183,6 @@ def _is_ended(tar: tarfile.TarFile) -> bool:
     tar.fileobj.seek(tar.offset)
     end = tar.fileobj.read(tarfile.RECORDSIZE)
     return len(end) >= 2 * tarfile.BLOCKSIZE and not end.strip(b"\0")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _place(part: Path, state: Path, studies: Path | None) -> None:

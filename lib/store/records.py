@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -44,3 +45,9 @@ def file_name(study: str) -> str:
         digest = hashlib.sha256(study.encode(errors="surrogatepass")).hexdigest()
         name = f"{name[: LONGEST_NAME - 1 - len(digest)]}+{digest}"
     return name
+
+
+def digest_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content; OSError where it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

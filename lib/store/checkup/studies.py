@@ -1,6 +1,5 @@
 """The studies folder beside the state: labels on their images' grids, and in it what was saved."""
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from lib.pet.resample import misplaced_mm
 from lib.store.checkup.finding import Aside, Finding, moved_aside
 from lib.store.checkup.labels import fault_of
 from lib.store.labels import LabelVersion, LabelVersions
-from lib.store.records import file_name, from_json
+from lib.store.records import digest_of_file, file_name, from_json
 
 #: How MONAI Label's list of studies and labels is called, and a label that is just being saved.
 _LIST, _SAVING = "datastore_v2.json", ".saving-*"
@@ -42,7 +41,7 @@ def check_studies(state: Path, studies: Path, images: Mapping[str, Path]) -> Ite
         broken = folder.is_dir() and any(fault_of(one) for one in folder.iterdir() if one.name.isdecimal())
         versions = [] if broken or not folder.is_dir() else labels.versions(study)
         newest = versions[-1].mask if versions else None
-        if final and newest and _digest(final) == _digest(newest):
+        if final and newest and digest_of_file(final) == digest_of_file(newest):
             final = None  # what is said of one is so of the other
         yield from _grid(study, image, [file for file in (newest, final) if file])
         if versions:
@@ -95,11 +94,11 @@ def _final(studies: Path, study: str, versions: list[LabelVersion]) -> Iterator[
         return
     newest = finals[-1]
     folder, file = studies / "labels" / "final", _final_file(studies, study)
-    held = _digest(file) if file else None
-    if held == _digest(newest.mask):
+    held = digest_of_file(file) if file else None
+    if held == digest_of_file(newest.mask):
         return
     target = folder / f"{study}{newest.mask.name.removeprefix('mask')}"
-    if held is None or held in [_digest(one.mask) for one in finals]:
+    if held is None or held in [digest_of_file(one.mask) for one in finals]:
         yield Finding(
             target,
             f"Version {newest.number} of the label of {study} is whole, but did not get here; its author may "
@@ -148,10 +147,6 @@ def _archived(state: Path, study: str, labels: LabelVersions) -> Iterator[Findin
             f"Version {saved.number} of a final label is not in the archive yet: the server sends it again."
         )
         yield Finding(saved.mask.parent, what, harmless=True)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def is_list_sound(studies: Path) -> bool:
