@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from pydicom.dataset import Dataset
 
 from lib.pet import Volume
 from lib.pet.dicom_image import set_plane, set_position
+from lib.pet.volume import LPS_TO_RAS
 
 _FRAMES = "PerFrameFunctionalGroupsSequence"
-_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def is_multi_frame(source: Dataset) -> bool:
@@ -23,7 +22,7 @@ def with_slices_as_frames(source: Dataset, volume: Volume) -> Dataset:
     Frames may be stored in any order and of many times, and may have their plane among their own groups or
     the shared ones (PS3.3 C.7.6.16); the volume knows where they lie.
     """
-    affine = _LPS @ volume.affine
+    affine = LPS_TO_RAS @ volume.affine
     plane, shared = Dataset(), Dataset()
     set_plane(plane, affine, volume.shape)
     shared.PixelMeasuresSequence = [_only(plane, "PixelSpacing", "SliceThickness", "SpacingBetweenSlices")]

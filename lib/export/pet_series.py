@@ -13,12 +13,12 @@ from pydicom.uid import ExplicitVRLittleEndian, PositronEmissionTomographyImageS
 
 from lib.pet import Volume, VolumeError
 from lib.pet.dicom_image import set_pixels, set_plane, set_position
+from lib.pet.volume import LPS_TO_RAS
 
 #: Units (0054,1001) of our units; what is of unknown unit is stated as counts, and gives no SUV.
 _UNITS = {"SUVbw": "GML", "Bq/ml": "BQML", "unknown": "CNTS"}
 _MOST_COSINE = 1e-3
 _MOST_SHIFT_PIXELS = 0.1
-_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def uid_from(*sources: str) -> str:
@@ -66,7 +66,7 @@ class VolumeSeries:
 
     def __init__(self, volume: Volume, name: str, uids: SeriesUIDs) -> None:
         self.volume, self._name, self._uids = volume, name, uids
-        self._affine = _rectangular(_LPS @ volume.affine, volume.shape)
+        self._affine = _rectangular(LPS_TO_RAS @ volume.affine, volume.shape)
 
     @cached_property
     def common(self) -> Dataset:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from lib.pet.crop import Crop
-from lib.pet.volume import Volume, VolumeError
+from lib.pet.volume import LPS_TO_RAS, Volume, VolumeError
 
 RT_STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 
@@ -120,7 +120,7 @@ def _points(region: Dataset) -> list[NDArray[np.float64]]:
 
 
 def _in_planes(contours: list[NDArray[np.float64]], volume: Volume, path: Path) -> _Planes:
-    there = np.linalg.inv(volume.affine) @ np.diag([-1.0, -1.0, 1.0, 1.0])
+    there = np.linalg.inv(volume.affine) @ LPS_TO_RAS
     indices = [points @ there[:3, :3].T + there[:3, 3] for points in contours]
     axis = _slice_axis(indices)
     if any(np.ptp(points[:, axis]) > 2 * _IN_PLANE for points in indices):

@@ -14,8 +14,8 @@ from lib.pet.dicom_folder import change_of
 from lib.pet.image_files import FORMATS, suffix_of
 from lib.pet.organ_map import OrganMap, organ_table
 from lib.pet.resample import nearest_labels
-from lib.pet.segmentations import LPS_TO_RAS, only_segmentation
-from lib.pet.volume import Volume, VolumeError
+from lib.pet.segmentations import only_segmentation
+from lib.pet.volume import LPS_TO_RAS, Volume, VolumeError
 from lib.pet.writers import read_mask
 
 if TYPE_CHECKING:

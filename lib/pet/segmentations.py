@@ -8,12 +8,11 @@ import pydicom
 
 from lib.pet.crop import Crop
 from lib.pet.resample import nearest_labels
-from lib.pet.volume import Volume, VolumeError
+from lib.pet.volume import LPS_TO_RAS, Volume, VolumeError
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation
 
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: By how much the distance of planes may differ from a multiple of their thickness.
 _TOLERANCE = 0.01
 

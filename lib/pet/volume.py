@@ -12,6 +12,8 @@ from lib.pet.preflight import Preflight
 
 UNITS = ("SUVbw", "Bq/ml", "unknown")
 Array = TypeVar("Array", bound=np.ndarray)
+#: From DICOM's patient coordinates to ours, and back: it is its own inverse.
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 class VolumeError(ValueError):
