@@ -103,7 +103,7 @@ def rule(
     when = "in the mean over clicks" if now.clicks is None else f"after click {now.clicks}"
     typer.echo(
         f"New weights are promoted if on at least {now.fewest} frozen patients the "
-        f"{100 * now.confidence:.10g}% interval of their gain in Dice {when} lies above {now.gain:g}, "
+        f"{now.percent} interval of their gain in Dice {when} lies above {now.gain:g}, "
         f"and at most {now.loss:g} is lost on phantoms of what was known."
     )
 

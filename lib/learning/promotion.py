@@ -51,6 +51,11 @@ class Rule:
             measured = ", ".join(map(str, CLICKS))
             raise StoreError(f"The rule's number of clicks must be one that is measured: {measured}.")
 
+    @property
+    def percent(self) -> str:
+        """The confidence in per cent, not rounded to whole ones."""
+        return f"{100 * self.confidence:.10g}%"
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -114,7 +119,7 @@ def decide(card: Mapping[str, Any], rule: Rule | None = None) -> Decision:
     found = bootstrap_mean(gains, confidence=rule.confidence)
     told = (
         f"on {len(gains)} frozen patients Dice ({when}) changes by {found.value:+.3f} "
-        f"({100 * rule.confidence:.10g}% interval {found.low:+.3f} to {found.high:+.3f})"
+        f"({rule.percent} interval {found.low:+.3f} to {found.high:+.3f})"
     )
     if not found.low > rule.gain:
         return Decision(
