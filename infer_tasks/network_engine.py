@@ -127,7 +127,7 @@ class NetworkEngine:
             except StoreError as fault:
                 logger.error("%s The weights that answered go on.", fault)
                 return
-            if self._mark(version) != self._refused:
+            if self._refused and self._mark(version) != self._refused:
                 self._refused = None
             if self._follower is None and not self._refused and _number(version) != self._now.version:
                 self._follower = Thread(target=self._change, args=(version,), name="champion", daemon=True)
