@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lib.interaction import Prompts, read_foreground_prompts, read_prompts
+from lib.pet.image_files import EXTENSIONS
 
-EXTENSIONS = (".nrrd", ".nii.gz", ".nii")
 #: Characters of what a client calls itself.
 LONGEST_CLIENT = 128
 

@@ -11,12 +11,12 @@ from fastapi import HTTPException
 
 from apps.segpet.labels import LabelKeeper
 from apps.segpet.studies import Studies
-from infer_tasks.requests import EXTENSIONS
 from infer_tasks.sessions import Clicked
 from infer_tasks.workspace import Workspace
 from lib.interaction import AnnotatedObject, class_map
 from lib.interaction.label_table import LabelTable, label_of
 from lib.pet import VolumeError, read_mask
+from lib.pet.image_files import EXTENSIONS
 from lib.pet.outlines import doubts_about_outlines, read_outlines
 from lib.store import operator
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
 
-from infer_tasks.requests import EXTENSIONS
+from lib.pet.image_files import EXTENSIONS
 from lib.pet.organs import FOLDER as ORGAN_MAPS
 from lib.pet.sidecar import sidecar_of
 

@@ -20,8 +20,8 @@ from monailabel.datastore.local import DataModel, LocalDatastore
 
 from apps.segpet.dicom_folders import DICOMFolders
 from apps.segpet.failures import told_to_client
-from infer_tasks.requests import EXTENSIONS
 from infer_tasks.sessions import Clicked
+from lib.pet.image_files import EXTENSIONS
 from lib.store import sync, write_atomic
 
 TAGS = ("final", "original", "draft", "submitted", "reviewed")

@@ -14,7 +14,7 @@ from lib.interaction.proposals import Seed, propose_seeds
 from lib.learning.embedding import embed_in_body
 from lib.pet import Crop, Volume, VolumeError, read_mask, read_volume
 from lib.pet.components import Instances, objects_of
-from lib.pet.image_files import suffix_of
+from lib.pet.image_files import EXTENSIONS, suffix_of
 from lib.pet.organ_map import OrganMap
 from lib.pet.organs import find_organ_map, read_organ_map
 from lib.pet.outlines import MOST_OUTSIDE
@@ -25,8 +25,6 @@ from lib.pet.tracers import tracer_of
 SUFFIXES = (".nii.gz", ".nii", ".nrrd")
 
 
-#: Of images in MONAI Label's layout, in the server's order.
-SERVED = (".nrrd", ".nii.gz", ".nii")
 #: In the name of an nnU-Net channel: it holds PET.
 PET_WORDS = {"pet", "pt", "suv", "suvbw"}
 
@@ -245,8 +243,8 @@ def _images_by_name(folder: Path) -> dict[str, list[Path]]:
 def _place(path: Path) -> tuple[int, str]:
     """Sort images of one name as the server takes them: files by ending, folders, what it does not serve."""
     suffix = path.name[-len(suffix_of(path)) :]
-    served = SERVED.index(suffix) if suffix in SERVED else len(SERVED) + 1
-    return len(SERVED) if path.is_dir() else served, path.name
+    served = EXTENSIONS.index(suffix) if suffix in EXTENSIONS else len(EXTENSIONS) + 1
+    return len(EXTENSIONS) if path.is_dir() else served, path.name
 
 
 def label_of(folder: Path, tag: str, name: str) -> Path | None:

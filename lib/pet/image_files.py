@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from lib.pet.volume import VolumeError
 
 FORMATS = {".nii": "NIfTI", ".nii.gz": "NIfTI", ".nrrd": "NRRD", ".nhdr": "NRRD"}
+#: Of the images that a server serves and the masks that it sends; of images of one name the first counts.
+EXTENSIONS = (".nrrd", ".nii.gz", ".nii")
 
 _SIGNS_IN_RAS = {  # of the axes of NRRD's named spaces
     "left-posterior-superior": (-1, -1, 1),
